@@ -1,0 +1,22 @@
+"""Fine-tune, compare and run Transformer emotion classifiers.
+
+The public names are imported on first use, so that ``import emotion`` does not wait for torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from emotion.inference import run_inference
+    from emotion.training import main
+
+__all__ = ["main", "run_inference"]
+__version__ = "0.1.0"
+
+_HOME = {"main": "emotion.training", "run_inference": "emotion.inference"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,64 @@
+"""Batches of rows of similar length, so that little is computed for padding."""
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from torch.utils.data import Sampler
+
+POOL_BATCHES = 100
+"""Batches whose rows are sorted together: enough to leave hardly any padding, few enough to keep epochs different."""
+
+
+class LengthBucketBatchSampler(Sampler[list[int]]):
+    """Exactly ``ceil(rows / (batch_size * replicas))`` batches an epoch, each row once.
+
+    Rows are shuffled, sorted by length within pools of batches, and the batches are shuffled again; without shuffling
+    they come by length, longest first. Batches are of equal size, give or take a row, so that no update rests on a
+    handful of left-over rows. Each replica takes every ``replicas``-th row of a batch, so all replicas step equally
+    often on texts of like length.
+
+    Args:
+        lengths: (rows,), int: tokens of each row; at least ``replicas`` rows.
+        batch_size: Rows a batch and replica at the most.
+        shuffle: A new order each epoch, given by ``seed`` and ``epoch()`` alone.
+        epoch: The current epoch, asked at the start of each pass.
+        replica: This process's place in [0, replicas).
+    """
+
+    def __init__(
+        self,
+        lengths: np.ndarray,
+        batch_size: int,
+        *,
+        shuffle: bool,
+        seed: int = 0,
+        epoch: Callable[[], int] = lambda: 0,
+        replica: int = 0,
+        replicas: int = 1,
+    ) -> None:
+        self.lengths = lengths
+        self.shuffle, self.seed, self.epoch = shuffle, seed, epoch
+        self.replica, self.replicas = replica, replicas
+        self.batches = math.ceil(len(lengths) / (batch_size * replicas))
+
+    def __len__(self) -> int:
+        return self.batches
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for batch in self._global_batches():
+            yield batch[self.replica :: self.replicas].tolist()
+
+    def _global_batches(self) -> list[np.ndarray]:
+        rows = len(self.lengths)
+        if not self.shuffle:
+            return np.array_split(np.argsort(-self.lengths, kind="stable"), self.batches)
+        rng = np.random.default_rng([self.seed, self.epoch()])
+        shuffled = np.array_split(rng.permutation(rows), self.batches)
+        batches: list[np.ndarray] = []
+        for start in range(0, self.batches, POOL_BATCHES):
+            members = shuffled[start : start + POOL_BATCHES]
+            pool = np.concatenate(members)
+            pool = pool[np.argsort(self.lengths[pool], kind="stable")]
+            batches += np.split(pool, np.cumsum([len(member) for member in members])[:-1])
+        return [batches[index] for index in rng.permutation(self.batches)]

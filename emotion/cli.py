@@ -1,0 +1,40 @@
+"""What the scripts share: one line for a user's mistake, and a job's place in its sweep."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+
+from emotion.config import one_line
+from emotion.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+def run(main: Callable[[], Any]) -> None:
+    """Call a ``@hydra.main`` function; a user's mistake ends as one line on stderr and exit code 1."""
+    # With this variable Hydra hands exceptions on instead of printing them in its own words of many lines.
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    try:
+        main()
+    except (HydraException, UserError) as error:
+        sys.exit(f"error: {one_line(error)}")
+
+
+def place() -> tuple[Path, str | None]:
+    """The running job's own folder, and its sweep's folder where it is part of one."""
+    hydra = HydraConfig.get()
+    sweep = str(Path(hydra.sweep.dir).resolve()) if hydra.mode == RunMode.MULTIRUN else None
+    return Path(hydra.runtime.output_dir), sweep
+
+
+def report_failure(error: UserError) -> None:
+    """Name a failed job of a sweep when it fails: at the end Hydra tells of the first alone."""
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        log.error("job %s: %s", HydraConfig.get().job.num, error)

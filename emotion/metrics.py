@@ -1,0 +1,74 @@
+"""What is measured, by name."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torchmetrics import MetricCollection
+from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassF1Score
+from torchmetrics.functional.classification import multiclass_confusion_matrix
+
+from emotion.labels import EMOTIONS
+
+CLASSES = len(EMOTIONS)
+
+
+def classification_metrics() -> MetricCollection:
+    """``accuracy`` (all rows alike), ``macro_f1`` (all classes alike) and ``confusion_matrix`` (rows = truth)."""
+    return MetricCollection(
+        {
+            "accuracy": MulticlassAccuracy(CLASSES, average="micro"),
+            "macro_f1": MulticlassF1Score(CLASSES, average="macro"),
+            "confusion_matrix": MulticlassConfusionMatrix(CLASSES),
+        }
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScores:
+    """One class; each score in [0, 1] and 0 where it is undefined."""
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+    """Rows whose true label is this class."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Predictions held against the truth."""
+
+    accuracy: float
+    macro_f1: float
+    """Mean F1 of the classes that occur in truth or predictions."""
+    per_class: dict[str, ClassScores]
+    confusion_matrix: list[list[int]]
+    """Rows = truth, columns = prediction."""
+
+
+def evaluate(labels: Sequence[int], predictions: Sequence[int]) -> Evaluation:
+    """Scores of ``predictions`` (rows,) against ``labels`` (rows,), both class indices in [0, 6).
+
+    Raises:
+        ValueError: Different lengths, or no rows.
+    """
+    if len(labels) != len(predictions) or not labels:
+        raise ValueError(f"need as many predictions as labels, at least one; got {len(predictions)} and {len(labels)}")
+    confusion = multiclass_confusion_matrix(torch.tensor(predictions), torch.tensor(labels), CLASSES).double()
+    hits, truth, predicted = confusion.diag(), confusion.sum(1), confusion.sum(0)
+    precision, recall = _ratio(hits, predicted), _ratio(hits, truth)
+    f1 = _ratio(2 * hits, truth + predicted)
+    occurs = truth + predicted > 0
+    columns = zip(precision.tolist(), recall.tolist(), f1.tolist(), truth.long().tolist(), strict=True)
+    return Evaluation(
+        accuracy=(hits.sum() / confusion.sum()).item(),
+        macro_f1=f1[occurs].mean().item(),
+        per_class={name: ClassScores(*scores) for name, scores in zip(EMOTIONS, columns, strict=True)},
+        confusion_matrix=confusion.long().tolist(),
+    )
+
+
+def _ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
+    return torch.where(denominator > 0, numerator / denominator.clamp(min=1), 0.0)

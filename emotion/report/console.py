@@ -1,0 +1,64 @@
+"""Tables for people at a terminal."""
+
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from emotion.inference import Prediction
+from emotion.labels import EMOTIONS
+from emotion.metrics import ClassScores
+from emotion.report.schema import TrainingReport
+
+
+def print_report(report: TrainingReport, latest: str, output_dir: Path) -> None:
+    """All models of the report, then the classes of the ``latest`` one."""
+    console = Console()
+    models = Table(title="Validation results (* best macro F1)", title_justify="left", box=box.SIMPLE_HEAD)
+    models.add_column("model", no_wrap=True)
+    for heading in ("accuracy", "macro F1", f">= {report.accuracy_target:.2f}", "epoch", "ms/row", "MB", "train s"):
+        models.add_column(heading, justify="right", no_wrap=True)
+    for name, entry in sorted(report.models.items(), key=lambda item: -item[1].macro_f1):
+        models.add_row(
+            f"[bold]{name} *[/]" if name == report.best_model else name,
+            f"{entry.accuracy:.4f}",
+            f"{entry.macro_f1:.4f}",
+            "yes" if entry.target_met else "no",
+            f"{entry.best_epoch}/{len(entry.history)}",
+            f"{entry.latency_ms_per_sample:.2f}",
+            f"{entry.model_size_mb:.1f}",
+            f"{entry.train_seconds:.0f}",
+        )
+    console.print(models)
+    console.print(class_table(f"{latest} by class", report.models[latest].per_class))
+    console.print(f"Checkpoint, report and pictures: {output_dir}", highlight=False, soft_wrap=True)
+
+
+def class_table(title: str, per_class: dict[str, ClassScores]) -> Table:
+    """Precision, recall, F1 and support of each class."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("emotion")
+    for heading in ("precision", "recall", "F1", "rows"):
+        table.add_column(heading, justify="right")
+    for name, scores in per_class.items():
+        table.add_row(name, f"{scores.precision:.3f}", f"{scores.recall:.3f}", f"{scores.f1:.3f}", str(scores.support))
+    return table
+
+
+def print_prediction(prediction: Prediction) -> None:
+    """How many rows of each emotion were predicted, the scores where the CSV has labels, and the file."""
+    console = Console()
+    counts = Table(title=f"{len(prediction.labels)} rows predicted", title_justify="left", box=box.SIMPLE_HEAD)
+    counts.add_column("emotion")
+    counts.add_column("rows", justify="right")
+    counts.add_column("share", justify="right")
+    for index, emotion in enumerate(EMOTIONS):
+        rows = prediction.labels.count(index)
+        counts.add_row(emotion, str(rows), f"{rows / len(prediction.labels):.1%}")
+    console.print(counts)
+    if prediction.evaluation is not None:
+        evaluation = prediction.evaluation
+        title = f"Against the labels: accuracy {evaluation.accuracy:.4f}, macro F1 {evaluation.macro_f1:.4f}"
+        console.print(class_table(title, evaluation.per_class))
+    console.print(f"Predictions: {prediction.output}", highlight=False, soft_wrap=True)

@@ -1,0 +1,59 @@
+"""From text to model input: normalise as the backbone's authors did, tokenise, pad."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+TokenIds = np.ndarray
+"""(tokens,), int32: one text's token ids, specials included."""
+
+
+def normalize_cardiff(text: str) -> str:
+    """``@anyone`` to ``@user`` and ``http...`` to ``http``, word by word.
+
+    Source: the model card of cardiffnlp/twitter-roberta-base.
+    """
+
+    def word(piece: str) -> str:
+        if piece.startswith("@") and len(piece) > 1:
+            return "@user"
+        return "http" if piece.startswith("http") else piece
+
+    return " ".join(word(piece) for piece in text.split(" "))
+
+
+@dataclass(frozen=True, slots=True)
+class TextEncoder:
+    """Turns texts into token ids and token ids into padded batches.
+
+    ``normalization`` ``"bertweet"`` is the tokenizer's own (it must be loaded with ``normalization=True``).
+    """
+
+    tokenizer: PreTrainedTokenizerBase
+    normalization: str
+    max_length: int
+
+    def encode(self, texts: Sequence[str]) -> list[TokenIds]:
+        """Token ids of each text, cut to ``max_length``, specials included."""
+        if not texts:
+            return []
+        if self.normalization == "cardiff":
+            texts = [normalize_cardiff(text) for text in texts]
+        rows = self.tokenizer(
+            list(texts), truncation=True, max_length=self.max_length, return_attention_mask=False
+        )["input_ids"]
+        return [np.asarray(row, dtype=np.int32) for row in rows]
+
+    def pad(self, rows: Sequence[TokenIds]) -> dict[str, Tensor]:
+        """``input_ids`` and ``attention_mask``, each (rows, longest), int64, padded on the right."""
+        longest = max(len(row) for row in rows)
+        input_ids = np.full((len(rows), longest), self.tokenizer.pad_token_id, dtype=np.int64)
+        attention_mask = np.zeros((len(rows), longest), dtype=np.int64)
+        for index, row in enumerate(rows):
+            input_ids[index, : len(row)] = row
+            attention_mask[index, : len(row)] = 1
+        return {"input_ids": torch.from_numpy(input_ids), "attention_mask": torch.from_numpy(attention_mask)}

@@ -1,0 +1,202 @@
+"""Fine-tune one backbone - :func:`train`, the only wiring of a training run - or all three: :func:`main`."""
+
+import logging
+import os
+import warnings
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Trainer, seed_everything
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+from omegaconf import OmegaConf
+from transformers import AutoConfig
+
+from emotion.backbone import Backbone, find_backbone, load_pretrained, load_tokenizer, position_limit
+from emotion.callbacks import ArtifactWriter, ConfusionMatrixLogger, Deliverables
+from emotion.classifier import EmotionClassifier
+from emotion.config import TrainConfig, compose_config, model_choices, resolve
+from emotion.data import EmotionDataModule
+from emotion.devices import check_devices, process_count
+from emotion.errors import UserError
+from emotion.report.console import print_report
+from emotion.report.schema import TrainingReport
+from emotion.report.training_report import read_report
+from emotion.text import TextEncoder
+
+log = logging.getLogger(__name__)
+
+CLASSIC_MODELS = ("BERTweet", "CardiffRoBERTa", "ModernBERT")
+
+
+def train(config: TrainConfig, run_dir: Path, sweep: str | None = None) -> TrainingReport | None:
+    """Fine-tune one backbone and write its deliverables.
+
+    Args:
+        config: The resolved config.
+        run_dir: Where logs and resume checkpoints go.
+        sweep: The folder of the sweep that the run belongs to, if any.
+
+    Returns:
+        The merged report of ``config.output_dir``; None on all processes but the first.
+
+    Raises:
+        UserError: Something that was given cannot be used; nothing was trained or overwritten.
+    """
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # deterministic cuBLAS; must be set before CUDA starts
+    check_devices(config.trainer)
+    if sweep is not None and process_count(config.trainer) > 1:
+        # Every further process runs the script again, and would run the whole sweep again.
+        raise UserError(f"trainer.devices: must be one device in a sweep, found {config.trainer.devices}")
+    _check_resume(config)
+    Deliverables(Path(config.output_dir), config.model.name).require_free()
+    data = EmotionDataModule(config.data, config.seed)
+    backbone = find_backbone(config.model)
+    _check_max_length(config, backbone)
+    tokenizer = load_tokenizer(backbone.folder, config.model.normalization)
+    data.tokenise(TextEncoder(tokenizer, config.model.normalization, config.data.max_length))
+
+    seed_everything(config.seed, verbose=False)
+    classifier = EmotionClassifier(
+        load_pretrained(backbone),
+        config.optimizer,
+        config.model.learning_rate,
+        config.seed,
+        list(data.train.label_counts().values()),
+    )
+    best = ModelCheckpoint(
+        # A resumed run goes on in the folder it came from, or it would forget its best epoch.
+        dirpath=Path(config.trainer.ckpt_path).parent if config.trainer.ckpt_path else run_dir / "checkpoints",
+        filename="best",
+        monitor="val/macro_f1",
+        mode="max",
+        save_last=True,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+    writer = ArtifactWriter(config, data, backbone, best, run_dir, sweep)
+    trainer = build_trainer(config, run_dir, [best, writer])
+    _log_start(config, classifier, data)
+    with warnings.catch_warnings():
+        # Texts are tokenised beforehand; what is left to load does not need workers.
+        warnings.filterwarnings("ignore", ".*does not have many workers.*")
+        warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning's own use of a deprecated name
+        warnings.filterwarnings("ignore", ".*exists and is not empty.*")  # resuming into the same folder
+        trainer.fit(classifier, data, ckpt_path=config.trainer.ckpt_path, weights_only=True)
+    if writer.report is not None:
+        print_report(writer.report, config.model.name, Path(config.output_dir))
+    return writer.report
+
+
+def build_trainer(config: TrainConfig, run_dir: Path, callbacks: list[Any]) -> Trainer:
+    """The Lightning trainer of a run; deterministic, with our own sampler on each process."""
+    settings = config.trainer
+    logger = TensorBoardLogger(run_dir, name="tensorboard", version="")
+    logger.log_hyperparams(OmegaConf.to_container(OmegaConf.structured(config)))
+    bar = [RichProgressBar(leave=True)] if settings.enable_progress_bar else []
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its tips and hardware lists
+    return Trainer(
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        strategy=settings.strategy,
+        precision=settings.precision,  # type: ignore[arg-type]
+        max_epochs=settings.max_epochs,
+        gradient_clip_val=settings.gradient_clip_val,
+        limit_train_batches=settings.limit_train_batches,
+        limit_val_batches=settings.limit_val_batches,
+        log_every_n_steps=settings.log_every_n_steps,
+        enable_progress_bar=settings.enable_progress_bar,
+        deterministic=True,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+        logger=logger,
+        callbacks=[*callbacks, ConfusionMatrixLogger(), LearningRateMonitor(), *bar],
+    )
+
+
+def main(
+    train_path: str = "train.csv",
+    val_path: str = "validation.csv",
+    output_dir: str = "./outputs",
+    model: str | None = None,
+    gpu: int | None = None,
+) -> dict[str, Any]:
+    """Fine-tune one model, or BERTweet, CardiffRoBERTa and ModernBERT in turn.
+
+    Args:
+        train_path: CSV with ``text`` and ``label``.
+        val_path: The same, to choose the best epoch.
+        output_dir: Where the deliverables go; logs go to ``output_dir/DATE/TIME/<Name>``.
+        model: Name of a model (``"ModernBERT"``) or of its config (``"modernbert"``); None = the three.
+        gpu: Index of the GPU; None = a GPU where there is one.
+
+    Returns:
+        The content of ``emotion_classification_report.json``.
+
+    Raises:
+        UserError: Something that was given cannot be used. Where one of several models fails, the others are trained
+            first.
+    """
+    choices = {config.name: choice for choice, config in model_choices().items()}
+    known = {**{name.lower(): name for name in choices}, **{choice: name for name, choice in choices.items()}}
+    if model is not None and model.lower() not in known:
+        raise UserError(f"model: must be one of {', '.join(choices)}, found {model!r}")
+    names = CLASSIC_MODELS if model is None else (known[model.lower()],)
+    session = Path(output_dir) / datetime.now().strftime("%Y-%m-%d/%H-%M-%S-%f")
+    failures: list[UserError] = []
+    for name in names:
+        config = compose_config("train", [f"model={choices[name]}", "data=csv"])
+        config.data.train, config.data.validation, config.output_dir = train_path, val_path, output_dir
+        if gpu is not None and torch.cuda.is_available():
+            config.trainer.accelerator, config.trainer.devices = "gpu", [gpu]
+        elif gpu is not None and name == names[0]:
+            log.warning("gpu: asked for GPU %d, found none on this machine; using the CPU", gpu)
+        try:
+            train(resolve(config, TrainConfig), session / name, sweep=str(session) if model is None else None)
+        except UserError as error:
+            log.error("%s: %s", name, error)
+            failures.append(error)
+    if failures:
+        raise failures[0]
+    return read_report(Path(output_dir)).model_dump()
+
+
+def _check_resume(config: TrainConfig) -> None:
+    if config.trainer.ckpt_path is None:
+        return
+    path = Path(config.trainer.ckpt_path)
+    if not path.is_file():
+        raise UserError(f"trainer.ckpt_path: must be a resume checkpoint (checkpoints/last.ckpt), found no file at {path}")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        epochs_done, name = int(content["epoch"]) + 1, content["callbacks"]["ArtifactWriter"]["model_name"]
+    except Exception as error:  # whatever a file that is none of ours makes of it
+        raise UserError(f"trainer.ckpt_path: must be a resume checkpoint (checkpoints/last.ckpt), found {path}") from error
+    if name != config.model.name:
+        raise UserError(f"trainer.ckpt_path: must be a checkpoint of {config.model.name}, found {name}'s")
+    if epochs_done >= config.trainer.max_epochs:
+        raise UserError(
+            f"trainer.max_epochs: must be more than the {epochs_done} epochs of {path}, found {config.trainer.max_epochs}"
+        )
+
+
+def _check_max_length(config: TrainConfig, backbone: Backbone) -> None:
+    limit = position_limit(AutoConfig.from_pretrained(backbone.folder))
+    if limit is not None and config.data.max_length > limit:
+        raise UserError(
+            f"data.max_length: must be <= {limit}, the tokens that {config.model.name} has positions for,"
+            f" found {config.data.max_length}"
+        )
+
+
+def _log_start(config: TrainConfig, classifier: EmotionClassifier, data: EmotionDataModule) -> None:
+    parameters = sum(p.numel() for p in classifier.model.parameters())
+    log.info(
+        "%s: %.1f M parameters; %d training rows, %d validation rows",
+        *(config.model.name, parameters / 1e6, len(data.train.texts), len(data.validation.texts)),
+    )
+    if pooling := getattr(classifier.model.config, "classifier_pooling", None):
+        log.info("%s: classifier pooling is %r", config.model.name, pooling)
