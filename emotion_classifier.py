@@ -1,0 +1,42 @@
+"""The classic one-file interface over the package ``emotion``.
+
+    python emotion_classifier.py --train train.csv --val validation.csv --model ModernBERT
+    python emotion_classifier.py --mode inference --weights outputs/best_ModernBERT.pt --test_csv test.csv
+"""
+
+import argparse
+import logging
+import sys
+
+from emotion import main, run_inference
+from emotion.errors import UserError
+
+__all__ = ["main", "run_inference"]
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Train emotion classifiers, or predict a CSV with one.")
+    parser.add_argument("--mode", choices=("train", "inference"), default="train")
+    parser.add_argument("--train", default="train.csv", help="CSV with text and label (default: %(default)s)")
+    parser.add_argument("--val", default="validation.csv", help="the same, to choose the epoch (default: %(default)s)")
+    parser.add_argument("--output", default="./outputs", help="folder of the deliverables (default: %(default)s)")
+    parser.add_argument("--model", help="BERTweet, CardiffRoBERTa, ModernBERT or MiniLM (default: the first three)")
+    parser.add_argument("--gpu", type=int, help="index of the GPU (default: a GPU where there is one)")
+    parser.add_argument("--weights", help="checkpoint to predict with, e.g. outputs/best_ModernBERT.pt")
+    parser.add_argument("--test_csv", help="CSV to predict; the result goes to <name>_predictions.csv beside it")
+    arguments = parser.parse_args()
+    if arguments.mode == "inference" and not (arguments.weights and arguments.test_csv):
+        parser.error("--mode inference needs --weights and --test_csv")
+    return arguments
+
+
+if __name__ == "__main__":
+    arguments = _arguments()
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    try:
+        if arguments.mode == "train":
+            main(arguments.train, arguments.val, arguments.output, arguments.model, arguments.gpu)
+        else:
+            run_inference(arguments.weights, arguments.test_csv)
+    except UserError as error:
+        sys.exit(f"error: {error}")

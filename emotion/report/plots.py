@@ -41,7 +41,7 @@ def confusion_matrix_figure(confusion_matrix: Sequence[Sequence[int]], title: st
     axes.set_yticks(ticks, [f"{emotion} ({support})" for emotion, support in zip(EMOTIONS, supports, strict=True)])
     axes.set_xlabel("predicted")
     axes.set_ylabel("true (rows)")
-    axes.set_title(title, loc="left", fontweight="bold")
+    axes.set_title(title, fontweight="bold", pad=12)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     bar = figure.colorbar(image, ax=axes, format=PercentFormatter(1.0), fraction=0.046, pad=0.03)
@@ -54,30 +54,28 @@ def training_curves_figure(history: Sequence[EpochRecord], best_epoch: int, titl
     """Losses and validation scores over the epochs, the chosen epoch marked."""
     epochs = [record.epoch for record in history]
     figure = _figure(width=9.6, height=4.0)
-    figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
+    figure.suptitle(title, fontweight="bold")
     losses, scores = figure.subplots(1, 2)
     losses.plot(epochs, [r.train_loss for r in history], "o-", color=_GREY, label="training")
     losses.plot(epochs, [r.val_loss for r in history], "o-", color=_ORANGE, label="validation")
     losses.set_ylabel("cross entropy")
-    losses.set_ylim(bottom=0)
+    losses.set_ylim(0, 1.1 * max(max(r.train_loss, r.val_loss) for r in history))
     scores.plot(epochs, [r.val_accuracy for r in history], "o-", color=_GREY, label="accuracy")
     scores.plot(epochs, [r.val_macro_f1 for r in history], "o-", color=_BLUE, label="macro F1")
-    best = next(record for record in history if record.epoch == best_epoch)
-    scores.annotate(
-        f"best macro F1\n{best.val_macro_f1:.3f}, epoch {best_epoch}", (best_epoch, best.val_macro_f1),
-        xytext=(0, -46), textcoords="offset points", ha="center", fontsize=9, color=_BLUE,
-        arrowprops={"arrowstyle": "-", "color": _BLUE, "alpha": 0.5},
-    )  # fmt: skip
     scores.set_ylabel("validation score")
+    scores.set_ylim(0, 1.02)
     scores.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    best = next(record for record in history if record.epoch == best_epoch)
+    scores.set_title(f"best macro F1 {best.val_macro_f1:.3f}, epoch {best_epoch}", fontsize=10, color=_BLUE)
+    losses.set_title("loss", fontsize=10)
     for axes in (losses, scores):
         axes.axvline(best_epoch, color=_BLUE, alpha=0.25, linewidth=6, zorder=0)
         axes.set_xlabel("epoch")
-        axes.set_xlim(min(epochs) - 0.4, max(epochs) + 0.4)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_xlim(min(epochs) - 0.6, max(epochs) + 0.6)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))
         axes.grid(axis="y", alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, loc="best")
     return figure
 
 
