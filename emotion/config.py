@@ -208,9 +208,9 @@ def _project_path(path: str) -> str:
     return str(PROJECT / path)
 
 
-def _if_sample(train: str, recipe: Any, otherwise: Any) -> Any:
-    """``recipe`` while the training CSV is the sample corpus, ``otherwise`` once a user gave their own."""
-    return recipe if Path(train) == SAMPLE / "train.csv" else otherwise
+def _if_sample(recipe: Any, otherwise: Any, *, _root_: DictConfig) -> Any:
+    """``recipe`` while ``data.train`` is the sample corpus, ``otherwise`` once a user gave their own."""
+    return recipe if OmegaConf.select(_root_, "data.train") == str(SAMPLE / "train.csv") else otherwise
 
 
 for _name, _schema in SCHEMAS.items():
@@ -231,14 +231,13 @@ def _broken_rules(config: Any, prefix: str = "") -> Iterator[str]:
 
 def one_line(error: BaseException) -> str:
     """Hydra's and OmegaConf's messages of several lines, folded into one that still names the key."""
-    lines: list[str] = []
-    for message in (str(error), str(error.__cause__ or "")):
-        lines += [line.strip().rstrip(".") for line in message.splitlines()]
-    noise = ("object_type=", "full_key: ", "reference_type=", "In '", "See https")
-    kept = dict.fromkeys(line for line in lines if line and not line.startswith(noise))
+    text = f"{error}\n{error.__cause__ or ''}".partition("Config search path:")[0]
+    lines = [re.sub(r"^In '\w+': ", "", line.strip()).rstrip(".") for line in text.splitlines()]
     key = next((line.removeprefix("full_key: ") for line in lines if line.startswith("full_key: ")), "")
-    text = "; ".join(kept)
-    return text if not key or key in text else f"{key}: {text}"
+    noise = ("full_key: ", "object_type=", "reference_type=", "See https", "To append to your config")
+    message = "; ".join(dict.fromkeys(line for line in lines if line and not line.startswith(noise)))
+    message = message.replace(":;", ":")
+    return message if not key or key in message else f"{key}: {message}"
 
 
 def resolve(config: DictConfig, schema: type[Schema]) -> Schema:
@@ -247,10 +246,10 @@ def resolve(config: DictConfig, schema: type[Schema]) -> Schema:
     Raises:
         UserError: A value is missing, unknown, or breaks its field's rule; the message starts with the dotted key.
     """
-    missing = sorted(OmegaConf.missing_keys(config))
-    if missing:
-        raise UserError(f"{missing[0]}: a value is required, found none; give {missing[0]}=...")
     try:
+        missing = sorted(OmegaConf.missing_keys(config))
+        if missing:
+            raise UserError(f"{missing[0]}: a value is required, found none; give {missing[0]}=...")
         resolved = OmegaConf.to_object(config)
     except (OmegaConfBaseException, AttributeError, TypeError) as error:
         raise UserError(one_line(error)) from error

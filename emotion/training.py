@@ -51,8 +51,8 @@ def train(config: TrainConfig, run_dir: Path, sweep: str | None = None) -> Train
         # Every further process runs the script again, and would run the whole sweep again.
         raise UserError(f"trainer.devices: must be one device in a sweep, found {config.trainer.devices}")
     _check_resume(config)
-    Deliverables(Path(config.output_dir), config.model.name).require_free()
     data = EmotionDataModule(config.data, config.seed)
+    Deliverables(Path(config.output_dir), config.model.name).require_free()
     backbone = find_backbone(config.model)
     _check_max_length(config, backbone)
     tokenizer = load_tokenizer(backbone.folder, config.model.normalization)
@@ -157,10 +157,11 @@ def main(
         try:
             train(resolve(config, TrainConfig), session / name, sweep=str(session) if model is None else None)
         except UserError as error:
-            log.error("%s: %s", name, error)
+            if str(error) not in map(str, failures):  # a mistake in what all models share is told once
+                log.error("%s was not trained: %s", name, error)
             failures.append(error)
     if failures:
-        raise failures[0]
+        raise UserError(f"{len(failures)} of {len(names)} models failed; the first: {failures[0]}")
     return read_report(Path(output_dir)).model_dump()
 
 

@@ -59,6 +59,6 @@ def print_prediction(prediction: Prediction) -> None:
     console.print(counts)
     if prediction.evaluation is not None:
         evaluation = prediction.evaluation
-        title = f"Against the labels: accuracy {evaluation.accuracy:.4f}, macro F1 {evaluation.macro_f1:.4f}"
-        console.print(class_table(title, evaluation.per_class))
+        console.print(class_table("Against the labels", evaluation.per_class))
+        console.print(f"accuracy {evaluation.accuracy:.4f}, macro F1 {evaluation.macro_f1:.4f}", highlight=False)
     console.print(f"Predictions: {prediction.output}", highlight=False, soft_wrap=True)
