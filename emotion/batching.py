@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from torch.utils.data import Sampler
 
-POOL_BATCHES = 100
-"""Batches whose rows are sorted together: enough to leave hardly any padding, few enough to keep epochs different."""
+MAX_POOL_BATCHES, MIN_POOLS = 100, 4
+"""Rows are sorted within pools of batches: large enough to leave hardly any padding, and several an epoch, so that rows
+of a small corpus meet others in each epoch."""
 
 
 class LengthBucketBatchSampler(Sampler[list[int]]):
@@ -56,8 +57,9 @@ class LengthBucketBatchSampler(Sampler[list[int]]):
         rng = np.random.default_rng([self.seed, self.epoch()])
         shuffled = np.array_split(rng.permutation(rows), self.batches)
         batches: list[np.ndarray] = []
-        for start in range(0, self.batches, POOL_BATCHES):
-            members = shuffled[start : start + POOL_BATCHES]
+        pool_batches = min(MAX_POOL_BATCHES, math.ceil(self.batches / MIN_POOLS))
+        for start in range(0, self.batches, pool_batches):
+            members = shuffled[start : start + pool_batches]
             pool = np.concatenate(members)
             pool = pool[np.argsort(self.lengths[pool], kind="stable")]
             batches += np.split(pool, np.cumsum([len(member) for member in members])[:-1])

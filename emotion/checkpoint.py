@@ -114,7 +114,7 @@ class Checkpoint:
                 "labels": list(EMOTIONS),
                 "normalization": self.normalization,
             },
-            "backbone_config": _plain(self.model.config.to_dict()),
+            "backbone_config": _plain(self.model.config.to_dict()) | {"_name_or_path": self.model_id},
             "commit": self.commit,
             "tokenizer": {name: _to_tensor(data) for name, data in self.tokenizer_files.items()},
             "metadata": self.metadata,
@@ -140,7 +140,6 @@ def load(path: str | Path, device: torch.device | str = "cpu") -> Checkpoint:
             f" found {settings.get('num_labels')} ({', '.join(map(str, found_labels))})"
         )
     if "backbone_config" in content:
-        # for_model takes the names and hides the rest in attributes, so the whole dict goes in
         config = AutoConfig.for_model(**copy.deepcopy(content["backbone_config"]))
         files = {name: data.numpy().tobytes() for name, data in content["tokenizer"].items()}
     else:
@@ -151,8 +150,10 @@ def load(path: str | Path, device: torch.device | str = "cpu") -> Checkpoint:
             content["model_id"],
         )
     normalization = settings.get("normalization", "none")
+    model = _build(config, content["model_state_dict"], path)
+    model.config.name_or_path = model.name_or_path = content["model_id"]
     return Checkpoint(
-        model=_build(config, content["model_state_dict"], path).to(device).eval(),  # type: ignore[arg-type]
+        model=model.to(device).eval(),  # type: ignore[arg-type]
         tokenizer=build_tokenizer(files, config, normalization),
         tokenizer_files=files,
         model_id=content["model_id"],
