@@ -1,15 +1,22 @@
 """Find a backbone's files - in a folder, the hub's cache, an installed package, on the hub - and load them."""
 
+import json
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import HfApi, constants, snapshot_download
-from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub import HfApi, constants, hf_hub_download, snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
@@ -96,14 +103,26 @@ def _missing_files(folder: Path, need_weights: bool) -> str:
         return "config.json"
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         return "tokenizer files"
-    if need_weights and not any((folder / name).is_file() for name in _WEIGHTS):
-        return " or ".join((_WEIGHTS[0], _WEIGHTS[2]))
+    if need_weights:
+        weights = next((folder / name for name in _WEIGHTS if (folder / name).is_file()), None)
+        if weights is None:
+            return f"{_WEIGHTS[0]} or {_WEIGHTS[2]}"
+        if weights.suffix == ".json":
+            return next((name for name in _shards(weights) if not (folder / name).is_file()), "")
     return ""
 
 
+def _shards(index: Path) -> list[str]:
+    """The files that an index of weights names."""
+    return sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
+
+
 def _from_cache(config: ModelConfig, need_weights: bool) -> Backbone | str:
+    small = ["config.json", *TOKENIZER_FILES]  # all of them must be there where the cache knows the repository's list
     try:
-        folder = Path(snapshot_download(config.backbone, revision=config.revision, local_files_only=True))
+        folder = Path(
+            snapshot_download(config.backbone, revision=config.revision, local_files_only=True, allow_patterns=small)
+        )
     except LocalEntryNotFoundError:
         return f"the cache {constants.HF_HUB_CACHE} (not there)"
     except ValueError as error:  # not a name that the hub allows
@@ -115,7 +134,7 @@ def _from_cache(config: ModelConfig, need_weights: bool) -> Backbone | str:
     return Backbone(folder, f"from the cache {folder}", folder.name)
 
 
-def _from_package(config: ModelConfig, need_weights: bool) -> Backbone | str:
+def _from_package(config: ModelConfig, _need_weights: bool) -> Backbone | str:
     package = config.package
     if package is None:
         return "an installed package (none carries it)"
@@ -133,7 +152,8 @@ def _changed_files(folder: Path, package: PackageConfig) -> Iterator[str]:
         if not (folder / name).is_file() or sha256(folder / name) != digest:
             yield name
     # transformers picks files by name: one that is not pinned must not slip in.
-    yield from (name for name in (*TOKENIZER_FILES, *_WEIGHTS) if name not in package.sha256 and (folder / name).exists())
+    unpinned = (name for name in (*TOKENIZER_FILES, *_WEIGHTS) if name not in package.sha256)
+    yield from (name for name in unpinned if (folder / name).exists())
 
 
 def _from_hub(config: ModelConfig, need_weights: bool) -> Backbone | str:
@@ -141,42 +161,81 @@ def _from_hub(config: ModelConfig, need_weights: bool) -> Backbone | str:
     if constants.HF_HUB_OFFLINE:
         return f"{hub} (switched off by HF_HUB_OFFLINE)"
     try:
-        # One request without retries tells whether the hub answers and which files there are; downloads retry.
-        info = HfApi().model_info(config.backbone, revision=config.revision, timeout=CONNECT_TIMEOUT_S)
-        names = {sibling.rfilename for sibling in info.siblings or []}
-        wanted = ["config.json", *(name for name in TOKENIZER_FILES if name in names)]
-        if need_weights:
-            weights = next((name for name in _WEIGHTS if name in names), None)
-            if weights is None:
-                return f"{hub} (no weights in {_WEIGHTS[0]} or {_WEIGHTS[2]})"
-            # An index of shards brings its shards along.
-            wanted += [weights] if not weights.endswith(".index.json") else [weights, weights.split(".")[0] + "-*"]
-        log.info("downloading %s from %s", config.backbone, hub)
-        folder = Path(
-            snapshot_download(
-                config.backbone, revision=info.sha, allow_patterns=wanted, etag_timeout=CONNECT_TIMEOUT_S
-            )
-        )
+        with _quiet_hub():
+            folder = _download(config, need_weights)
     except (RepositoryNotFoundError, RevisionNotFoundError, GatedRepoError) as error:
         return f"{hub} ({type(error).__name__} for revision {config.revision})"
     except Exception as error:  # whatever the network and its libraries raise
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        return f"{hub} ({reason})"
+        # huggingface_hub wraps what went wrong in advice of several lines
+        return f"{hub} ({_first_line(error.__cause__ or error)})"
     if missing := _missing_files(folder, need_weights):
         return f"{hub} (no {missing} there)"
-    return Backbone(folder, f"from {hub}", info.sha)
+    return Backbone(folder, f"from {hub}", folder.name)
+
+
+def _download(config: ModelConfig, need_weights: bool) -> Path:
+    """Fetch the files that are needed, and no others, into the cache; their folder there.
+
+    The config comes last, so that an interrupted download does not look complete.
+    """
+    # One request without retries tells whether the hub answers and which files there are; downloads retry.
+    info = HfApi().model_info(config.backbone, revision=config.revision, timeout=CONNECT_TIMEOUT_S)
+    names = {sibling.rfilename for sibling in info.siblings or []}
+
+    def fetch(name: str) -> Path:
+        return Path(hf_hub_download(config.backbone, name, revision=config.revision, etag_timeout=CONNECT_TIMEOUT_S))
+
+    log.info("downloading %s from the hub %s", config.backbone, constants.ENDPOINT)
+    for name in TOKENIZER_FILES:
+        if name in names:
+            fetch(name)
+    weights = next((name for name in _WEIGHTS if need_weights and name in names), None)
+    if weights is not None:
+        path = fetch(weights)
+        for shard in _shards(path) if path.suffix == ".json" else ():
+            fetch(shard)
+    return fetch("config.json").parent
+
+
+@contextmanager
+def _quiet_hub() -> Iterator[None]:
+    """Within: no line for each request and retry; what fails is told once."""
+    loggers = [logging.getLogger(name) for name in ("huggingface_hub", "httpx", "httpx2")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
+def _told_in_one_line(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # whatever transformers and the readers of its files make of a broken one
+        raise UserError(
+            f"model.backbone: must have files that transformers can read, found {folder} ({_first_line(error)})"
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def load_tokenizer(folder: Path, normalization: str) -> PreTrainedTokenizerBase:
     """The tokenizer of a folder; BERTweet's with its authors' normalisation switched on where asked."""
     options: dict[str, Any] = {"normalization": True} if normalization == "bertweet" else {}
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, **options)
+    with _told_in_one_line(folder):
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, **options)
     return tokenizer
 
 
 def load_pretrained(backbone: Backbone) -> PreTrainedModel:
-    """The backbone in FP32, in eval mode, under a new classification head for the six emotions (drawn by torch's RNG)."""
-    with quiet_transformers():
+    """The backbone in FP32, in eval mode, under a new head for the six emotions (drawn by torch's RNG)."""
+    with quiet_transformers(), _told_in_one_line(backbone.folder):
         config = AutoConfig.from_pretrained(backbone.folder, **label_names())
         model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
             backbone.folder, config=config, dtype=torch.float32, attn_implementation="sdpa"

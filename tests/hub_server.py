@@ -1,0 +1,139 @@
+"""A small Hugging Face hub on 127.0.0.1: folders served as ``huggingface_hub`` asks for them."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+
+@dataclass
+class Hub:
+    """What is served, what was asked for, and how it fails."""
+
+    url: str = ""
+    folders: dict[str, Path] = field(default_factory=dict)
+    """Repository -> folder of its files."""
+    commits: dict[str, str] = field(default_factory=dict)
+    """Repository -> its only commit, 40 hex digits, which the branch ``main`` names too."""
+    requests: list[str] = field(default_factory=list)
+    """Method and path of each request, in order."""
+    dies_at: str | None = None
+    """File in whose middle the connection breaks; nothing is answered after that, until ``/revive`` is asked for."""
+    dead: bool = False
+
+    def add(self, repository: str, folder: Path, commit: str | None = None) -> str:
+        """Serve a folder; its commit."""
+        self.folders[repository] = folder
+        self.commits[repository] = commit or hashlib.sha1(repository.encode()).hexdigest()
+        return self.commits[repository]
+
+    def fetched(self) -> set[str]:
+        """Names of the files whose content was asked for."""
+        gets = (path for method, path in map(str.split, self.requests) if method == "GET")
+        return {path.rsplit("/", 1)[1] for path in gets if "/resolve/" in path}
+
+
+@contextmanager
+def serve() -> Iterator[Hub]:
+    """A running hub, empty at first."""
+    hub = Hub()
+
+    class Handler(_Handler):
+        pass
+
+    Handler.hub = hub
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    hub.url = f"http://127.0.0.1:{server.server_port}"
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield hub
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    hub: Hub
+    protocol_version = "HTTP/1.1"
+    timeout = 10
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def do_HEAD(self) -> None:
+        self._answer()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+    def _answer(self) -> None:
+        path = self.path.split("?")[0].strip("/")
+        self.hub.requests.append(f"{self.command} /{path}")
+        if path == "revive":
+            self.hub.dies_at, self.hub.dead = None, False
+            self._send(200, b"", {})
+        elif self.hub.dead:
+            self.close_connection = True
+        elif path.startswith("api/models/"):
+            repository, _, revision = path.removeprefix("api/models/").partition("/revision/")
+            if self._exists(repository, revision or "main"):
+                self._info(repository)
+        else:
+            repository, _, rest = path.partition("/resolve/")
+            revision, _, name = rest.partition("/")
+            if self._exists(repository, revision):
+                self._file(repository, name)
+
+    def _exists(self, repository: str, revision: str) -> bool:
+        if repository not in self.hub.folders:
+            self._send(404, b"", {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"})
+        elif revision not in ("main", self.hub.commits[repository]):
+            self._send(404, b"", {"X-Error-Code": "RevisionNotFound", "X-Error-Message": "Invalid rev id"})
+        else:
+            return True
+        return False
+
+    def _info(self, repository: str) -> None:
+        names = sorted(path.name for path in self.hub.folders[repository].iterdir())
+        content = {
+            "_id": "0" * 24,
+            "id": repository,
+            "modelId": repository,
+            "sha": self.hub.commits[repository],
+            "private": False,
+            "tags": [],
+            "downloads": 0,
+            "siblings": [{"rfilename": name} for name in names],
+        }
+        self._send(200, json.dumps(content).encode(), {"Content-Type": "application/json"})
+
+    def _file(self, repository: str, name: str) -> None:
+        path = self.hub.folders[repository] / name
+        headers = {"X-Repo-Commit": self.hub.commits[repository]}
+        if not path.is_file():
+            self._send(404, b"", {**headers, "X-Error-Code": "EntryNotFound", "X-Error-Message": "Entry not found"})
+            return
+        data = path.read_bytes()
+        headers |= {"ETag": f'"{hashlib.sha256(data).hexdigest()}"', "Accept-Ranges": "bytes"}
+        start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").rstrip("-"))
+        if start:
+            headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
+        dies = self.command == "GET" and name == self.hub.dies_at
+        self._send(206 if start else 200, data[start:], headers, dies)
+
+    def _send(self, status: int, body: bytes, headers: dict[str, str], dies: bool = False) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if dies:
+            body = body[: len(body) // 2]
+            self.hub.dead = self.close_connection = True
+        if self.command == "GET":
+            self.wfile.write(body)
