@@ -2,9 +2,12 @@
 
 import codecs
 import csv
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import TextIO
 
 import pandas as pd
 
@@ -14,6 +17,10 @@ from emotion.labels import EMOTIONS, parse_label
 SEPARATORS = (",", ";", "\t")
 CHUNK_ROWS = 65_536
 _BLOCK = 1 << 20
+_LONGEST_CELL = 10_000_000
+"""Characters; a quote that is never closed must not bring the whole file into memory."""
+_END = 'end"of'
+"""A line after the last one: within an open quote, its own quote would be read as the closing one and vanish."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,30 +37,42 @@ class CsvFile:
     def chunks(self, rows: int = CHUNK_ROWS) -> Iterator[pd.DataFrame]:
         """Frames of up to ``rows`` rows under this file's column names, indexed from 0 through the file.
 
+        Cells that a short row lacks are empty texts. Empty lines are gaps between rows, but in a file of one column
+        they are empty texts.
+
         Raises:
-            UserError: A row has more cells than the header, or a quote is never closed.
+            UserError: A row has more cells than the header, or a quote is never closed; it names the row, counted as
+                everywhere: the header is row 1, a row may span lines, gaps do not count.
         """
+        records = self._records()
+        start = 0
+        while chunk := list(islice(records, rows)):
+            index = pd.RangeIndex(start, start + len(chunk))
+            yield pd.DataFrame(chunk, index=index, columns=list(self.columns), dtype=str)
+            start += len(chunk)
+
+    def _records(self) -> Iterator[list[str]]:
+        """The rows below the header, each with as many cells as the header has."""
+        width = len(self.columns)
+        records = _read(self.path, self.encoding, self.separator)
+        row = 1
         try:
-            with pd.read_csv(
-                self.path,
-                sep=self.separator,
-                encoding=self.encoding,
-                dtype=str,
-                na_filter=False,
-                index_col=False,
-                # In a file of one column an empty line is an empty text, not a gap between rows.
-                skip_blank_lines=len(self.columns) > 1,
-                chunksize=rows,
-            ) as reader:
-                for frame in reader:
-                    frame.columns = pd.Index(self.columns)  # undo pandas' renaming of repeated headers
-                    yield frame.fillna("")  # cells that a short row lacks
-        except pd.errors.ParserError as error:
-            reason = str(error).strip().removeprefix("Error tokenizing data. C error: ")
-            raise UserError(
-                f"{self.path}: every row must have the header's {len(self.columns)} columns, found: {reason};"
-                " put texts that hold separators or quotes between quotes"
-            ) from error
+            next(filter(_holds_text, records))  # the header
+            for record in records:
+                if width > 1 and len(record) <= 1 and not _holds_text(record):
+                    continue
+                row += 1
+                if _holds_text(record[width:]):
+                    raise UserError(
+                        f"{self.path}: every row must have at most {width} cells, as the header has,"
+                        f" found {len(record)} in row {row} (the header is row 1);"
+                        " put texts that hold separators between quotes"
+                    )
+                yield record[:width] + [""] * (width - len(record))
+        except csv.Error as error:
+            raise UserError(f"{self.path}: {error} in row {row + 1} (the header is row 1)") from error
+        except OSError as error:
+            raise UserError(f"{self.path}: must be readable, found {error.strerror}") from error
 
     def column(self, frame: pd.DataFrame, name: str) -> list[str]:
         """The cells of the column ``name``."""
@@ -71,27 +90,26 @@ def open_csv(path: str | Path, required: Sequence[str] = (), key: str = "csv") -
         UserError: No such file, not text, empty, or a required column is missing or stands there twice.
     """
     path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{key}: must be a CSV file, found {'a folder' if path.is_dir() else 'no file'} at {path}")
+    if not os.path.isfile(path):  # unlike Path.is_file, False for a name that no file can have
+        found = "a folder" if os.path.isdir(path) else "no file"
+        raise UserError(f"{key}: must be a CSV file, found {found} at {path}")
     try:
         encoding, lines = _detect_encoding(path)
-        header_by_separator = {separator: _header(path, encoding, separator) for separator in SEPARATORS}
+        header_by_separator = _headers(path, encoding)
     except OSError as error:
         raise UserError(f"{key}: must be readable, found {path} ({error.strerror})") from error
-    except csv.Error as error:
-        raise UserError(f"{path}: must be a text CSV, found an unreadable header ({error})") from error
 
     def fit(separator: str) -> tuple[int, int]:
         header = header_by_separator[separator]
         return sum(name in header for name in required), len(header)
 
-    separator = max(SEPARATORS, key=fit)
+    separator = max(header_by_separator, key=fit)
     columns = header_by_separator[separator]
-    if not any(columns):
+    if not columns:
         raise UserError(f"{path}: must have a header and rows, found an empty file")
     for name in required:
         if columns.count(name) != 1:
-            found = "it twice" if name in columns else ", ".join(columns)[:200]
+            found = "it twice" if name in columns else ", ".join(map(repr, columns))[:200]
             raise UserError(f"{path}: must have one column {name!r}, found {found}")
     return CsvFile(path, encoding, separator, columns, lines)
 
@@ -114,7 +132,7 @@ def read_labelled(
             if label is None:
                 raise UserError(
                     f"{path}: column {label_column!r} must hold 0-{len(EMOTIONS) - 1} or one of {', '.join(EMOTIONS)},"
-                    f" found {cell!r} in row {row} (the header is row 1)"
+                    f" found {_brief(cell)} in row {row} (the header is row 1)"
                 )
             labels.append(label)
     if not texts:
@@ -122,21 +140,66 @@ def read_labelled(
     return texts, labels
 
 
-def _header(path: Path, encoding: str, separator: str) -> tuple[str, ...]:
+def _brief(cell: str) -> str:
+    return repr(cell if len(cell) <= 60 else f"{cell[:60]}...")
+
+
+def _holds_text(cells: Sequence[str]) -> bool:
+    return any(cell.strip() for cell in cells)
+
+
+def _read(path: Path, encoding: str, separator: str) -> Iterator[list[str]]:
+    """All records of the file, gaps included.
+
+    Raises:
+        csv.Error: A quote is never closed, or a cell is longer than any text.
+    """
+    at_end = False
+
+    def lines(file: TextIO) -> Iterator[str]:
+        nonlocal at_end
+        yield from file
+        at_end = True
+        yield _END
+
+    csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
     with path.open(encoding=encoding, newline="") as file:
-        first = next(csv.reader(file, delimiter=separator), [])
-    return tuple(name.strip() for name in first)
+        records = csv.reader(lines(file), delimiter=separator)
+        while True:
+            try:
+                record = next(records)
+            except csv.Error as error:
+                rule = f"every cell must have at most {_LONGEST_CELL:,} characters"
+                raise csv.Error(f"{rule}, found a longer one (or a quote that is never closed)") from error
+            if not at_end:
+                yield record
+            elif record == [_END]:
+                return
+            else:
+                raise csv.Error("every quote must be closed, found an open one")
+
+
+def _headers(path: Path, encoding: str) -> dict[str, tuple[str, ...]]:
+    """Names of the columns under each separator that the first record can be read with; () where there is no record."""
+    headers: dict[str, tuple[str, ...]] = {}
+    for separator in SEPARATORS:
+        try:
+            first = next(filter(_holds_text, _read(path, encoding, separator)), [])
+        except csv.Error as error:
+            failure = f"{path}: {error} in row 1, the header"
+            continue
+        headers[separator] = tuple(name.strip() for name in first)
+    if not headers:
+        raise UserError(failure)
+    return headers
 
 
 def _detect_encoding(path: Path) -> tuple[str, int]:
     """The encoding that decodes the whole file, and its number of line breaks; reads in constant memory."""
     with path.open("rb") as file:
         start = file.read(4)
-    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        candidates = ["utf-16"]
-    else:
-        candidates = ["utf-8-sig", "cp1252"]
-    for encoding in candidates:
+    is_utf16 = start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    for encoding in ("utf-16",) if is_utf16 else ("utf-8-sig", "cp1252"):
         decoder = codecs.getincrementaldecoder(encoding)()
         lines = 0
         try:
@@ -144,7 +207,8 @@ def _detect_encoding(path: Path) -> tuple[str, int]:
                 while block := file.read(_BLOCK):
                     text = decoder.decode(block)
                     if "\0" in text:
-                        raise UserError(f"{path}: must be a text CSV, found binary content")
+                        found = "a NUL character (binary, or UTF-16 without BOM)"
+                        raise UserError(f"{path}: must be a text CSV, found {found}")
                     lines += text.count("\n")
                 decoder.decode(b"", final=True)
             return encoding, lines

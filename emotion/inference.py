@@ -1,6 +1,7 @@
 """Predict a CSV: :func:`run_inference`."""
 
 import logging
+from csv import QUOTE_NONNUMERIC
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,8 +81,8 @@ def predict_csv(config: PredictConfig) -> Prediction:
     if output.exists() and output.samefile(file.path):
         raise UserError(f"output: must be another file than csv, found {output}")
     require_ours(output, _is_prediction, "output")
-    require_writable(output.parent, "output")
     model = checkpoint.load(config.weights, pick_device(config.accelerator))
+    require_writable(output.parent, "output")  # makes the folder, so it comes last
 
     labels: list[int] = []
     truth: list[int | None] = []
@@ -97,7 +98,12 @@ def predict_csv(config: PredictConfig) -> Prediction:
             if config.label_column in file.columns:
                 truth += [parse_label(cell) for cell in file.column(frame, config.label_column)]
             _with_predictions(frame, probabilities, empty, config.probabilities).to_csv(
-                temporary, mode="a", header=not temporary.exists(), index=False, lineterminator="\n"
+                temporary,
+                mode="a",
+                header=not temporary.exists(),
+                index=False,
+                lineterminator="\n",
+                quoting=QUOTE_NONNUMERIC,  # a lone CR in a text would end its row; Python < 3.13 would not quote it
             )
         if not labels:
             raise UserError(f"{file.path}: must have at least one row, found only a header")

@@ -1,0 +1,262 @@
+"""A user's mistake ends as one line that names the key or file, the rule and what was found - and writes nothing."""
+
+import pickle
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import model_config, sample_rows, write_csv
+
+from emotion.backbone import find_backbone, load_pretrained, load_tokenizer
+from emotion.checkpoint import Checkpoint
+from emotion.config import PROJECT, PredictConfig, TrainConfig, compose_config, resolve
+from emotion.errors import UserError
+from emotion.inference import predict_csv
+from emotion.training import train
+
+# Hydra's own record of a run, made before the program is asked
+HYDRA_RECORD = re.compile(r"outputs/\d{4}-\d\d-\d\d/[\d-]+/(train\.log|\.hydra/\w+\.yaml)")
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    """The content of every file, but for Hydra's record, by its path in the folder."""
+    files = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
+    return {name: path.read_bytes() for name, path in files.items() if not HYDRA_RECORD.fullmatch(name)}
+
+
+def run_script(script: str, folder: Path, *overrides: str) -> tuple[list[str], set[str]]:
+    """Run a script that must fail; its lines on stderr, and the modules that it imported."""
+    before = files_in(folder)
+    command = [sys.executable, "-X", "importtime", str(PROJECT / "scripts" / script), *overrides]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stdout + done.stderr
+    imports = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    modules = {line.rpartition("|")[2].strip() for line in imports}
+    assert "emotion.config" in modules  # else their list proves nothing
+    assert files_in(folder) == before
+    return [line for line in done.stderr.splitlines() if not line.startswith("import time:")], modules
+
+
+@pytest.mark.parametrize(
+    ("script", "overrides", "parts"),
+    [
+        ("train.py", ["+typo=1"], ["typo"]),
+        ("train.py", ["trainer.max_epoch=3"], ["max_epoch", "trainer"]),
+        ("train.py", ["trainer.max_epochs=ten"], ["trainer.max_epochs", "ten", "Integer"]),
+        ("train.py", ["data.batch_size=0"], ["data.batch_size: must be >= 1, found 0"]),
+        ("train.py", ["model=nope"], ["model/nope", "bertweet", "cardiff", "minilm", "modernbert"]),
+        ("train.py", ["data=csv"], ["data.train: a value is required, found none"]),
+        ("train.py", ["data.train=mine.csv"], ["data.validation: must be given together with data.train", "mine.csv"]),
+        ("predict.py", ["csv=a.csv"], ["weights: a value is required, found none"]),
+        ("predict.py", ["weights=a.pt", "csv=a.csv", "accelerator=tpu"], ["accelerator: must be one of", "'tpu'"]),
+    ],
+)
+def test_a_bad_config_fails_in_one_line_and_without_torch(
+    tmp_path: Path, script: str, overrides: list[str], parts: list[str]
+):
+    lines, modules = run_script(script, tmp_path, *overrides)
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("error: ")
+    assert [part for part in parts if part not in lines[0]] == []
+    assert not {"torch", "transformers", "lightning"} & modules
+
+
+def test_bad_files_fail_in_one_line(tmp_path: Path):
+    good = write_csv(tmp_path / "good.csv", sample_rows(limit=3))
+    bad = write_csv(tmp_path / "bad.csv", [("a", 1), ("b", "hapy")])
+    (tmp_path / "file").write_text("")
+    cases = [
+        ("train.py", f"data.train={bad} data.validation={good}", f"{bad}: column 'label' must hold 0-5 or one of"),
+        ("train.py", "output_dir=file/below", "output_dir: must be a writable folder, found file/below"),
+        ("predict.py", f"csv={good} weights=gone.pt", "weights: must be a checkpoint file, found no file at gone.pt"),
+    ]
+    for script, overrides, start in cases:
+        lines, _ = run_script(script, tmp_path, *overrides.split())
+        assert len(lines) == 1, lines
+        assert lines[0].startswith(f"error: {start}")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "parts"),
+    [
+        (["typo=1"], ["typo"]),
+        (["+data.typo=1"], ["typo"]),
+        (["optimizer.weight_decay=much"], ["optimizer.weight_decay", "much"]),
+        (["trainer.enable_progress_bar=perhaps"], ["trainer.enable_progress_bar", "perhaps"]),
+        (["trainer.gradient_clip_val=-1"], ["trainer.gradient_clip_val: must be > 0, found -1"]),
+        (["model.learning_rate=nan"], ["model.learning_rate: must be > 0 and <= 1, found nan"]),
+        (["model.learning_rate=inf"], ["model.learning_rate: must be > 0 and <= 1, found inf"]),
+        (["data.max_length=3"], ["data.max_length: must be >= 4, found 3"]),
+        (["seed=-1"], ["seed: must be >= 0", "found -1"]),
+        (["trainer.devices=[]"], ["trainer.devices: must be", "found []"]),
+        (["trainer.limit_train_batches=1.5"], ["trainer.limit_train_batches: must be", "found 1.5"]),
+        (["optimizer.class_weights=[1,2]"], ["optimizer.class_weights: must be", "found [1, 2]"]),
+        (["model.normalization=upper"], ["model.normalization: must be one of", "found 'upper'"]),
+        (["data=csv", "data.train=a.csv"], ["data.validation: a value is required, found none"]),
+        (["data.validation=a.csv"], ["data.train: must be given together with data.validation", "found", "a.csv"]),
+        (["trainer=fast"], ["trainer/fast", "debug", "default"]),
+        (["data.train=["], ["["]),
+    ],
+)
+def test_a_bad_training_config_names_key_rule_and_value(overrides: list[str], parts: list[str]):
+    with pytest.raises(UserError) as caught:
+        resolve(compose_config("train", overrides), TrainConfig)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert [part for part in parts if part not in message] == []
+
+
+@pytest.mark.parametrize(
+    ("overrides", "parts"),
+    [
+        ([], ["a value is required, found none"]),
+        (["weights=a.pt", "csv=a.csv", "batch_size=0"], ["batch_size: must be >= 1, found 0"]),
+        (["weights=a.pt", "csv=a.csv", "probabilities=often"], ["probabilities", "often"]),
+        (["weights=a.pt", "csv=a.csv", "+label=x"], ["label"]),
+    ],
+)
+def test_a_bad_prediction_config_names_key_rule_and_value(overrides: list[str], parts: list[str]):
+    with pytest.raises(UserError) as caught:
+        resolve(compose_config("predict", overrides), PredictConfig)
+    assert "\n" not in str(caught.value)
+    assert [part for part in parts if part not in str(caught.value)] == []
+
+
+BAD_CSVS = [
+    pytest.param(None, "data.train: must be a CSV file, found no file at {path}", id="missing file"),
+    pytest.param(b"", "{path}: must have a header and rows, found an empty file", id="empty"),
+    pytest.param(b"text,label\n", "{path}: must have at least one row, found only a header", id="header only"),
+    pytest.param(b"tweet,label\na,1\n", "{path}: must have one column 'text', found 'tweet', 'label'", id="no text"),
+    pytest.param(b"text,mood\na,1\n", "{path}: must have one column 'label', found 'text', 'mood'", id="no label"),
+    pytest.param(b"text,label\na,1\nb,6\n", "{path}: column 'label' must hold 0-5 .* found '6' in row 3 ", id="6"),
+    pytest.param(b"text;label\na;joy\nb;hapy\n", "{path}: column .* found 'hapy' in row 3 ", id="unknown name"),
+    pytest.param(b"text,label\na,b,1\n", "{path}: every row must .* 2 cells.* found 3 in row 2 ", id="surplus"),
+    pytest.param(b"text,label\nfine,1\n\x81\xff,2\n", "{path}: must be encoded in UTF-8, .* found none", id="encoding"),
+    pytest.param(b"text,label\na\0,1\n", "{path}: must be a text CSV, found a NUL character", id="binary"),
+]
+
+
+@pytest.mark.parametrize(("content", "message"), BAD_CSVS)
+def test_training_refuses_a_bad_csv_and_writes_no_file(tmp_path: Path, content: bytes | None, message: str):
+    path = tmp_path / "train.csv"
+    if content is not None:
+        path.write_bytes(content)
+    validation = write_csv(tmp_path / "validation.csv", sample_rows("validation", 6))
+    before = files_in(tmp_path)
+    overrides = [f"data.train={path}", f"data.validation={validation}", f"output_dir={tmp_path / 'out'}"]
+    with pytest.raises(UserError, match="^" + message.format(path=re.escape(str(path)))) as caught:
+        train(resolve(compose_config("train", overrides), TrainConfig), tmp_path / "run")
+    assert "\n" not in str(caught.value)
+    assert files_in(tmp_path) == before
+
+
+def test_training_never_replaces_a_file_that_is_not_ours(tmp_path: Path):
+    foreign = tmp_path / "out" / "best_MiniLM.pt"
+    foreign.parent.mkdir()
+    foreign.write_bytes(b"somebody's own")
+    with pytest.raises(UserError, match=r"^output_dir: .*best_MiniLM\.pt exists and was not written by this program"):
+        train(resolve(compose_config("train", [f"output_dir={foreign.parent}"]), TrainConfig), tmp_path / "run")
+    assert files_in(tmp_path) == {"out/best_MiniLM.pt": b"somebody's own"}
+
+
+@pytest.fixture(scope="module")
+def weights(backbones: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint with which prediction works."""
+    config = model_config("minilm", backbones["minilm"])
+    backbone = find_backbone(config)
+    path = tmp_path_factory.mktemp("weights") / "best.pt"
+    Checkpoint(
+        model=load_pretrained(backbone),
+        tokenizer=load_tokenizer(backbone.folder, config.normalization),
+        tokenizer_files=backbone.tokenizer_files(),
+        model_id=config.backbone,
+        model_name=config.name,
+        max_length=32,
+        normalization=config.normalization,
+    ).save(path)
+    return path
+
+
+def predict(weights: Path, csv: Path, **more: str) -> None:
+    overrides = [f"weights={weights}", f"csv={csv}", *(f"{key}={value}" for key, value in more.items())]
+    predict_csv(resolve(compose_config("predict", overrides), PredictConfig))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param(None, "csv: must be a CSV file, found no file at {path}", id="missing file"),
+        pytest.param(b"text,label\n\n", "{path}: must have at least one row, found only a header", id="header only"),
+        *(case for case in BAD_CSVS if case.id in ("empty", "no text", "surplus", "encoding", "binary")),
+        pytest.param(b'text\na\n"b\nc\n', "{path}: every quote must be closed, found .* in row 3 ", id="quote"),
+        pytest.param(b"text,confidence\na,1\n", "{path}: must not have a column 'confidence' yet", id="clash"),
+    ],
+)
+def test_prediction_refuses_a_bad_csv_and_writes_no_file(
+    tmp_path: Path, weights: Path, content: bytes | None, message: str
+):
+    path = tmp_path / "input.csv"
+    if content is not None:
+        path.write_bytes(content)
+    before = files_in(tmp_path)
+    with pytest.raises(UserError, match="^" + message.format(path=re.escape(str(path)))) as caught:
+        predict(weights, path)
+    assert "\n" not in str(caught.value)
+    assert files_in(tmp_path) == before
+
+
+class Malicious:
+    """An object whose unpickling would write a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return Path.write_text, (self.path, "executed")
+
+
+@pytest.mark.parametrize(
+    "damage", ["missing", "folder", "empty", "half", "no zip", "a pickle", "an object", "no checkpoint"]
+)
+def test_prediction_refuses_bad_weights_and_writes_nothing(tmp_path: Path, weights: Path, damage: str):
+    path = tmp_path / "weights.pt"
+    match damage:
+        case "folder":
+            path.mkdir()
+        case "empty":
+            path.write_bytes(b"")
+        case "half":
+            path.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
+        case "no zip":
+            path.write_bytes(b"text,label\na,1\n")
+        case "a pickle":
+            path.write_bytes(pickle.dumps(Malicious(tmp_path / "executed")))
+        case "an object":
+            torch.save({**torch.load(weights, weights_only=True), "metadata": Malicious(tmp_path / "executed")}, path)
+        case "no checkpoint":
+            torch.save({"weight": torch.ones(2)}, path)
+    csv = write_csv(tmp_path / "input.csv", [("a", 1)])
+    before = files_in(tmp_path)
+    with pytest.raises(UserError, match=rf"{re.escape(str(path))}.*found|found .*{re.escape(str(path))}") as caught:
+        predict(path, csv, output=str(tmp_path / "new" / "out.csv"))
+    assert "\n" not in str(caught.value)
+    assert files_in(tmp_path) == before
+    assert not (tmp_path / "new").exists()
+
+
+def test_prediction_refuses_an_output_that_cannot_be_written(tmp_path: Path, weights: Path):
+    csv = write_csv(tmp_path / "input.csv", [("a", 1)])
+    (tmp_path / "file").write_text("mine")
+    before = files_in(tmp_path)
+    for output, message in (
+        ("file/below/out.csv", r"^output: must be a writable folder, found .*file/below"),
+        ("file", r"^output: .*file exists and was not written by this program"),
+        (".", r"^output: .* exists and was not written by this program"),
+    ):
+        with pytest.raises(UserError, match=message):
+            predict(weights, csv, output=str(tmp_path / output))
+    assert files_in(tmp_path) == before
