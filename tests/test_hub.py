@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -65,12 +66,6 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
         yield hub
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache that the tests of this module fill and use in turn."""
-    return tmp_path_factory.mktemp("home")
-
-
 def environment(url: str, home: Path, **more: str) -> dict[str, str]:
     settings = {"HF_ENDPOINT": url, "HF_HOME": str(home), "HF_HUB_OFFLINE": "0", "TRANSFORMERS_OFFLINE": "0"}
     kept = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
@@ -105,8 +100,9 @@ def error_line(done: subprocess.CompletedProcess[str]) -> str:
     return line
 
 
-def test_training_fetches_the_backbone_and_keeps_its_commit(hub: Hub, home: Path, tmp_path: Path) -> None:
-    done = execute(training(tmp_path, "bertweet"), environment(hub.url, home))
+def test_training_fetches_the_backbone_and_keeps_its_commit(hub: Hub, tmp_path: Path) -> None:
+    hub.requests.clear()
+    done = execute(training(tmp_path, "bertweet"), environment(hub.url, tmp_path / "home"))
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert f"vinai/bertweet-base: from the hub {hub.url}" in done.stdout
@@ -120,9 +116,20 @@ def test_training_fetches_the_backbone_and_keeps_its_commit(hub: Hub, home: Path
     )
 
 
-def test_every_backbone_comes_from_the_hub(hub: Hub, home: Path) -> None:
-    """Also: what the hub does not have is said so, each in one line."""
+@dataclass
+class Download:
+    """Three backbones, fetched into a cache of their own."""
+
+    home: Path
+    done: subprocess.CompletedProcess[str]
+    requests: list[str]
+    fetched: set[str]
+
+
+@pytest.fixture(scope="module")
+def download(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Download:
     hub.requests.clear()
+    home = tmp_path_factory.mktemp("home")
     script = (
         FIND
         + """
@@ -138,17 +145,23 @@ for repository, revision in (("nobody/nothing", "main"), ("cardiffnlp/twitter-ro
 """
     )
     done = execute(["-c", script], environment(hub.url, home))
+    return Download(home, done, list(hub.requests), hub.fetched())
+
+
+def test_every_backbone_comes_from_the_hub(hub: Hub, download: Download) -> None:
+    """Also: what the hub does not have is said so, each in one line."""
+    done = download.done
     assert (done.returncode, done.stderr) == (0, "")
     *found, no_repository, no_revision = done.stdout.splitlines()
     names = [MODELS[kind].backbone for kind in ("cardiff", "modernbert", "minilm")]
     assert found == [
         line for name in names for line in (f"found: {hub.commits[name]} from the hub {hub.url}", "torch.float32")
     ]
-    assert hub.fetched() == {
+    assert download.fetched == {
         *("config.json", "model.safetensors", "pytorch_model.bin"),
         *("merges.txt", "tokenizer.json", "tokenizer_config.json", "vocab.json"),
     }
-    cardiff = {request for request in hub.requests if request.startswith("GET /cardiffnlp/")}
+    cardiff = {request for request in download.requests if request.startswith("GET /cardiffnlp/")}
     assert {request.rsplit("/", 1)[1] for request in cardiff} == {
         *("config.json", "merges.txt", "pytorch_model.bin", "vocab.json"),
     }
@@ -157,10 +170,10 @@ for repository, revision in (("nobody/nothing", "main"), ("cardiffnlp/twitter-ro
     assert f"the hub {hub.url} (RevisionNotFoundError for revision {'f' * 40}); next: " in no_revision
 
 
-def test_the_second_run_asks_no_hub(hub: Hub, home: Path, tmp_path: Path) -> None:
+def test_the_second_run_asks_no_hub(hub: Hub, download: Download, tmp_path: Path) -> None:
     """Cardiff's revision is a branch, which only the cache can translate to a commit."""
     with serve() as stranger:
-        done = execute(training(tmp_path, "cardiff"), environment(stranger.url, home))
+        done = execute(training(tmp_path, "cardiff"), environment(stranger.url, download.home))
     assert done.returncode == 0, done.stderr
     assert stranger.requests == []
     assert "cardiffnlp/twitter-roberta-base: from the cache " in done.stdout
