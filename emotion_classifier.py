@@ -1,17 +1,28 @@
 """The classic one-file interface over the package ``emotion``.
 
-    python emotion_classifier.py --train train.csv --val validation.csv --model ModernBERT
-    python emotion_classifier.py --mode inference --weights outputs/best_ModernBERT.pt --test_csv test.csv
+python emotion_classifier.py --train train.csv --val validation.csv --model ModernBERT
+python emotion_classifier.py --mode inference --weights outputs/best_ModernBERT.pt --test_csv test.csv
 """
 
 import argparse
 import logging
 import sys
+from typing import TYPE_CHECKING, Any
 
-from emotion import main, run_inference
+import emotion
 from emotion.errors import UserError
 
+if TYPE_CHECKING:
+    from emotion import main, run_inference
+
 __all__ = ["main", "run_inference"]
+
+
+def __getattr__(name: str) -> Any:
+    """The package's functions, imported on first use: wrong arguments need not wait for torch."""
+    if name in __all__:
+        return getattr(emotion, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def _arguments() -> argparse.Namespace:
@@ -35,8 +46,8 @@ if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     try:
         if arguments.mode == "train":
-            main(arguments.train, arguments.val, arguments.output, arguments.model, arguments.gpu)
+            emotion.main(arguments.train, arguments.val, arguments.output, arguments.model, arguments.gpu)
         else:
-            run_inference(arguments.weights, arguments.test_csv)
+            emotion.run_inference(arguments.weights, arguments.test_csv)
     except UserError as error:
         sys.exit(f"error: {error}")

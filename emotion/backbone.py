@@ -1,15 +1,17 @@
-"""Find a backbone's files - in a folder, the hub's cache, an installed package, on the hub - and load them."""
+"""Find a backbone's files: in a folder, the hub's cache, an installed package, or on the hub."""
 
 import json
 import logging
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from queue import Empty, Queue
+from typing import TypeVar
 
-import torch
 from huggingface_hub import HfApi, constants, hf_hub_download, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
@@ -17,23 +19,17 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from transformers import (
-    AutoConfig,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
-from transformers import logging as transformers_logging
 
 from emotion.artifacts import sha256
 from emotion.config import ModelConfig, PackageConfig
-from emotion.errors import UserError
-from emotion.labels import EMOTIONS
+from emotion.errors import UserError, first_line
 
 log = logging.getLogger(__name__)
 
+Answer = TypeVar("Answer")
+
 CONNECT_TIMEOUT_S = 5
+ANSWER_TIMEOUT_S = 20
 TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -167,7 +163,7 @@ def _from_hub(config: ModelConfig, need_weights: bool) -> Backbone | str:
         return f"{hub} ({type(error).__name__} for revision {config.revision})"
     except Exception as error:  # whatever the network and its libraries raise
         # huggingface_hub wraps what went wrong in advice of several lines
-        return f"{hub} ({_first_line(error.__cause__ or error)})"
+        return f"{hub} ({first_line(error.__cause__ or error)})"
     if missing := _missing_files(folder, need_weights):
         return f"{hub} (no {missing} there)"
     return Backbone(folder, f"from {hub}", folder.name)
@@ -179,7 +175,10 @@ def _download(config: ModelConfig, need_weights: bool) -> Path:
     The config comes last, so that an interrupted download does not look complete.
     """
     # One request without retries tells whether the hub answers and which files there are; downloads retry.
-    info = HfApi().model_info(config.backbone, revision=config.revision, timeout=CONNECT_TIMEOUT_S)
+    info = _within(
+        ANSWER_TIMEOUT_S,
+        lambda: HfApi().model_info(config.backbone, revision=config.revision, timeout=CONNECT_TIMEOUT_S),
+    )
     names = {sibling.rfilename for sibling in info.siblings or []}
 
     def fetch(name: str) -> Path:
@@ -197,6 +196,25 @@ def _download(config: ModelConfig, need_weights: bool) -> Path:
     return fetch("config.json").parent
 
 
+def _within(seconds: float, ask: Callable[[], Answer]) -> Answer:
+    """What ``ask`` returns or raises, or a TimeoutError: a time-out counts for each of a host's addresses anew."""
+    answers: Queue[Future[Answer]] = Queue()
+
+    def run() -> None:
+        future: Future[Answer] = Future()
+        try:
+            future.set_result(ask())
+        except BaseException as error:
+            future.set_exception(error)
+        answers.put(future)
+
+    threading.Thread(target=run, daemon=True).start()  # a thread that hangs must not keep the program
+    try:
+        return answers.get(timeout=seconds).result()
+    except Empty:
+        raise TimeoutError(f"no answer within {seconds:g} s") from None
+
+
 @contextmanager
 def _quiet_hub() -> Iterator[None]:
     """Within: no line for each request and retry; what fails is told once."""
@@ -209,66 +227,3 @@ def _quiet_hub() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-
-
-@contextmanager
-def _told_in_one_line(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:  # whatever transformers and the readers of its files make of a broken one
-        raise UserError(
-            f"model.backbone: must have files that transformers can read, found {folder} ({_first_line(error)})"
-        ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def load_tokenizer(folder: Path, normalization: str) -> PreTrainedTokenizerBase:
-    """The tokenizer of a folder; BERTweet's with its authors' normalisation switched on where asked."""
-    options: dict[str, Any] = {"normalization": True} if normalization == "bertweet" else {}
-    with _told_in_one_line(folder):
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, **options)
-    return tokenizer
-
-
-def load_pretrained(backbone: Backbone) -> PreTrainedModel:
-    """The backbone in FP32, in eval mode, under a new head for the six emotions (drawn by torch's RNG)."""
-    with quiet_transformers(), _told_in_one_line(backbone.folder):
-        config = AutoConfig.from_pretrained(backbone.folder, **label_names())
-        model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
-            backbone.folder, config=config, dtype=torch.float32, attn_implementation="sdpa"
-        )
-    return model
-
-
-def label_names() -> dict[str, Any]:
-    """The emotions as Hugging Face configs hold them."""
-    return {"id2label": dict(enumerate(EMOTIONS)), "label2id": {name: index for index, name in enumerate(EMOTIONS)}}
-
-
-def position_limit(config: Any) -> int | None:
-    """Tokens that a backbone has positions for; None where its config names no limit.
-
-    RoBERTa numbers positions from ``pad_token_id + 1``, so it has fewer than its table has rows.
-    """
-    rows: int | None = getattr(config, "max_position_embeddings", None)
-    if rows is None or rows < 0:
-        return None
-    return rows - config.pad_token_id - 1 if "roberta" in config.model_type else rows
-
-
-class quiet_transformers:
-    """Within: no load reports and bars of transformers; a new head is no news here."""
-
-    def __enter__(self) -> None:
-        self.level = transformers_logging.get_verbosity()
-        self.bars = transformers_logging.is_progress_bar_enabled()
-        transformers_logging.set_verbosity_error()
-        transformers_logging.disable_progress_bar()
-
-    def __exit__(self, *_: object) -> None:
-        transformers_logging.set_verbosity(self.level)
-        if self.bars:
-            transformers_logging.enable_progress_bar()

@@ -13,10 +13,10 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from emotion import checkpoint as portable
 from emotion.artifacts import atomic, require_ours, require_writable, sha256
 from emotion.backbone import Backbone
 from emotion.checkpoint import Checkpoint
+from emotion.checkpoint_format import is_checkpoint
 from emotion.config import TrainConfig
 from emotion.data import EmotionDataModule, LabelledTexts
 from emotion.environment import git_commit, hardware, versions
@@ -63,7 +63,7 @@ class Deliverables:
         require_writable(self.output_dir, "output_dir")
         require_writable(self.confusion_matrix.parent, "output_dir")
         for path in (self.checkpoint, self.previous):
-            require_ours(path, portable.is_checkpoint, "output_dir")
+            require_ours(path, is_checkpoint, "output_dir")
         for path in (self.confusion_matrix, self.training_curves):
             require_ours(path, is_our_figure, "output_dir")
         read_report(self.output_dir)
@@ -103,7 +103,11 @@ class ArtifactWriter(Callback):
     def state_dict(self) -> dict[str, Any]:
         """A resumed run reports its whole history."""
         history = [record.model_dump() for record in self._history]
-        return {"model_name": self.config.model.name, "history": history, "train_seconds": self._train_seconds + perf_counter() - self._started}
+        return {
+            "model_name": self.config.model.name,
+            "history": history,
+            "train_seconds": self._train_seconds + perf_counter() - self._started,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._history = [EpochRecord(**record) for record in state_dict["history"]]

@@ -1,22 +1,7 @@
-"""The portable checkpoint: one ``.pt`` that predicts with no network, no cache and no other file.
-
-``torch.load(path, weights_only=True)`` gives plain containers and tensors::
-
-    format             "emotion-checkpoint"
-    schema_version     1
-    model_state_dict   FP32 tensors under the plain Hugging Face keys
-    model_id           hub id or folder of the backbone
-    model_name         e.g. "ModernBERT"
-    config             max_length, num_labels, labels, normalization
-    backbone_config    the Hugging Face config
-    commit             the backbone's commit on the hub, or None
-    tokenizer          file name -> its bytes, (bytes,) uint8
-    metadata           metrics, data, versions, ... of the run that wrote it
-"""
+"""The portable checkpoint: one ``.pt`` that predicts with no network, no cache and no other file."""
 
 import copy
 import logging
-import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,19 +19,18 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from emotion.artifacts import atomic
-from emotion.backbone import find_backbone, label_names, load_tokenizer, quiet_transformers
+from emotion.backbone import find_backbone
 from emotion.batching import LengthBucketBatchSampler
+from emotion.checkpoint_format import match_keys, read, to_tensor, write
 from emotion.config import ModelConfig, model_choices
 from emotion.csv_files import CHUNK_ROWS
-from emotion.errors import UserError
+from emotion.errors import UserError, first_line
 from emotion.labels import EMOTIONS
+from emotion.pretrained import load_config, load_tokenizer, quiet_transformers
 from emotion.text import TextEncoder
 
 log = logging.getLogger(__name__)
 
-FORMAT = "emotion-checkpoint"
-SCHEMA_VERSION = 1
 BATCH_SIZE = 32
 
 
@@ -93,7 +77,9 @@ class Checkpoint:
             rows = encoder.encode(list(place))
             unique = torch.empty(len(rows), len(EMOTIONS))
             for batch in LengthBucketBatchSampler(np.array([len(row) for row in rows]), batch_size, shuffle=False):
-                inputs = {name: ids.to(self.model.device) for name, ids in encoder.pad([rows[i] for i in batch]).items()}
+                inputs = {
+                    name: ids.to(self.model.device) for name, ids in encoder.pad([rows[i] for i in batch]).items()
+                }
                 unique[batch] = self.model(**inputs).logits.float().softmax(dim=-1).cpu()
                 if advance is not None:
                     advance(int(copies[batch].sum()))
@@ -101,26 +87,24 @@ class Checkpoint:
         return probabilities
 
     def save(self, path: Path) -> None:
-        """Write the file described in this module's docstring, atomically."""
+        """Write a file of :mod:`emotion.checkpoint_format`, atomically."""
+        settings = {
+            "max_length": self.max_length,
+            "num_labels": len(EMOTIONS),
+            "labels": EMOTIONS,
+            "normalization": self.normalization,
+        }
         content = {
-            "format": FORMAT,
-            "schema_version": SCHEMA_VERSION,
-            "model_state_dict": {name: value.cpu().contiguous() for name, value in self.model.state_dict().items()},
+            "model_state_dict": self.model.state_dict(),
             "model_id": self.model_id,
             "model_name": self.model_name,
-            "config": {
-                "max_length": self.max_length,
-                "num_labels": len(EMOTIONS),
-                "labels": list(EMOTIONS),
-                "normalization": self.normalization,
-            },
-            "backbone_config": _plain(self.model.config.to_dict()) | {"_name_or_path": self.model_id},
+            "config": settings,
+            "backbone_config": self.model.config.to_dict() | {"_name_or_path": self.model_id},
             "commit": self.commit,
-            "tokenizer": {name: _to_tensor(data) for name, data in self.tokenizer_files.items()},
+            "tokenizer": {name: to_tensor(data) for name, data in self.tokenizer_files.items()},
             "metadata": self.metadata,
         }
-        with atomic(path) as temporary:
-            torch.save(content, temporary)
+        write(content, path)
 
 
 def load(path: str | Path, device: torch.device | str = "cpu") -> Checkpoint:
@@ -132,6 +116,15 @@ def load(path: str | Path, device: torch.device | str = "cpu") -> Checkpoint:
     """
     path = Path(path)
     content = read(path)
+    try:
+        return _restore(content, path, torch.device(device))
+    except UserError:
+        raise
+    except Exception as error:  # whatever torch, transformers and tokenizers make of content that is not theirs
+        raise UserError(f"{path}: must hold a model, its config and tokenizer, found {first_line(error)}") from error
+
+
+def _restore(content: dict[str, Any], path: Path, device: torch.device) -> Checkpoint:
     settings = content["config"]
     found_labels = settings.get("labels", list(EMOTIONS))
     if settings.get("num_labels") != len(EMOTIONS) or list(found_labels) != list(EMOTIONS):
@@ -150,11 +143,15 @@ def load(path: str | Path, device: torch.device | str = "cpu") -> Checkpoint:
             content["model_id"],
         )
     normalization = settings.get("normalization", "none")
+    try:
+        tokenizer = build_tokenizer(files, config, normalization)
+    except UserError as error:
+        raise UserError(f"{path}: must hold a tokenizer's files, found {', '.join(files) or 'none'}") from error
     model = _build(config, content["model_state_dict"], path)
     model.config.name_or_path = model.name_or_path = content["model_id"]
     return Checkpoint(
         model=model.to(device).eval(),  # type: ignore[arg-type]
-        tokenizer=build_tokenizer(files, config, normalization),
+        tokenizer=tokenizer,
         tokenizer_files=files,
         model_id=content["model_id"],
         model_name=content["model_name"],
@@ -163,42 +160,6 @@ def load(path: str | Path, device: torch.device | str = "cpu") -> Checkpoint:
         commit=content.get("commit"),
         metadata=content.get("metadata", {}),
     )
-
-
-def read(path: Path) -> dict[str, Any]:
-    """The checked content of a checkpoint file; tensors stay on disk until used.
-
-    Raises:
-        UserError: As :func:`load`, but for the labels.
-    """
-    if not path.is_file():
-        raise UserError(f"weights: must be a checkpoint file, found {'a folder' if path.is_dir() else 'no file'} at {path}")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except pickle.UnpicklingError as error:
-        raise UserError(f"{path}: must hold tensors and plain values only, found code or other objects; refused") from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
-        raise UserError(f"{path}: must be a whole .pt checkpoint, found a truncated or foreign file") from error
-    required = ("model_state_dict", "model_id", "model_name", "config")
-    missing = [key for key in required if not isinstance(content, dict) or key not in content]
-    if missing:
-        raise UserError(f"{path}: must be a checkpoint with {', '.join(required)}, found none of {', '.join(missing)}")
-    version = content.get("schema_version", SCHEMA_VERSION)
-    if version > SCHEMA_VERSION:
-        raise UserError(f"{path}: must have schema version <= {SCHEMA_VERSION}, found {version}; update this program")
-    max_length = content["config"].get("max_length")
-    if not isinstance(max_length, int) or max_length < 1:
-        raise UserError(f"{path}: config.max_length must be a number of tokens, found {max_length!r}")
-    return content
-
-
-def is_checkpoint(path: Path) -> bool:
-    """Whether :func:`read` accepts the file."""
-    try:
-        read(path)
-    except UserError:
-        return False
-    return True
 
 
 def build_tokenizer(files: dict[str, bytes], config: PretrainedConfig, normalization: str) -> PreTrainedTokenizerBase:
@@ -216,15 +177,17 @@ def _from_backbone(model_id: str) -> tuple[PretrainedConfig, dict[str, bytes]]:
         name="unknown", backbone=model_id, revision="main", normalization="none", learning_rate=1.0
     )
     backbone = find_backbone(model, need_weights=False)
-    return AutoConfig.from_pretrained(backbone.folder, **label_names()), backbone.tokenizer_files()
+    return load_config(backbone.folder), backbone.tokenizer_files()
 
 
 def _build(config: PretrainedConfig, state_dict: dict[str, Tensor], path: Path) -> PreTrainedModel:
     """The model of ``config`` holding ``state_dict``, in FP32, without a random initialisation on the way."""
     with torch.device("meta"):
-        skeleton = AutoModelForSequenceClassification.from_config(config, attn_implementation="sdpa")
+        skeleton: PreTrainedModel = AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]
+            config, attn_implementation="sdpa"
+        )
     expected = {name: value.shape for name, value in skeleton.state_dict().items()}
-    weights = _match_keys(state_dict, expected, path)
+    weights = match_keys(state_dict, expected, path)
     for name, shape in expected.items():
         if weights[name].shape != shape:
             raise UserError(f"{path}: {name} must have shape {tuple(shape)}, found {tuple(weights[name].shape)}")
@@ -233,28 +196,3 @@ def _build(config: PretrainedConfig, state_dict: dict[str, Tensor], path: Path) 
             None, config=config, state_dict=weights, dtype=torch.float32, attn_implementation="sdpa"
         )
     return model
-
-
-def _match_keys(state_dict: dict[str, Tensor], expected: dict[str, Any], path: Path) -> dict[str, Tensor]:
-    """``state_dict`` under the expected names, whatever wrapper it was saved from."""
-    closest: set[str] = set(expected)
-    for prefix in ("", "module.", "model.", "module.model.", "model.module."):
-        renamed = {key.removeprefix(prefix): value for key, value in state_dict.items() if key.startswith(prefix)}
-        missing = expected.keys() - renamed.keys()
-        if not missing:
-            return {name: renamed[name] for name in expected}
-        closest = min(closest, missing, key=len)
-    raise UserError(f"{path}: model_state_dict must hold {len(expected)} tensors, found none named {sorted(closest)[0]}")
-
-
-def _to_tensor(data: bytes) -> Tensor:
-    return torch.frombuffer(bytearray(data), dtype=torch.uint8)
-
-
-def _plain(value: Any) -> Any:
-    """``value`` with containers and scalars only, so that it loads without running code."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value if isinstance(value, str | int | float | bool | None) else str(value)

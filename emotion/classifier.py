@@ -47,9 +47,10 @@ class EmotionClassifier(LightningModule):
         logits: Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).logits
         return logits
 
-    def on_train_epoch_start(self) -> None:
-        words = np.random.SeedSequence([self.seed, self.current_epoch, self.global_rank]).generate_state(1)
-        torch.manual_seed(int(words[0]))
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        if batch_idx == 0:  # not at the epoch's start: making the loader's iterator draws a number, but not on resuming
+            words = np.random.SeedSequence([self.seed, self.current_epoch, self.global_rank]).generate_state(1)
+            torch.manual_seed(int(words[0]))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss, _ = self._step(batch)
@@ -81,7 +82,8 @@ class EmotionClassifier(LightningModule):
             lr=self.learning_rate,
         )
         updates = int(self.trainer.estimated_stepping_batches)
-        schedule = get_linear_schedule_with_warmup(optimizer, round(updates * self.config.warmup_fraction), updates)
+        warmup = round(updates * self.config.warmup_fraction)
+        schedule = get_linear_schedule_with_warmup(optimizer, warmup, updates)  # type: ignore[no-untyped-call]
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _step(self, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -3,7 +3,8 @@
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,13 @@ def place() -> tuple[Path, str | None]:
     return Path(hydra.runtime.output_dir), sweep
 
 
-def report_failure(error: UserError) -> None:
-    """Name a failed job of a sweep when it fails: at the end Hydra tells of the first alone."""
-    if HydraConfig.get().mode == RunMode.MULTIRUN:
-        log.error("job %s: %s", HydraConfig.get().job.num, error)
+@contextmanager
+def one_line_failure() -> Iterator[None]:
+    """Within a job: a user's mistake ends the run at once, but not the other jobs of a sweep."""
+    try:
+        yield
+    except UserError as error:
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            log.error("job %s: %s", HydraConfig.get().job.num, error)  # at the end Hydra tells of the first alone
+            raise
+        sys.exit(f"error: {error}")  # Hydra lets SystemExit pass; to an exception it would add a line of its own

@@ -7,8 +7,8 @@ dataclasses to the rest of the package.
 
 import math
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields, is_dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,56 +20,15 @@ from omegaconf.errors import OmegaConfBaseException
 
 from emotion.errors import UserError
 from emotion.labels import EMOTIONS
+from emotion.rules import bounded, checked, matching, one_of
 
 PROJECT = Path(__file__).resolve().parent.parent
 CONF = PROJECT / "conf"
 SAMPLE = PROJECT / "data" / "sample"
 
+NORMALIZATIONS = ("none", "bertweet", "cardiff")
+
 Schema = TypeVar("Schema")
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """What a value must satisfy, and how to say so."""
-
-    text: str
-    holds: Callable[[Any], bool]
-
-
-def bounded(
-    minimum: float | None = None, maximum: float | None = None, above: float | None = None, **kwargs: Any
-) -> Any:
-    """A number field with bounds: ``minimum``/``maximum`` inclusive, ``above`` exclusive; NaN never passes."""
-    parts = [
-        f"{sign} {bound:g}"
-        for sign, bound in ((">=", minimum), (">", above), ("<=", maximum))
-        if bound is not None
-    ]
-
-    def holds(value: float) -> bool:
-        return (
-            math.isfinite(value)
-            and (minimum is None or value >= minimum)
-            and (above is None or value > above)
-            and (maximum is None or value <= maximum)
-        )
-
-    return field(metadata={"rule": Rule("must be " + " and ".join(parts), holds)}, **kwargs)
-
-
-def one_of(*choices: str, **kwargs: Any) -> Any:
-    """A string field with a closed set of values."""
-    return field(metadata={"rule": Rule(f"must be one of {', '.join(choices)}", lambda value: value in choices)}, **kwargs)
-
-
-def matching(pattern: str, text: str, **kwargs: Any) -> Any:
-    """A string field whose whole value matches a regular expression, described by ``text``."""
-    return field(metadata={"rule": Rule(text, lambda value: re.fullmatch(pattern, value) is not None)}, **kwargs)
-
-
-def checked(text: str, holds: Callable[[Any], bool], **kwargs: Any) -> Any:
-    """A field with a rule of its own; used where OmegaConf cannot express the type (unions of numbers and lists)."""
-    return field(metadata={"rule": Rule(text, holds)}, **kwargs)
 
 
 def _is_whole(value: Any, minimum: int) -> bool:
@@ -115,7 +74,7 @@ class ModelConfig:
     """Hugging Face id, or a local folder with config, weights and tokenizer."""
     revision: str
     """Branch, tag or commit on the hub; unused for a folder."""
-    normalization: str = one_of("none", "bertweet", "cardiff")
+    normalization: str = one_of(*NORMALIZATIONS)
     """How users, links and emoji are rewritten before tokenising: as the backbone's authors did."""
     learning_rate: float = bounded(above=0, maximum=1)
     """Peak of the schedule."""
@@ -145,7 +104,8 @@ class OptimizerConfig:
     warmup_fraction: float = bounded(minimum=0, maximum=1)
     """Share of all updates in which the learning rate rises linearly; it falls linearly to 0 after."""
     class_weights: Any = checked(
-        f"must be none, balanced or a list of {len(EMOTIONS)} positive numbers ({', '.join(EMOTIONS)})", _is_class_weights
+        f"must be none, balanced or a list of {len(EMOTIONS)} positive numbers ({', '.join(EMOTIONS)})",
+        _is_class_weights,
     )
     """Weights of the classes in the loss; ``balanced`` = rows / (classes * rows of the class)."""
 
@@ -249,7 +209,7 @@ def resolve(config: DictConfig, schema: type[Schema]) -> Schema:
     try:
         missing = sorted(OmegaConf.missing_keys(config))
         if missing:
-            raise UserError(f"{missing[0]}: a value is required, found none; give {missing[0]}=...")
+            raise UserError(f"{missing[0]}: a value is required, found none; give {missing[0]}=VALUE")
         resolved = OmegaConf.to_object(config)
     except (OmegaConfBaseException, AttributeError, TypeError) as error:
         raise UserError(one_line(error)) from error
@@ -268,7 +228,8 @@ def _check_one_corpus(data: DataConfig) -> None:
         left = next(key for key, is_sample in of_sample.items() if is_sample)
         given = "validation" if left == "train" else "train"
         raise UserError(
-            f"data.{left}: must be given together with data.{given}, found the sample corpus beside {getattr(data, given)}"
+            f"data.{left}: must be given together with data.{given},"
+            f" found the sample corpus beside {getattr(data, given)}"
         )
 
 

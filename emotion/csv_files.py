@@ -114,9 +114,7 @@ def open_csv(path: str | Path, required: Sequence[str] = (), key: str = "csv") -
     return CsvFile(path, encoding, separator, columns, lines)
 
 
-def read_labelled(
-    path: str | Path, text_column: str, label_column: str, key: str
-) -> tuple[list[str], list[int]]:
+def read_labelled(path: str | Path, text_column: str, label_column: str, key: str) -> tuple[list[str], list[int]]:
     """Texts and class indices of a labelled CSV, in file order.
 
     Raises:

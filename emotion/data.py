@@ -38,7 +38,9 @@ class LabelledTexts:
         texts, labels = read_labelled(path, config.text_column, config.label_column, key)
         empty = [row for row, text in enumerate(texts, start=2) if not text.strip()]
         if empty:
-            log.warning("%s: %d rows have no text, the first is row %d (the header is row 1)", path, len(empty), empty[0])
+            log.warning(
+                "%s: %d rows have no text, the first is row %d (the header is row 1)", path, len(empty), empty[0]
+            )
         return cls(path, sha256(Path(path)), texts, labels)
 
     def label_counts(self) -> dict[str, int]:
@@ -67,7 +69,8 @@ def _collate(samples: list[tuple[TokenIds, int]], encoder: TextEncoder) -> dict[
 class EmotionDataModule(LightningDataModule):
     """Reads and checks both CSVs when made, tokenises each text once, and serves length-bucketed batches.
 
-    Call :meth:`tokenise` before fitting; the CSVs are checked before a backbone is fetched that knows how. A batch holds ``input_ids`` and ``attention_mask``, each (rows, tokens), and ``labels`` (rows,), all int64.
+    Call :meth:`tokenise` before fitting; the CSVs are checked before a backbone is fetched that knows how.
+    A batch holds ``input_ids`` and ``attention_mask``, each (rows, tokens), and ``labels`` (rows,), all int64.
 
     Raises:
         UserError: A CSV cannot be used (see :func:`emotion.csv_files.read_labelled`).

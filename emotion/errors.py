@@ -1,5 +1,10 @@
-"""The one exception for what a user can mend."""
+"""The one exception for what a user can mend, and how to quote others in it."""
 
 
 class UserError(ValueError):
     """A mistake in what the user gave, told in one line: the key or file, the rule, and what was found."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or its type where it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

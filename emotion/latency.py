@@ -9,7 +9,9 @@ import torch
 from emotion.checkpoint import Checkpoint
 
 
-def latency_ms_per_sample(checkpoint: Checkpoint, texts: Sequence[str], batch_size: int = 32, batches: int = 16) -> float:
+def latency_ms_per_sample(
+    checkpoint: Checkpoint, texts: Sequence[str], batch_size: int = 32, batches: int = 16
+) -> float:
     """Median milliseconds a text, from strings to labels, over up to ``batches`` batches after one to warm up."""
     starts = range(0, min(len(texts), batches * batch_size), batch_size)
     samples = []

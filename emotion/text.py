@@ -43,9 +43,9 @@ class TextEncoder:
             return []
         if self.normalization == "cardiff":
             texts = [normalize_cardiff(text) for text in texts]
-        rows = self.tokenizer(
-            list(texts), truncation=True, max_length=self.max_length, return_attention_mask=False
-        )["input_ids"]
+        rows = self.tokenizer(list(texts), truncation=True, max_length=self.max_length, return_attention_mask=False)[
+            "input_ids"
+        ]
         return [np.asarray(row, dtype=np.int32) for row in rows]
 
     def pad(self, rows: Sequence[TokenIds]) -> dict[str, Tensor]:

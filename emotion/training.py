@@ -3,6 +3,7 @@
 import logging
 import os
 import warnings
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,15 @@ import torch
 from lightning import Trainer, seed_everything
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
-from omegaconf import OmegaConf
-from transformers import AutoConfig
 
-from emotion.backbone import Backbone, find_backbone, load_pretrained, load_tokenizer, position_limit
+from emotion.backbone import Backbone, find_backbone
 from emotion.callbacks import ArtifactWriter, ConfusionMatrixLogger, Deliverables
 from emotion.classifier import EmotionClassifier
 from emotion.config import TrainConfig, compose_config, model_choices, resolve
 from emotion.data import EmotionDataModule
 from emotion.devices import check_devices, process_count
 from emotion.errors import UserError
+from emotion.pretrained import load_config, load_pretrained, load_tokenizer, position_limit
 from emotion.report.console import print_report
 from emotion.report.schema import TrainingReport
 from emotion.report.training_report import read_report
@@ -82,6 +82,7 @@ def train(config: TrainConfig, run_dir: Path, sweep: str | None = None) -> Train
     with warnings.catch_warnings():
         # Texts are tokenised beforehand; what is left to load does not need workers.
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
+        warnings.filterwarnings("ignore", ".*smaller than the logging interval.*")  # epochs are logged all the same
         warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning's own use of a deprecated name
         warnings.filterwarnings("ignore", ".*exists and is not empty.*")  # resuming into the same folder
         trainer.fit(classifier, data, ckpt_path=config.trainer.ckpt_path, weights_only=True)
@@ -94,7 +95,7 @@ def build_trainer(config: TrainConfig, run_dir: Path, callbacks: list[Any]) -> T
     """The Lightning trainer of a run; deterministic, with our own sampler on each process."""
     settings = config.trainer
     logger = TensorBoardLogger(run_dir, name="tensorboard", version="")
-    logger.log_hyperparams(OmegaConf.to_container(OmegaConf.structured(config)))
+    logger.log_hyperparams(asdict(config))
     bar = [RichProgressBar(leave=True)] if settings.enable_progress_bar else []
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its tips and hardware lists
     return Trainer(
@@ -170,22 +171,27 @@ def _check_resume(config: TrainConfig) -> None:
         return
     path = Path(config.trainer.ckpt_path)
     if not path.is_file():
-        raise UserError(f"trainer.ckpt_path: must be a resume checkpoint (checkpoints/last.ckpt), found no file at {path}")
+        raise UserError(
+            f"trainer.ckpt_path: must be a resume checkpoint (checkpoints/last.ckpt), found no file at {path}"
+        )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         epochs_done, name = int(content["epoch"]) + 1, content["callbacks"]["ArtifactWriter"]["model_name"]
     except Exception as error:  # whatever a file that is none of ours makes of it
-        raise UserError(f"trainer.ckpt_path: must be a resume checkpoint (checkpoints/last.ckpt), found {path}") from error
+        raise UserError(
+            f"trainer.ckpt_path: must be a resume checkpoint (checkpoints/last.ckpt), found {path}"
+        ) from error
     if name != config.model.name:
         raise UserError(f"trainer.ckpt_path: must be a checkpoint of {config.model.name}, found {name}'s")
     if epochs_done >= config.trainer.max_epochs:
         raise UserError(
-            f"trainer.max_epochs: must be more than the {epochs_done} epochs of {path}, found {config.trainer.max_epochs}"
+            f"trainer.max_epochs: must be more than the {epochs_done} epochs of {path},"
+            f" found {config.trainer.max_epochs}"
         )
 
 
 def _check_max_length(config: TrainConfig, backbone: Backbone) -> None:
-    limit = position_limit(AutoConfig.from_pretrained(backbone.folder))
+    limit = position_limit(load_config(backbone.folder))
     if limit is not None and config.data.max_length > limit:
         raise UserError(
             f"data.max_length: must be <= {limit}, the tokens that {config.model.name} has positions for,"

@@ -6,22 +6,18 @@ Several at once:  python scripts/train.py -m model=bertweet,cardiff,modernbert
 import hydra
 from omegaconf import DictConfig
 
-from emotion.cli import place, report_failure, run
+from emotion.cli import one_line_failure, place, run
 from emotion.config import TrainConfig, resolve
-from emotion.errors import UserError
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="train")
 def main(config: DictConfig) -> None:
-    try:
+    with one_line_failure():
         resolved = resolve(config, TrainConfig)
         from emotion.training import train  # torch is imported only once there is work
 
         run_dir, sweep = place()
         train(resolved, run_dir, sweep)
-    except UserError as error:
-        report_failure(error)
-        raise
 
 
 if __name__ == "__main__":

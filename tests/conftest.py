@@ -35,12 +35,19 @@ def make_backbone(kind: str, folder: Path, seed: int = 0) -> Path:
     """Write a backbone of two small random layers, as the hub would hold it: config, weights, tokenizer files."""
     folder.mkdir(parents=True, exist_ok=True)
     texts = [text for text, _ in sample_rows(limit=300)]
-    size = {"bertweet": _bertweet, "cardiff": _cardiff, "modernbert": _modernbert, "minilm": _minilm}[kind](folder, texts)
+    size = {"bertweet": _bertweet, "cardiff": _cardiff, "modernbert": _modernbert, "minilm": _minilm}[kind](
+        folder, texts
+    )
     dimensions = {"hidden_size": 32, "num_attention_heads": 2, "num_hidden_layers": 2, "intermediate_size": 48}
     if kind == "modernbert":
         specials = {"pad_token_id": 0, "cls_token_id": 1, "bos_token_id": 1, "sep_token_id": 2, "eos_token_id": 2}
         config = AutoConfig.for_model(
-            "modernbert", vocab_size=size, max_position_embeddings=256, classifier_pooling="mean", **dimensions, **specials
+            "modernbert",
+            vocab_size=size,
+            max_position_embeddings=256,
+            classifier_pooling="mean",
+            **dimensions,
+            **specials,
         )
     elif kind == "minilm":
         config = AutoConfig.for_model("bert", vocab_size=size, max_position_embeddings=128, **dimensions)
@@ -59,7 +66,9 @@ def make_backbone(kind: str, folder: Path, seed: int = 0) -> Path:
 def _bertweet(folder: Path, texts: list[str]) -> int:
     tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=700, end_of_word_suffix="</w>", show_progress=False))
+    tokenizer.train_from_iterator(
+        texts, trainers.BpeTrainer(vocab_size=700, end_of_word_suffix="</w>", show_progress=False)
+    )
     learned = json.loads(tokenizer.to_str())["model"]
     merges = [pair if isinstance(pair, list) else pair.split(" ") for pair in learned["merges"]]
     (folder / "bpe.codes").write_text("".join(f"{a} {b} 0\n" for a, b in merges), encoding="utf-8")
@@ -75,7 +84,10 @@ def _byte_level(texts: list[str], specials: list[str]) -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=700, special_tokens=specials, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+        vocab_size=700,
+        special_tokens=specials,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
     return tokenizer
@@ -102,7 +114,9 @@ def _minilm(folder: Path, texts: list[str]) -> int:
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    tokenizer.train_from_iterator(texts, trainers.WordPieceTrainer(vocab_size=700, special_tokens=specials, show_progress=False))
+    tokenizer.train_from_iterator(
+        texts, trainers.WordPieceTrainer(vocab_size=700, special_tokens=specials, show_progress=False)
+    )
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
     tokenizer.save(str(folder / "tokenizer.json"))
     _tokenizer_config(folder, "BertTokenizer", do_lower_case=True)
@@ -110,7 +124,13 @@ def _minilm(folder: Path, texts: list[str]) -> int:
 
 
 def _tokenizer_config(folder: Path, tokenizer_class: str, **options: object) -> None:
-    specials = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}
+    specials = {
+        "pad_token": "[PAD]",
+        "unk_token": "[UNK]",
+        "cls_token": "[CLS]",
+        "sep_token": "[SEP]",
+        "mask_token": "[MASK]",
+    }
     content = {"tokenizer_class": tokenizer_class, **specials, **options}
     (folder / "tokenizer_config.json").write_text(json.dumps(content), encoding="utf-8")
 

@@ -13,10 +13,11 @@ from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModel
 
 from emotion.artifacts import sha256
-from emotion.backbone import find_backbone, load_pretrained, load_tokenizer, position_limit
+from emotion.backbone import find_backbone
 from emotion.config import ModelConfig, PackageConfig, model_choices
 from emotion.errors import UserError
 from emotion.labels import EMOTIONS
+from emotion.pretrained import load_pretrained, load_tokenizer, position_limit
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

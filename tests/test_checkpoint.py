@@ -6,15 +6,17 @@ from typing import Any
 
 import pytest
 import torch
+from conftest import KINDS, NAMES, model_config, sample_rows
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from conftest import KINDS, NAMES, model_config, sample_rows
-from emotion.backbone import find_backbone, load_pretrained, load_tokenizer
-from emotion.checkpoint import Checkpoint, is_checkpoint, load
+from emotion.backbone import find_backbone
+from emotion.checkpoint import Checkpoint, load
+from emotion.checkpoint_format import is_checkpoint
 from emotion.errors import UserError
+from emotion.pretrained import load_pretrained, load_tokenizer
 from emotion.text import normalize_cardiff
 
-TEXTS = [text for text, _ in sample_rows("test", 40)] + ["", "@you http://example.com/x 🙂 don’t"]
+TEXTS = [text for text, _ in sample_rows("test", 40)] + ["", "@you http://example.com/x 🙂 don\u2019t"]
 
 
 def untrained(kind: str, folder: Path) -> Checkpoint:
@@ -97,7 +99,7 @@ def test_probabilities_come_in_order_and_sum_to_one(backbones: dict[str, Path]) 
     probabilities = checkpoint.predict_proba(texts, batch_size=4, advance=told.append)
     assert probabilities.shape == (len(texts), 6)
     assert torch.allclose(probabilities.sum(-1), torch.ones(len(texts)))
-    assert torch.equal(probabilities[: 7], probabilities[len(TEXTS) :])
+    assert torch.equal(probabilities[:7], probabilities[len(TEXTS) :])
     alone = torch.cat([checkpoint.predict_proba([text]) for text in texts])
     assert torch.allclose(probabilities, alone, atol=1e-5)
     assert sum(told) == len(texts)

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import KINDS, model_config
 from lightning import Trainer
 from torch.utils.data import DataLoader
 
-from conftest import KINDS, model_config
-from emotion.backbone import find_backbone, load_pretrained
+from emotion.backbone import find_backbone
 from emotion.classifier import EmotionClassifier, class_weights
 from emotion.config import OptimizerConfig
+from emotion.pretrained import load_pretrained
 
 COUNTS = [50, 30, 0, 10, 5, 5]
 

@@ -8,7 +8,16 @@ import pytest
 from lightning import Trainer
 from omegaconf import OmegaConf
 
-from emotion.config import CONF, PROJECT, PredictConfig, TrainConfig, TrainerConfig, compose_config, model_choices, resolve
+from emotion.config import (
+    CONF,
+    PROJECT,
+    PredictConfig,
+    TrainConfig,
+    TrainerConfig,
+    compose_config,
+    model_choices,
+    resolve,
+)
 from emotion.errors import UserError
 
 GROUPS = {group.name: sorted(path.stem for path in group.glob("*.yaml")) for group in CONF.iterdir() if group.is_dir()}

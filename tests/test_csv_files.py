@@ -142,7 +142,7 @@ def test_irregular_files_are_read_without_losing_a_row(tmp_path: Path, content: 
         ("text,label\nwell, hello,1\nb,2\n", "at most 2 cells, as the header has, found 3 in row 2 "),
         ("text,label\na,1,x\nb,2,y\n", "found 3 in row 2 "),
         ("text\nhello, world\n", "at most 1 cells, as the header has, found 2 in row 2 "),
-        ("text;label\na;1\n\n\"two\nlines\";2\n\nb;c;d;e;3\n", "found 5 in row 4 "),
+        ('text;label\na;1\n\n"two\nlines";2\n\nb;c;d;e;3\n', "found 5 in row 4 "),
     ],
 )
 def test_more_cells_than_the_header_has_name_the_row(tmp_path: Path, content: str, found: str):

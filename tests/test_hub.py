@@ -24,7 +24,8 @@ MODELS = model_choices()
 DECOYS = ("tf_model.h5", "flax_model.msgpack", "README.md")
 FIND = """
 import urllib.request
-from emotion.backbone import find_backbone, load_pretrained, load_tokenizer
+from emotion.backbone import find_backbone
+from emotion.pretrained import load_pretrained, load_tokenizer
 from emotion.config import ModelConfig, model_choices
 from emotion.errors import UserError
 
@@ -232,10 +233,8 @@ print(next(load_pretrained(find(config)).parameters()).dtype)
 def test_an_earlier_tools_checkpoint_fetches_its_tokenizer_alone(hub: Hub, tmp_path: Path) -> None:
     from transformers import AutoModelForSequenceClassification
 
-    from emotion.backbone import label_names
-
     repository = "vinai/bertweet-base"
-    model = AutoModelForSequenceClassification.from_pretrained(hub.folders[repository], **label_names())
+    model = AutoModelForSequenceClassification.from_pretrained(hub.folders[repository], num_labels=6)
     content = {
         "model_state_dict": model.state_dict(),
         "model_id": repository,

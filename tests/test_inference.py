@@ -12,13 +12,14 @@ from sklearn.metrics import accuracy_score, f1_score
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 from emotion import checkpoint, run_inference
-from emotion.backbone import find_backbone, load_pretrained, load_tokenizer
+from emotion.backbone import find_backbone
 from emotion.checkpoint import Checkpoint
 from emotion.config import PredictConfig, compose_config, resolve
 from emotion.csv_files import open_csv
 from emotion.errors import UserError
 from emotion.inference import PROBABILITY_COLUMNS, predict_csv
 from emotion.labels import EMOTIONS
+from emotion.pretrained import load_pretrained, load_tokenizer
 
 ADDED = ["predicted_label", "predicted_emotion", "confidence", "empty_text"]
 MAX_LENGTH = 24

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
-
 from conftest import KINDS, model_config
-from emotion.backbone import load_tokenizer
+
+from emotion.pretrained import load_tokenizer
 from emotion.text import TextEncoder, normalize_cardiff
 
 TEXTS = ["I'm SO happy!", "", "no", "thanks @bob, see https://example.com/x", "very " * 300]

@@ -1,0 +1,111 @@
+"""The file format of checkpoints: what a ``.pt`` holds, and how one is checked.
+
+``torch.load(path, weights_only=True)`` gives plain containers and tensors::
+
+    format             "emotion-checkpoint"
+    schema_version     1
+    model_state_dict   FP32 tensors under the plain Hugging Face keys
+    model_id           hub id or folder of the backbone
+    model_name         e.g. "ModernBERT"
+    config             max_length, num_labels, labels, normalization
+    backbone_config    the Hugging Face config
+    commit             the backbone's commit on the hub, or None
+    tokenizer          file name -> its bytes, (bytes,) uint8
+    metadata           metrics, data, versions, ... of the run that wrote it
+"""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from emotion.artifacts import atomic
+from emotion.config import NORMALIZATIONS
+from emotion.errors import UserError
+
+FORMAT = "emotion-checkpoint"
+SCHEMA_VERSION = 1
+
+
+def write(content: dict[str, Any], path: Path) -> None:
+    """Save ``content`` under this format's name and version, atomically; nested values become plain ones."""
+    with atomic(path) as temporary:
+        torch.save({"format": FORMAT, "schema_version": SCHEMA_VERSION, **_plain(content)}, temporary)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The checked content of a checkpoint file; tensors stay on disk until used.
+
+    Raises:
+        UserError: As :func:`load`, but for the labels.
+    """
+    if not path.is_file():
+        raise UserError(
+            f"weights: must be a checkpoint file, found {'a folder' if path.is_dir() else 'no file'} at {path}"
+        )
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"{path}: must hold tensors and plain values only, found code or other objects; refused"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError) as error:
+        raise UserError(f"{path}: must be a whole .pt checkpoint, found a truncated or foreign file") from error
+    required = ("model_state_dict", "model_id", "model_name", "config")
+    missing = [key for key in required if not isinstance(content, dict) or key not in content]
+    if missing:
+        raise UserError(f"{path}: must be a checkpoint with {', '.join(required)}, found none of {', '.join(missing)}")
+    version = content.get("schema_version", SCHEMA_VERSION)
+    if not isinstance(version, int) or version > SCHEMA_VERSION:
+        raise UserError(f"{path}: must have schema version <= {SCHEMA_VERSION}, found {version!r}; update this program")
+    settings = content["config"] if isinstance(content["config"], dict) else {}
+    max_length, normalization = settings.get("max_length"), settings.get("normalization", "none")
+    if not isinstance(max_length, int) or max_length < 1:
+        raise UserError(f"{path}: config.max_length must be a number of tokens, found {max_length!r}")
+    if normalization not in NORMALIZATIONS:
+        raise UserError(
+            f"{path}: config.normalization must be one of {', '.join(NORMALIZATIONS)}, found {normalization!r}"
+        )
+    checked: dict[str, Any] = content
+    return checked
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether :func:`read` accepts the file."""
+    try:
+        read(path)
+    except UserError:
+        return False
+    return True
+
+
+def match_keys(state_dict: dict[str, Tensor], expected: dict[str, Any], path: Path) -> dict[str, Tensor]:
+    """``state_dict`` under the expected names, whatever wrapper it was saved from."""
+    closest: set[str] = set(expected)
+    for prefix in ("", "module.", "model.", "module.model.", "model.module."):
+        renamed = {key.removeprefix(prefix): value for key, value in state_dict.items() if key.startswith(prefix)}
+        missing = expected.keys() - renamed.keys()
+        if not missing:
+            return {name: renamed[name] for name in expected}
+        closest = min(closest, missing, key=len)
+    raise UserError(
+        f"{path}: model_state_dict must hold {len(expected)} tensors, found none named {sorted(closest)[0]}"
+    )
+
+
+def to_tensor(data: bytes) -> Tensor:
+    """A file's bytes as (bytes,) uint8."""
+    return torch.frombuffer(bytearray(data), dtype=torch.uint8)
+
+
+def _plain(value: Any) -> Any:
+    """``value`` with containers, scalars and contiguous CPU tensors only, so that it loads without running code."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Tensor):
+        return value.detach().cpu().contiguous()
+    return value if isinstance(value, str | int | float | bool | None) else str(value)

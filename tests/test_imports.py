@@ -1,0 +1,55 @@
+"""Imports point one way, and torch is imported only once there is work."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from emotion.config import PROJECT
+
+LAYERS = [
+    {"labels", "errors"},
+    {"rules"},
+    {"config", "artifacts"},
+    {"csv_files", "batching", "text", "metrics", "devices", "environment", "backbone"},
+    {"data", "pretrained", "checkpoint_format"},
+    {"classifier"},
+    {"checkpoint"},
+    {"inference", "latency"},
+    {"report"},
+    {"callbacks"},
+    {"training"},
+    {"cli"},
+]
+LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules}
+
+
+def imported(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "emotion":
+            parts = node.module.split(".")
+            names |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("path", sorted((PROJECT / "emotion").rglob("*.py")), ids=lambda path: path.stem)
+def test_imports_point_to_lower_layers(path: Path) -> None:
+    module = path.relative_to(PROJECT / "emotion").parts[0].removesuffix(".py")
+    if module == "__init__":
+        return
+    above = {name for name in imported(path) if name != module and LEVEL[name] >= LEVEL[module]}
+    assert not above
+
+
+def test_the_layers_name_every_module() -> None:
+    modules = {path.stem for path in (PROJECT / "emotion").iterdir() if path.suffix == ".py" or path.stem == "report"}
+    assert modules - {"__init__"} == set(LEVEL)
+
+
+@pytest.mark.parametrize("statement", ["import emotion", "import emotion_classifier", "import emotion.cli"])
+def test_public_modules_import_from_any_folder_without_torch(statement: str, tmp_path: Path) -> None:
+    code = f"{statement}\nimport sys\nassert 'torch' not in sys.modules, 'torch was imported'"
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)

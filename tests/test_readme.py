@@ -1,0 +1,76 @@
+"""The README is a promise: its commands run, or, where they cannot here, at least compose."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import sample_rows, write_csv
+
+from emotion.config import PROJECT, compose_config
+
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+BLOCK = re.compile(r"(<!-- not run: (?P<reason>[^>]+) -->\n)?```(?P<language>bash|python)\n(?P<body>.*?)```", re.DOTALL)
+BLOCKS = list(BLOCK.finditer(README))
+SHORT = ["trainer.max_epochs=1", "trainer.limit_train_batches=2", "trainer.limit_val_batches=1"]
+
+
+def commands(block: re.Match[str]) -> list[list[str]]:
+    return [shlex.split(line) for line in block["body"].splitlines() if line.strip()]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A folder in which the README's relative paths exist."""
+    for name in ("scripts", "data", "emotion_classifier.py"):
+        (tmp_path / name).symlink_to(PROJECT / name)
+    for name, split in (("train", "train"), ("validation", "validation"), ("test", "test")):
+        write_csv(tmp_path / f"{name}.csv", sample_rows(split, 12))
+    return tmp_path
+
+
+def execute(command: list[str], folder: Path) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, f"{shlex.join(command)}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.timeout(600)
+def test_what_the_readme_shows_runs_in_its_order(checkout: Path) -> None:
+    """Trainings are shortened by appended overrides; nothing else is changed."""
+    ran = 0
+    for block in BLOCKS:
+        if block["reason"]:
+            continue
+        if block["language"] == "python":
+            execute([sys.executable, "-c", block["body"]], checkout)
+            ran += 1
+            continue
+        for program, *arguments in commands(block):
+            assert program == "python"
+            shortened = SHORT if arguments[0] == "scripts/train.py" else []
+            execute([sys.executable, *arguments, *shortened], checkout)
+            ran += 1
+    assert ran >= 7
+    assert (checkout / "outputs" / "best_MiniLM.pt").is_file()
+    assert (checkout / "predictions.csv").is_file()
+    assert (checkout / "test_predictions.csv").is_file()
+
+
+def test_what_cannot_run_here_composes() -> None:
+    composed = 0
+    for block in BLOCKS:
+        if not block["reason"]:
+            continue
+        for program, *arguments in commands(block):
+            if program == "python" and arguments[0] == "scripts/train.py":
+                overrides = [argument for argument in arguments[1:] if argument != "-m"]
+                compose_config("train", [re.sub(r"=([^=,]+),.*", r"=\1", override) for override in overrides])
+                composed += 1
+    assert composed == 3
+
+
+def test_the_two_promised_commands_are_there() -> None:
+    assert 'pip install -e ".[offline]" && python scripts/train.py' in README
+    assert 'pip install -e ".[dev]" && pytest' in README

@@ -1,0 +1,61 @@
+"""The commands themselves: a sweep, several processes, and that help is quick to come."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import sample_rows
+
+from emotion.config import PROJECT
+
+TRAIN = str(PROJECT / "scripts" / "train.py")
+
+
+def execute(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, TRAIN, *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
+
+
+def quick(corpus: dict[str, Path]) -> list[str]:
+    csvs = [f"data.train={corpus['train']}", f"data.validation={corpus['validation']}"]
+    return [*csvs, "trainer.max_epochs=1", "trainer.enable_progress_bar=false"]
+
+
+def test_a_sweep_keeps_what_succeeded_and_tells_what_failed(
+    backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path
+) -> None:
+    tiny = [str(backbones["minilm"]), str(tmp_path / "nowhere"), str(backbones["cardiff"])]
+    done = execute(tmp_path, "-m", f"model.backbone={','.join(tiny)}", *quick(corpus))
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    assert f"job 1: model.backbone: must be a folder with config.json, found {tmp_path / 'nowhere'}" in done.stdout
+    assert done.stderr.splitlines()[-1].startswith("error: model.backbone: must be a folder with config.json")
+    report = json.loads((tmp_path / "outputs" / "emotion_classification_report.json").read_text())
+    (sweep,) = (tmp_path / "multirun").glob("*/*")
+    assert [(run["sweep"], Path(run["run_id"]).name) for run in report["runs"]] == [
+        (str(sweep), "0"),
+        (str(sweep), "2"),
+    ]
+    for job in ("0", "2"):
+        assert (sweep / job / "checkpoints" / "last.ckpt").is_file()
+        assert (sweep / job / ".hydra" / "config.yaml").is_file()
+    assert not (tmp_path / "outputs" / "checkpoints").exists()
+
+
+def test_two_processes_share_the_rows_and_write_once(
+    backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path
+) -> None:
+    done = execute(
+        tmp_path, f"model.backbone={backbones['minilm']}", *quick(corpus), "trainer=ddp", "trainer.accelerator=cpu"
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "outputs" / "emotion_classification_report.json").read_text())
+    assert len(report["runs"]) == 1
+    entry = report["models"]["MiniLM"]
+    assert sum(map(sum, entry["confusion_matrix"])) == len(sample_rows("validation", 24))
+    last = torch.load(next(tmp_path.glob("outputs/*/*/checkpoints/last.ckpt")), weights_only=True)
+    assert last["global_step"] == 1  # 60 rows, two processes of 32 a step
+    assert entry["history"][0]["val_macro_f1"] == pytest.approx(entry["macro_f1"], abs=1e-6)
