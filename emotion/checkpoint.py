@@ -143,10 +143,12 @@ def _restore(content: dict[str, Any], path: Path, device: torch.device) -> Check
             content["model_id"],
         )
     normalization = settings.get("normalization", "none")
+    if not files:
+        raise UserError(f"{path}: must hold a tokenizer's files, found none")
     try:
         tokenizer = build_tokenizer(files, config, normalization)
     except UserError as error:
-        raise UserError(f"{path}: must hold a tokenizer's files, found {', '.join(files) or 'none'}") from error
+        raise UserError(f"{path}: must hold a tokenizer's files, found unusable {', '.join(files)}") from error
     model = _build(config, content["model_state_dict"], path)
     model.config.name_or_path = model.name_or_path = content["model_id"]
     return Checkpoint(

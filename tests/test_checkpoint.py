@@ -144,6 +144,16 @@ def damage(content: dict[str, Any], path: Path, how: str) -> None:
             del content["config"]["max_length"]
         case "not a dict":
             content = [1, 2]  # type: ignore[assignment]
+        case "no tokenizer":
+            content["tokenizer"] = {}
+        case "junk tokenizer":
+            content["tokenizer"] = {"tokenizer.json": torch.zeros(3, dtype=torch.uint8)}
+        case "unknown architecture":
+            content["backbone_config"]["model_type"] = "zzz"
+        case "unknown normalisation":
+            content["config"]["normalization"] = "zzz"
+        case "config of another kind":
+            content["config"] = [1]
         case "code":
             content["extra"] = _Code()
     torch.save(content, path)
@@ -167,6 +177,11 @@ def damage(content: dict[str, Any], path: Path, how: str) -> None:
         ("key missing", "found none of model_id"),
         ("no length", "config.max_length"),
         ("not a dict", "must be a checkpoint"),
+        ("no tokenizer", "must hold a tokenizer's files, found none"),
+        ("junk tokenizer", "found unusable tokenizer.json"),
+        ("unknown architecture", "zzz"),
+        ("unknown normalisation", "config.normalization must be one of none, bertweet, cardiff, found 'zzz'"),
+        ("config of another kind", "config.max_length"),
         ("code", "found code"),
         ("truncated", "truncated or foreign"),
         ("not torch", "truncated or foreign"),
