@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from queue import Empty, Queue
 from typing import TypeVar
@@ -21,7 +22,7 @@ from huggingface_hub.errors import (
 )
 
 from emotion.artifacts import sha256
-from emotion.config import ModelConfig, PackageConfig
+from emotion.config import ModelConfig
 from emotion.errors import UserError, first_line
 
 log = logging.getLogger(__name__)
@@ -127,29 +128,33 @@ def _from_cache(config: ModelConfig, need_weights: bool) -> Backbone | str:
         ) from error
     if missing := _missing_files(folder, need_weights):
         return f"the cache {folder} (incomplete: no {missing})"
+    if changed := next(_changed_files(folder, config.sha256), None):
+        return f"the cache {folder} (refused: {changed} is not the pinned file)"
     return Backbone(folder, f"from the cache {folder}", folder.name)
 
 
 def _from_package(config: ModelConfig, _need_weights: bool) -> Backbone | str:
     package = config.package
-    if package is None:
+    if package is None or package.backbone != config.backbone:
         return "an installed package (none carries it)"
     spec = find_spec(package.module)
     if spec is None or not spec.submodule_search_locations:
         return f"the package {package.module} (not installed)"
     folder = Path(next(iter(spec.submodule_search_locations))) / package.folder
-    if changed := next(_changed_files(folder, package), None):
+    pinned = config.sha256 | package.sha256
+    # transformers picks files by name: one that is not pinned must not slip in.
+    unpinned = [name for name in (*TOKENIZER_FILES, *_WEIGHTS) if name not in pinned and (folder / name).exists()]
+    absent = [name for name in pinned if not (folder / name).is_file()]
+    if changed := next(chain(unpinned, absent, _changed_files(folder, pinned)), None):
         return f"the package {package.module} (refused: {changed} is not the pinned file)"
     return Backbone(folder, f"from the installed package {package.module}, digests checked", config.revision)
 
 
-def _changed_files(folder: Path, package: PackageConfig) -> Iterator[str]:
-    for name, digest in package.sha256.items():
-        if not (folder / name).is_file() or sha256(folder / name) != digest:
+def _changed_files(folder: Path, digests: dict[str, str]) -> Iterator[str]:
+    """The files there whose digest is not the pinned one."""
+    for name, digest in digests.items():
+        if (folder / name).is_file() and sha256(folder / name) != digest:
             yield name
-    # transformers picks files by name: one that is not pinned must not slip in.
-    unpinned = (name for name in (*TOKENIZER_FILES, *_WEIGHTS) if name not in package.sha256)
-    yield from (name for name in unpinned if (folder / name).exists())
 
 
 def _from_hub(config: ModelConfig, need_weights: bool) -> Backbone | str:
@@ -166,6 +171,8 @@ def _from_hub(config: ModelConfig, need_weights: bool) -> Backbone | str:
         return f"{hub} ({first_line(error.__cause__ or error)})"
     if missing := _missing_files(folder, need_weights):
         return f"{hub} (no {missing} there)"
+    if changed := next(_changed_files(folder, config.sha256), None):
+        return f"{hub} (refused: {changed} is not the pinned file)"
     return Backbone(folder, f"from {hub}", folder.name)
 
 
@@ -174,20 +181,23 @@ def _download(config: ModelConfig, need_weights: bool) -> Path:
 
     The config comes last, so that an interrupted download does not look complete.
     """
-    # One request without retries tells whether the hub answers and which files there are; downloads retry.
-    info = _within(
-        ANSWER_TIMEOUT_S,
-        lambda: HfApi().model_info(config.backbone, revision=config.revision, timeout=CONNECT_TIMEOUT_S),
-    )
-    names = {sibling.rfilename for sibling in info.siblings or []}
 
     def fetch(name: str) -> Path:
         return Path(hf_hub_download(config.backbone, name, revision=config.revision, etag_timeout=CONNECT_TIMEOUT_S))
 
-    log.info("downloading %s from the hub %s", config.backbone, constants.ENDPOINT)
-    for name in TOKENIZER_FILES:
-        if name in names:
+    def first_answers() -> tuple[set[str], list[str]]:
+        """The names of all files, and of the tokenizer's, the first of which is fetched: hub and file host answer."""
+        info = HfApi().model_info(config.backbone, revision=config.revision, timeout=CONNECT_TIMEOUT_S)
+        names = {sibling.rfilename for sibling in info.siblings or []}
+        tokenizer_files = [name for name in reversed(TOKENIZER_FILES) if name in names]  # a small one first
+        for name in tokenizer_files[:1]:
             fetch(name)
+        return names, tokenizer_files
+
+    log.info("downloading %s from the hub %s", config.backbone, constants.ENDPOINT)
+    names, tokenizer_files = _within(ANSWER_TIMEOUT_S, first_answers)
+    for name in tokenizer_files[1:]:
+        fetch(name)
     weights = next((name for name in _WEIGHTS if need_weights and name in names), None)
     if weights is not None:
         path = fetch(weights)

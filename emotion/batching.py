@@ -41,7 +41,8 @@ class LengthBucketBatchSampler(Sampler[list[int]]):
         self.lengths = lengths
         self.shuffle, self.seed, self.epoch = shuffle, seed, epoch
         self.replica, self.replicas = replica, replicas
-        self.batches = math.ceil(len(lengths) / (batch_size * replicas))
+        # No more batches than give each replica a row in each, though one may then be over-full by a row.
+        self.batches = max(1, min(math.ceil(len(lengths) / (batch_size * replicas)), len(lengths) // replicas))
 
     def __len__(self) -> int:
         return self.batches

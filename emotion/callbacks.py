@@ -1,7 +1,7 @@
 """What a training run leaves behind."""
 
 import logging
-import os
+import math
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,13 +13,14 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from emotion.artifacts import atomic, require_ours, require_writable, sha256
+from emotion.artifacts import atomic, link_or_copy, require_ours, require_writable, sha256
 from emotion.backbone import Backbone
 from emotion.checkpoint import Checkpoint
-from emotion.checkpoint_format import is_checkpoint
+from emotion.checkpoint_format import is_checkpoint, write
 from emotion.config import TrainConfig
 from emotion.data import EmotionDataModule, LabelledTexts
 from emotion.environment import git_commit, hardware, versions
+from emotion.errors import UserError
 from emotion.latency import latency_ms_per_sample
 from emotion.metrics import evaluate
 from emotion.report.plots import confusion_matrix_figure, is_our_figure, save_figure, training_curves_figure
@@ -33,7 +34,7 @@ from emotion.report.schema import (
     RunRecord,
     TrainingReport,
 )
-from emotion.report.training_report import locked, merge, read_report, replaces, sweep_rival, write_report
+from emotion.report.training_report import is_of_sweep, locked, merge, read_report, replaces, sweep_rival, write_report
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,43 @@ class ConfusionMatrixLogger(Callback):
             counts = pl_module.confusion_matrix.tolist()  # type: ignore[operator]
             figure = confusion_matrix_figure(counts, f"Validation, epoch {trainer.current_epoch + 1}")
             trainer.logger.experiment.add_figure("val/confusion_matrix", figure, trainer.global_step)
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Keeps a run's best epoch (``best.ckpt``, by validation macro F1) and its last one, to resume from.
+
+    Unlike its base it still knows the best epoch when the folder was moved before resuming.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            dirpath=folder,
+            filename="best",
+            monitor="val/macro_f1",
+            mode="max",
+            save_last=True,
+            save_on_train_epoch_end=True,
+            enable_version_counter=False,
+        )
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        def here(path: str) -> str:
+            return str(Path(str(self.dirpath)) / Path(path).name)
+
+        best = {here(path): score for path, score in state_dict["best_k_models"].items()}
+        paths = {key: here(state_dict[key]) for key in ("best_model_path", "kth_best_model_path", "last_model_path")}
+        super().load_state_dict({**state_dict, **paths, "best_k_models": best, "dirpath": self.dirpath})
+
+
+def run_identity(config: TrainConfig, data: EmotionDataModule) -> dict[str, str | int]:
+    """What must be the same when a run is resumed, by config key; CSVs by their digest."""
+    return {
+        "model.name": config.model.name,
+        "seed": config.seed,
+        "data.batch_size": config.data.batch_size,
+        "data.train": data.train.sha256,
+        "data.validation": data.validation.sha256,
+    }
 
 
 class Deliverables:
@@ -62,11 +100,16 @@ class Deliverables:
         """Make the folders; refuse to go on where a file stands that is not ours. Raises :class:`UserError`."""
         require_writable(self.output_dir, "output_dir")
         require_writable(self.confusion_matrix.parent, "output_dir")
+        self.require_ours()
+        with locked(self.output_dir):
+            read_report(self.output_dir)
+
+    def require_ours(self) -> None:
+        """Refuse to replace a file that is not ours. Raises :class:`UserError`."""
         for path in (self.checkpoint, self.previous):
             require_ours(path, is_checkpoint, "output_dir")
         for path in (self.confusion_matrix, self.training_curves):
             require_ours(path, is_our_figure, "output_dir")
-        read_report(self.output_dir)
 
 
 class ArtifactWriter(Callback):
@@ -104,7 +147,7 @@ class ArtifactWriter(Callback):
         """A resumed run reports its whole history."""
         history = [record.model_dump() for record in self._history]
         return {
-            "model_name": self.config.model.name,
+            "identity": run_identity(self.config, self.data),
             "history": history,
             "train_seconds": self._train_seconds + perf_counter() - self._started,
         }
@@ -118,9 +161,14 @@ class ArtifactWriter(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         values = {name: value.item() for name, value in trainer.callback_metrics.items()}
+        if not all(math.isfinite(values[loss]) for loss in ("train/loss", "val/loss")):
+            raise UserError(
+                f"model.learning_rate: training diverged in epoch {trainer.current_epoch + 1} (the loss is not finite),"
+                f" found {self.config.model.learning_rate}; try a lower one, or trainer.precision=32-true"
+            )
         record = EpochRecord(
             epoch=trainer.current_epoch + 1,
-            train_loss=values["train/loss_epoch"],
+            train_loss=values["train/loss"],
             val_loss=values["val/loss"],
             val_accuracy=values["val/accuracy"],
             val_macro_f1=values["val/macro_f1"],
@@ -200,25 +248,32 @@ class ArtifactWriter(Callback):
                 validation_sha256=entry.data.validation.sha256,
                 kept=True,
             )
-            rival = sweep_rival(report, name, self.sweep)
-            run.kept = replaces(run, rival)
+            run.kept = replaces(run, sweep_rival(report, run))
             if run.kept:
-                # What a sweep replaces is its own weaker run; `previous` stays what was there before the sweep.
-                self._replace_checkpoint(deliverable, keep_previous=rival is None)
-                entry.checkpoint_sha256 = sha256(paths.checkpoint)
-                title = f"{name} on validation: macro F1 {entry.macro_f1:.3f}, accuracy {entry.accuracy:.3f}"
-                save_figure(confusion_matrix_figure(entry.confusion_matrix, title), paths.confusion_matrix)
-                save_figure(training_curves_figure(entry.history, entry.best_epoch, name), paths.training_curves)
+                paths.require_ours()
+                for abandoned in paths.output_dir.glob(f".{paths.checkpoint.stem}.*.pt"):
+                    abandoned.unlink()  # a killed process left it: nobody else writes while this one holds the lock
+                self._replace(deliverable, entry, keep_previous=not is_of_sweep(report, name, self.sweep))
             merge(report, run, entry if run.kept else None)
             write_report(report, paths.output_dir)
         return report
 
-    def _replace_checkpoint(self, deliverable: Checkpoint, keep_previous: bool) -> None:
-        paths = self.deliverables
-        with atomic(paths.checkpoint) as temporary:
-            deliverable.save(temporary)
+    def _replace(self, deliverable: Checkpoint, entry: ModelEntry, keep_previous: bool) -> None:
+        """Write the checkpoint and the pictures; nothing is replaced before all are written."""
+        paths, name = self.deliverables, deliverable.model_name
+        title = f"{name} on validation: macro F1 {entry.macro_f1:.3f}, accuracy {entry.accuracy:.3f}"
+        with (
+            atomic(paths.confusion_matrix) as matrix,
+            atomic(paths.training_curves) as curves,
+            atomic(paths.checkpoint) as weights,
+        ):
+            save_figure(confusion_matrix_figure(entry.confusion_matrix, title), matrix)
+            save_figure(training_curves_figure(entry.history, entry.best_epoch, name), curves)
+            write(deliverable.content(), weights)
+            entry.checkpoint_sha256 = sha256(weights)
             if keep_previous and paths.checkpoint.exists():
-                os.replace(paths.checkpoint, paths.previous)
+                with atomic(paths.previous) as previous:  # a second name, so that the first is never missing
+                    link_or_copy(paths.checkpoint, previous)
 
 
 def _data_file(data: LabelledTexts) -> DataFile:

@@ -19,6 +19,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from emotion.artifacts import atomic
 from emotion.backbone import find_backbone
 from emotion.batching import LengthBucketBatchSampler
 from emotion.checkpoint_format import match_keys, read, to_tensor, write
@@ -26,7 +27,7 @@ from emotion.config import ModelConfig, model_choices
 from emotion.csv_files import CHUNK_ROWS
 from emotion.errors import UserError, first_line
 from emotion.labels import EMOTIONS
-from emotion.pretrained import load_config, load_tokenizer, quiet_transformers
+from emotion.pretrained import load_config, load_tokenizer, position_limit, quiet_transformers
 from emotion.text import TextEncoder
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,8 @@ class Checkpoint:
             batch_size: Texts a forward pass, >= 1.
             advance: Told how many texts were done, after each batch.
         """
+        if isinstance(texts, str):
+            raise TypeError("texts must be a sequence of strings, not one string")
         probabilities = torch.empty(len(texts), len(EMOTIONS))
         encoder = TextEncoder(self.tokenizer, self.normalization, self.max_length)
         for start in range(0, len(texts), CHUNK_ROWS):
@@ -88,13 +91,18 @@ class Checkpoint:
 
     def save(self, path: Path) -> None:
         """Write a file of :mod:`emotion.checkpoint_format`, atomically."""
+        with atomic(path) as temporary:
+            write(self.content(), temporary)
+
+    def content(self) -> dict[str, Any]:
+        """What the file holds, but for its format's name and version."""
         settings = {
             "max_length": self.max_length,
             "num_labels": len(EMOTIONS),
             "labels": EMOTIONS,
             "normalization": self.normalization,
         }
-        content = {
+        return {
             "model_state_dict": self.model.state_dict(),
             "model_id": self.model_id,
             "model_name": self.model_name,
@@ -104,7 +112,6 @@ class Checkpoint:
             "tokenizer": {name: to_tensor(data) for name, data in self.tokenizer_files.items()},
             "metadata": self.metadata,
         }
-        write(content, path)
 
 
 def load(path: str | Path, device: torch.device | str = "cpu") -> Checkpoint:
@@ -157,7 +164,7 @@ def _restore(content: dict[str, Any], path: Path, device: torch.device) -> Check
         tokenizer_files=files,
         model_id=content["model_id"],
         model_name=content["model_name"],
-        max_length=settings["max_length"],
+        max_length=min(settings["max_length"], position_limit(config) or settings["max_length"]),
         normalization=normalization,
         commit=content.get("commit"),
         metadata=content.get("metadata", {}),

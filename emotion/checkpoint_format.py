@@ -21,7 +21,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from emotion.artifacts import atomic
 from emotion.config import NORMALIZATIONS
 from emotion.errors import UserError
 
@@ -30,16 +29,15 @@ SCHEMA_VERSION = 1
 
 
 def write(content: dict[str, Any], path: Path) -> None:
-    """Save ``content`` under this format's name and version, atomically; nested values become plain ones."""
-    with atomic(path) as temporary:
-        torch.save({"format": FORMAT, "schema_version": SCHEMA_VERSION, **_plain(content)}, temporary)
+    """Save ``content`` under this format's name and version; nested values become plain ones."""
+    torch.save({"format": FORMAT, "schema_version": SCHEMA_VERSION, **_plain(content)}, path)
 
 
 def read(path: Path) -> dict[str, Any]:
     """The checked content of a checkpoint file; tensors stay on disk until used.
 
     Raises:
-        UserError: As :func:`load`, but for the labels.
+        UserError: No such file, truncated, with code in it, of a newer schema, or without what all tools write.
     """
     if not path.is_file():
         raise UserError(
@@ -51,7 +49,7 @@ def read(path: Path) -> dict[str, Any]:
         raise UserError(
             f"{path}: must hold tensors and plain values only, found code or other objects; refused"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
+    except Exception as error:  # a damaged file fails in many ways
         raise UserError(f"{path}: must be a whole .pt checkpoint, found a truncated or foreign file") from error
     required = ("model_state_dict", "model_id", "model_name", "config")
     missing = [key for key in required if not isinstance(content, dict) or key not in content]
@@ -73,12 +71,11 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def is_checkpoint(path: Path) -> bool:
-    """Whether :func:`read` accepts the file."""
+    """Whether this program wrote the file (an earlier tool's loads too, but is not ours to replace)."""
     try:
-        read(path)
+        return read(path).get("format") == FORMAT
     except UserError:
         return False
-    return True
 
 
 def match_keys(state_dict: dict[str, Tensor], expected: dict[str, Any], path: Path) -> dict[str, Tensor]:

@@ -55,8 +55,8 @@ class EmotionClassifier(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss, _ = self._step(batch)
         rows = len(batch["labels"])
-        self.log("loss", loss.detach(), prog_bar=True, logger=False, batch_size=rows)
-        self.log("train/loss", loss.detach(), on_step=True, on_epoch=True, batch_size=rows)
+        self.log("train/loss_step", loss.detach(), prog_bar=True, batch_size=rows)
+        self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, sync_dist=True, batch_size=rows)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:

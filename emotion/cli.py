@@ -11,6 +11,8 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from emotion.config import one_line
 from emotion.errors import UserError
@@ -24,8 +26,10 @@ def run(main: Callable[[], Any]) -> None:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     try:
         main()
-    except (HydraException, UserError) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError, UserError) as error:
         sys.exit(f"error: {one_line(error)}")
+    except OSError as error:
+        sys.exit(f"error: {error.filename or 'file'}: must be usable, found: {error.strerror or error}")
 
 
 def place() -> tuple[Path, str | None]:

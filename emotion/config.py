@@ -8,7 +8,7 @@ dataclasses to the rest of the package.
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.errors import CompactHydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from emotion.errors import UserError
 from emotion.labels import EMOTIONS
@@ -62,8 +63,10 @@ class PackageConfig:
     """Import name of the package."""
     folder: str
     """Folder of the files, relative to the package."""
+    backbone: str
+    """Hugging Face id of the backbone that it carries."""
     sha256: dict[str, str]
-    """Digest of each file that is used; all are checked before use."""
+    """Digest of each file that is used, beside the model's own; all are checked before use."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -78,6 +81,8 @@ class ModelConfig:
     """How users, links and emoji are rewritten before tokenising: as the backbone's authors did."""
     learning_rate: float = bounded(above=0, maximum=1)
     """Peak of the schedule."""
+    sha256: dict[str, str] = field(default_factory=dict)
+    """Digests of files of this revision; checked before use, wherever the files come from but a given folder."""
     package: PackageConfig | None = None
 
 
@@ -248,6 +253,12 @@ def compose_config(config_name: str, overrides: list[str]) -> DictConfig:
 
 def model_choices() -> dict[str, ModelConfig]:
     """Every model of ``conf/model``, by the name of its file."""
-    schema = OmegaConf.structured(ModelConfig)
-    paths = sorted((CONF / "model").glob("*.yaml"))
-    return {path.stem: resolve(OmegaConf.merge(schema, OmegaConf.load(path)), ModelConfig) for path in paths}  # type: ignore[arg-type]
+    return {path.stem: _model_config(path) for path in sorted((CONF / "model").glob("*.yaml"))}
+
+
+def _model_config(path: Path) -> ModelConfig:
+    try:
+        config = OmegaConf.merge(OmegaConf.structured(ModelConfig), OmegaConf.load(path))
+        return resolve(config, ModelConfig)  # type: ignore[arg-type]
+    except (OmegaConfBaseException, YAMLError, UserError) as error:
+        raise UserError(f"{path}: {one_line(error)}") from error

@@ -2,6 +2,7 @@
 
 import codecs
 import csv
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ import pandas as pd
 
 from emotion.errors import UserError
 from emotion.labels import EMOTIONS, parse_label
+
+log = logging.getLogger(__name__)
 
 SEPARATORS = (",", ";", "\t")
 CHUNK_ROWS = 65_536
@@ -209,6 +212,10 @@ def _detect_encoding(path: Path) -> tuple[str, int]:
                         raise UserError(f"{path}: must be a text CSV, found {found}")
                     lines += text.count("\n")
                 decoder.decode(b"", final=True)
+            if encoding == "cp1252":
+                log.warning(
+                    "%s is not valid UTF-8, so it is read as cp1252 (Windows); save it as UTF-8 to be sure", path
+                )
             return encoding, lines
         except UnicodeDecodeError:
             continue

@@ -29,7 +29,9 @@ def check_devices(config: TrainerConfig) -> None:
     device = pick_device(config.accelerator, "trainer.accelerator")
     if device.type == "cpu":
         if isinstance(config.devices, list):
-            raise UserError(f"trainer.devices: a list picks GPUs, found {config.devices} while training runs on the CPU")
+            raise UserError(
+                f"trainer.devices: a list picks GPUs, found {config.devices} while training runs on the CPU"
+            )
         if config.precision == "16-mixed":
             raise UserError("trainer.precision: 16-mixed needs a GPU, found cpu; bf16-mixed works on both")
         return

@@ -11,7 +11,17 @@ import torch
 
 from emotion.config import PROJECT
 
-PACKAGES = ("torch", "lightning", "transformers", "tokenizers", "bitsandbytes", "torchmetrics", "hydra-core", "pandas")
+PACKAGES = (
+    "torch",
+    "lightning",
+    "transformers",
+    "tokenizers",
+    "bitsandbytes",
+    "torchmetrics",
+    "hydra-core",
+    "pandas",
+    "emoji",
+)
 
 
 def versions() -> dict[str, str]:

@@ -20,6 +20,8 @@ from emotion.backbone import Backbone
 from emotion.errors import UserError, first_line
 from emotion.labels import EMOTIONS
 
+_PADDED_POSITIONS = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer")
+
 
 def load_tokenizer(folder: Path, normalization: str) -> PreTrainedTokenizerBase:
     """The tokenizer of a folder; BERTweet's with its authors' normalisation switched on where asked."""
@@ -63,12 +65,12 @@ def load_pretrained(backbone: Backbone) -> PreTrainedModel:
 def position_limit(config: PretrainedConfig) -> int | None:
     """Tokens that a backbone has positions for; None where its config names no limit.
 
-    RoBERTa numbers positions from ``pad_token_id + 1``, so it has fewer than its table has rows.
+    RoBERTa and its kin number positions from ``pad_token_id + 1``, so they have fewer than their table has rows.
     """
     rows: int | None = getattr(config, "max_position_embeddings", None)
     if rows is None or rows < 0:
         return None
-    return rows - config.pad_token_id - 1 if "roberta" in config.model_type else rows
+    return rows - config.pad_token_id - 1 if config.model_type in _PADDED_POSITIONS else rows
 
 
 @contextmanager

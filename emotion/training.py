@@ -3,6 +3,8 @@
 import logging
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -10,16 +12,18 @@ from typing import Any
 
 import torch
 from lightning import Trainer, seed_everything
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import LearningRateMonitor, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
+from omegaconf import OmegaConf
+from transformers import PreTrainedTokenizerBase
 
 from emotion.backbone import Backbone, find_backbone
-from emotion.callbacks import ArtifactWriter, ConfusionMatrixLogger, Deliverables
+from emotion.callbacks import ArtifactWriter, BestCheckpoint, ConfusionMatrixLogger, Deliverables, run_identity
 from emotion.classifier import EmotionClassifier
 from emotion.config import TrainConfig, compose_config, model_choices, resolve
 from emotion.data import EmotionDataModule
 from emotion.devices import check_devices, process_count
-from emotion.errors import UserError
+from emotion.errors import UserError, first_line
 from emotion.pretrained import load_config, load_pretrained, load_tokenizer, position_limit
 from emotion.report.console import print_report
 from emotion.report.schema import TrainingReport
@@ -45,17 +49,19 @@ def train(config: TrainConfig, run_dir: Path, sweep: str | None = None) -> Train
     Raises:
         UserError: Something that was given cannot be used; nothing was trained or overwritten.
     """
-    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # deterministic cuBLAS; must be set before CUDA starts
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic cuBLAS; must be set before CUDA starts
+    run_dir = run_dir.resolve()
     check_devices(config.trainer)
     if sweep is not None and process_count(config.trainer) > 1:
         # Every further process runs the script again, and would run the whole sweep again.
         raise UserError(f"trainer.devices: must be one device in a sweep, found {config.trainer.devices}")
-    _check_resume(config)
     data = EmotionDataModule(config.data, config.seed)
+    _check_resume(config, data)
     Deliverables(Path(config.output_dir), config.model.name).require_free()
     backbone = find_backbone(config.model)
     _check_max_length(config, backbone)
     tokenizer = load_tokenizer(backbone.folder, config.model.normalization)
+    _check_padding(tokenizer, config)
     data.tokenise(TextEncoder(tokenizer, config.model.normalization, config.data.max_length))
 
     seed_everything(config.seed, verbose=False)
@@ -66,20 +72,15 @@ def train(config: TrainConfig, run_dir: Path, sweep: str | None = None) -> Train
         config.seed,
         list(data.train.label_counts().values()),
     )
-    best = ModelCheckpoint(
-        # A resumed run goes on in the folder it came from, or it would forget its best epoch.
-        dirpath=Path(config.trainer.ckpt_path).parent if config.trainer.ckpt_path else run_dir / "checkpoints",
-        filename="best",
-        monitor="val/macro_f1",
-        mode="max",
-        save_last=True,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
+    # A resumed run goes on in the folder it came from, where its best epoch lies.
+    best = BestCheckpoint(
+        Path(config.trainer.ckpt_path).parent if config.trainer.ckpt_path else run_dir / "checkpoints"
     )
     writer = ArtifactWriter(config, data, backbone, best, run_dir, sweep)
     trainer = build_trainer(config, run_dir, [best, writer])
     _log_start(config, classifier, data)
-    with warnings.catch_warnings():
+    OmegaConf.save(OmegaConf.structured(config), run_dir / "config.yaml")
+    with warnings.catch_warnings(), _determinism_restored():
         # Texts are tokenised beforehand; what is left to load does not need workers.
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
         warnings.filterwarnings("ignore", ".*smaller than the logging interval.*")  # epochs are logged all the same
@@ -146,27 +147,34 @@ def main(
     if model is not None and model.lower() not in known:
         raise UserError(f"model: must be one of {', '.join(choices)}, found {model!r}")
     names = CLASSIC_MODELS if model is None else (known[model.lower()],)
-    session = Path(output_dir) / datetime.now().strftime("%Y-%m-%d/%H-%M-%S-%f")
-    failures: list[UserError] = []
+    session = Path(output_dir).resolve() / datetime.now().strftime("%Y-%m-%d/%H-%M-%S-%f")
+    failures: list[Exception] = []
     for name in names:
         config = compose_config("train", [f"model={choices[name]}", "data=csv"])
         config.data.train, config.data.validation, config.output_dir = train_path, val_path, output_dir
         if gpu is not None and torch.cuda.is_available():
             config.trainer.accelerator, config.trainer.devices = "gpu", [gpu]
-        elif gpu is not None and name == names[0]:
-            log.warning("gpu: asked for GPU %d, found none on this machine; using the CPU", gpu)
+        elif gpu is not None:
+            config.trainer.accelerator = "cpu"
+            if name == names[0]:
+                log.warning("gpu: asked for GPU %d, found none on this machine; using the CPU", gpu)
         try:
-            train(resolve(config, TrainConfig), session / name, sweep=str(session) if model is None else None)
-        except UserError as error:
+            with _log_file(session / name):
+                train(resolve(config, TrainConfig), session / name, sweep=str(session) if model is None else None)
+        except Exception as error:  # whatever it is, it must not cost the other models
+            if model is not None:
+                raise
             if str(error) not in map(str, failures):  # a mistake in what all models share is told once
-                log.error("%s was not trained: %s", name, error)
+                log.error("%s was not trained: %s", name, error, exc_info=not isinstance(error, UserError))
             failures.append(error)
     if failures:
-        raise UserError(f"{len(failures)} of {len(names)} models failed; the first: {failures[0]}")
+        raise UserError(
+            f"{len(failures)} of {len(names)} models failed; the first: {first_line(failures[0])}"
+        ) from failures[0]
     return read_report(Path(output_dir)).model_dump()
 
 
-def _check_resume(config: TrainConfig) -> None:
+def _check_resume(config: TrainConfig, data: EmotionDataModule) -> None:
     if config.trainer.ckpt_path is None:
         return
     path = Path(config.trainer.ckpt_path)
@@ -176,17 +184,20 @@ def _check_resume(config: TrainConfig) -> None:
         )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        epochs_done, name = int(content["epoch"]) + 1, content["callbacks"]["ArtifactWriter"]["model_name"]
+        epochs_done, identity = int(content["epoch"]) + 1, dict(content["callbacks"]["ArtifactWriter"]["identity"])
     except Exception as error:  # whatever a file that is none of ours makes of it
         raise UserError(
             f"trainer.ckpt_path: must be a resume checkpoint (checkpoints/last.ckpt), found {path}"
         ) from error
-    if name != config.model.name:
-        raise UserError(f"trainer.ckpt_path: must be a checkpoint of {config.model.name}, found {name}'s")
-    if epochs_done >= config.trainer.max_epochs:
+    for key, value in run_identity(config, data).items():
+        if identity.get(key) != value:
+            raise UserError(f"{key}: must be as in the run that is resumed ({identity.get(key)}), found {value}")
+    if not path.with_name("best.ckpt").is_file():
+        raise UserError(f"trainer.ckpt_path: must have the run's best.ckpt beside it, found {path} alone")
+    # A run of as many epochs is complete but for its deliverables, if writing them failed; they are written anew.
+    if epochs_done > config.trainer.max_epochs:
         raise UserError(
-            f"trainer.max_epochs: must be more than the {epochs_done} epochs of {path},"
-            f" found {config.trainer.max_epochs}"
+            f"trainer.max_epochs: must be >= the {epochs_done} epochs of {path}, found {config.trainer.max_epochs}"
         )
 
 
@@ -197,6 +208,41 @@ def _check_max_length(config: TrainConfig, backbone: Backbone) -> None:
             f"data.max_length: must be <= {limit}, the tokens that {config.model.name} has positions for,"
             f" found {config.data.max_length}"
         )
+
+
+def _check_padding(tokenizer: PreTrainedTokenizerBase, config: TrainConfig) -> None:
+    if tokenizer.pad_token_id is None:
+        raise UserError(
+            f"model.backbone: must have a tokenizer with a padding token, found none in {config.model.backbone}"
+        )
+
+
+@contextmanager
+def _determinism_restored() -> Iterator[None]:
+    """Lightning switches deterministic algorithms on for good; other code of a Python session may not want them."""
+    before = torch.are_deterministic_algorithms_enabled()
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
+@contextmanager
+def _log_file(run_dir: Path) -> Iterator[None]:
+    """Within: what the package logs also goes to ``run_dir/train.log``, as it does under Hydra."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(run_dir / "train.log", delay=True)
+    handler.setFormatter(logging.Formatter("[%(asctime)s][%(name)s][%(levelname)s] - %(message)s"))
+    package = logging.getLogger("emotion")
+    level = package.level
+    package.addHandler(handler)
+    package.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        package.removeHandler(handler)
+        package.setLevel(level)
+        handler.close()
 
 
 def _log_start(config: TrainConfig, classifier: EmotionClassifier, data: EmotionDataModule) -> None:

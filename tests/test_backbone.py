@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import KINDS, make_backbone, model_config
 from huggingface_hub import constants
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModel
 
+from conftest import KINDS, make_backbone, model_config
 from emotion.artifacts import sha256
 from emotion.backbone import find_backbone
 from emotion.config import ModelConfig, PackageConfig, model_choices
@@ -48,7 +48,7 @@ def packaged(folder: Path) -> ModelConfig:
         revision=COMMIT,
         normalization="none",
         learning_rate=1e-3,
-        package=PackageConfig(module=folder.name, folder="model", sha256=digests),
+        package=PackageConfig(module=folder.name, folder="model", backbone="owner/tiny", sha256=digests),
     )
 
 

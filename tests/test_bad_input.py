@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import model_config, sample_rows, write_csv
 
+from conftest import model_config, sample_rows, write_csv
 from emotion.backbone import find_backbone
 from emotion.checkpoint import Checkpoint
 from emotion.config import PROJECT, PredictConfig, TrainConfig, compose_config, resolve

@@ -35,6 +35,14 @@ def test_replicas_share_the_rows_and_step_equally_often(rows: int, shuffle: bool
     assert all(batch for share in shares for batch in share)
 
 
+def test_every_replica_has_a_row_in_each_batch_even_of_one() -> None:
+    shares = [
+        list(LengthBucketBatchSampler(lengths(5), 1, shuffle=True, replica=replica, replicas=4)) for replica in range(4)
+    ]
+    assert all(batch for share in shares for batch in share)
+    assert sorted(row for share in shares for batch in share for row in batch) == list(range(5))
+
+
 def test_order_changes_with_the_epoch_and_repeats_with_the_seed() -> None:
     def order(seed: int, epoch: int) -> list[list[int]]:
         return list(LengthBucketBatchSampler(lengths(500), 32, shuffle=True, seed=seed, epoch=lambda: epoch))

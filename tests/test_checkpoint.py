@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import KINDS, NAMES, model_config, sample_rows
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from conftest import KINDS, NAMES, model_config, sample_rows
 from emotion.backbone import find_backbone
 from emotion.checkpoint import Checkpoint, load
 from emotion.checkpoint_format import is_checkpoint

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import KINDS, model_config
 from lightning import Trainer
 from torch.utils.data import DataLoader
 
+from conftest import KINDS, model_config
 from emotion.backbone import find_backbone
 from emotion.classifier import EmotionClassifier, class_weights
 from emotion.config import OptimizerConfig

@@ -121,6 +121,12 @@ def test_every_trainer_field_is_an_argument_of_lightnings_trainer() -> None:
     assert "ckpt_path" in inspect.signature(Trainer.fit).parameters
 
 
+def test_debugging_replaces_no_real_deliverables() -> None:
+    config = train_config("trainer=debug")
+    assert (config.output_dir, config.trainer.max_epochs) == ("outputs/debug", 1)
+    assert train_config("trainer=debug", "output_dir=mine", "trainer.max_epochs=2").output_dir == "mine"
+
+
 def test_models_are_the_documented_ones() -> None:
     models = model_choices()
     assert {choice: (m.name, m.backbone) for choice, m in models.items()} == {

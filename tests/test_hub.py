@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import make_backbone, sample_rows, write_csv
-from hub_server import Hub, serve
 from safetensors.torch import load_file
 
+from conftest import make_backbone, sample_rows, write_csv
 from emotion.config import PROJECT, model_choices
+from hub_server import Hub, serve
 
 MODELS = model_choices()
 DECOYS = ("tf_model.h5", "flax_model.msgpack", "README.md")
@@ -136,10 +136,13 @@ def download(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Download:
         + """
 for kind in ("cardiff", "modernbert", "minilm"):
     config = model_choices()[kind]
-    config.package = None
+    config.package, config.sha256 = None, {}
     backbone = find(config)
     load_tokenizer(backbone.folder, config.normalization)
     print(next(load_pretrained(backbone).parameters()).dtype)
+config = model_choices()["minilm"]
+config.package = None
+find(config)
 for repository, revision in (("nobody/nothing", "main"), ("cardiffnlp/twitter-roberta-base", "f" * 40)):
     config.backbone, config.revision = repository, revision
     find(config)
@@ -153,7 +156,8 @@ def test_every_backbone_comes_from_the_hub(hub: Hub, download: Download) -> None
     """Also: what the hub does not have is said so, each in one line."""
     done = download.done
     assert (done.returncode, done.stderr) == (0, "")
-    *found, no_repository, no_revision = done.stdout.splitlines()
+    *found, other_digest, no_repository, no_revision = done.stdout.splitlines()
+    assert other_digest.count("(refused: model.safetensors is not the pinned file)") == 2  # in the cache and on the hub
     names = [MODELS[kind].backbone for kind in ("cardiff", "modernbert", "minilm")]
     assert found == [
         line for name in names for line in (f"found: {hub.commits[name]} from the hub {hub.url}", "torch.float32")

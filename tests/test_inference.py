@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import KINDS, NAMES, model_config, sample_rows, write_csv
 from sklearn.metrics import accuracy_score, f1_score
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
+from conftest import KINDS, NAMES, model_config, sample_rows, write_csv
 from emotion import checkpoint, run_inference
 from emotion.backbone import find_backbone
 from emotion.checkpoint import Checkpoint

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import sample_rows, write_csv
 
+from conftest import sample_rows, write_csv
 from emotion.config import PROJECT, compose_config
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")

@@ -21,6 +21,7 @@ from emotion.report.schema import (
 )
 from emotion.report.training_report import (
     REPORT_NAME,
+    is_of_sweep,
     merge,
     read_report,
     replaces,
@@ -106,14 +107,16 @@ def test_the_schema_refuses_numbers_that_are_none() -> None:
 def test_a_run_meets_only_rivals_of_its_own_sweep_and_data() -> None:
     report, first = TrainingReport(), run_record(macro_f1=0.7, sweep="s")
     merge(report, first, entry(first))
-    assert sweep_rival(report, "MiniLM", None) is None
-    assert sweep_rival(report, "MiniLM", "other") is None
-    assert sweep_rival(report, "BERTweet", "s") is None
-    rival = sweep_rival(report, "MiniLM", "s")
-    assert rival == first
-    assert not replaces(run_record(macro_f1=0.7, sweep="s"), rival)
-    assert replaces(run_record(macro_f1=0.71, sweep="s"), rival)
-    assert replaces(run_record(macro_f1=0.1, sweep="s", data="other"), rival)
+    assert sweep_rival(report, run_record(sweep=None)) is None
+    assert sweep_rival(report, run_record(sweep="other")) is None
+    assert sweep_rival(report, run_record("BERTweet", sweep="s")) is None
+    assert sweep_rival(report, run_record(sweep="s", data="other")) is None
+    assert sweep_rival(report, run_record(sweep="s")) == first
+    merge(report, run_record(macro_f1=0.2), entry(run_record(macro_f1=0.2)))  # a training of its own in between
+    assert sweep_rival(report, run_record(sweep="s")) == first
+    assert not is_of_sweep(report, "MiniLM", "s")
+    assert not replaces(run_record(macro_f1=0.7, sweep="s"), first)
+    assert replaces(run_record(macro_f1=0.71, sweep="s"), first)
     assert replaces(run_record(macro_f1=0.1), None)
 
 

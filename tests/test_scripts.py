@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import sample_rows
 
+from conftest import sample_rows
+from emotion.artifacts import sha256
 from emotion.config import PROJECT
 
 TRAIN = str(PROJECT / "scripts" / "train.py")
@@ -43,6 +44,23 @@ def test_a_sweep_keeps_what_succeeded_and_tells_what_failed(
         assert (sweep / job / "checkpoints" / "last.ckpt").is_file()
         assert (sweep / job / ".hydra" / "config.yaml").is_file()
     assert not (tmp_path / "outputs" / "checkpoints").exists()
+
+
+def test_trainings_at_the_same_time_share_one_report(
+    backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path
+) -> None:
+    def start(kind: str) -> subprocess.Popen[str]:
+        command = [sys.executable, TRAIN, f"model={kind}", f"model.backbone={backbones[kind]}", *quick(corpus)]
+        return subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+    trainings = [start(kind) for kind in ("minilm", "cardiff", "minilm")]
+    errors = [training.communicate(timeout=240)[1] for training in trainings]
+    assert [training.returncode for training in trainings] == [0, 0, 0], errors
+    report = json.loads((tmp_path / "outputs" / "emotion_classification_report.json").read_text())
+    assert sorted(run["model_name"] for run in report["runs"]) == ["CardiffRoBERTa", "MiniLM", "MiniLM"]
+    assert len({run["run_id"] for run in report["runs"]}) == 3
+    for entry in report["models"].values():
+        assert sha256(tmp_path / "outputs" / entry["checkpoint"]) == entry["checkpoint_sha256"]
 
 
 def test_two_processes_share_the_rows_and_write_once(

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import KINDS, model_config
 
+from conftest import KINDS, model_config
 from emotion.pretrained import load_tokenizer
 from emotion.text import TextEncoder, normalize_cardiff
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import KINDS, NAMES, sample_rows, write_csv
+from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from conftest import KINDS, NAMES, sample_rows, write_csv
 from emotion import checkpoint
 from emotion.artifacts import sha256
 from emotion.config import TrainConfig, compose_config, resolve
@@ -144,7 +145,7 @@ def test_a_resumed_run_ends_where_the_uninterrupted_one_does(
 
 def test_what_cannot_be_resumed_is_refused(backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path) -> None:
     out = tmp_path / "out"
-    train(config_for("minilm", backbones["minilm"], corpus, out, "trainer.max_epochs=1"), tmp_path / "run")
+    train(config_for("minilm", backbones["minilm"], corpus, out), tmp_path / "run")
     last = tmp_path / "run" / "checkpoints" / "last.ckpt"
 
     def resume(kind: str, path: Path, epochs: int) -> None:
@@ -155,10 +156,94 @@ def test_what_cannot_be_resumed_is_refused(backbones: dict[str, Path], corpus: d
         resume("minilm", tmp_path / "absent.ckpt", 3)
     with pytest.raises(UserError, match=r"trainer\.ckpt_path: must be a resume checkpoint"):
         resume("minilm", out / "best_MiniLM.pt", 3)
-    with pytest.raises(UserError, match=r"trainer\.max_epochs: must be more than the 1 epochs"):
+    with pytest.raises(UserError, match=r"trainer\.max_epochs: must be >= the 2 epochs of .* found 1"):
         resume("minilm", last, 1)
-    with pytest.raises(UserError, match="must be a checkpoint of CardiffRoBERTa, found MiniLM"):
+    with pytest.raises(UserError, match=r"model\.name: must be as in the run that is resumed \(MiniLM\)"):
         resume("cardiff", last, 3)
+    write_csv(corpus["train"], sample_rows("train", 59))
+    with pytest.raises(UserError, match=r"data\.train: must be as in the run that is resumed"):
+        resume("minilm", last, 3)
+    (last.parent / "best.ckpt").unlink()
+    write_csv(corpus["train"], sample_rows("train", 60))
+    with pytest.raises(UserError, match=r"trainer\.ckpt_path: must have the run's best\.ckpt beside it"):
+        resume("minilm", last, 3)
+
+
+def test_a_run_moved_before_resuming_still_knows_its_best_epoch(
+    backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path
+) -> None:
+    overrides = ("model.learning_rate=0.003", "data.batch_size=4")
+    train(config_for("minilm", backbones["minilm"], corpus, tmp_path / "out", *overrides), tmp_path / "run")
+    best = read_report(tmp_path / "out")["models"]["MiniLM"]
+    (tmp_path / "run").rename(tmp_path / "moved")
+    worse = ("data.batch_size=4", "model.learning_rate=1e-9", "optimizer.class_weights=[1e-9,1e-9,1e-9,1e-9,1e-9,1]")
+    ckpt = f"trainer.ckpt_path={tmp_path / 'moved' / 'checkpoints' / 'last.ckpt'}"
+    config = config_for("minilm", backbones["minilm"], corpus, tmp_path / "out", *worse, ckpt, "trainer.max_epochs=3")
+    train(config, tmp_path / "again")
+    entry = read_report(tmp_path / "out")["models"]["MiniLM"]
+    assert len(entry["history"]) == 3
+    assert entry["macro_f1"] == max(record["val_macro_f1"] for record in entry["history"]) or (
+        entry["macro_f1"] == pytest.approx(max(record["val_macro_f1"] for record in entry["history"]), abs=1e-6)
+    )
+    assert entry["macro_f1"] >= best["macro_f1"]
+
+
+def test_a_run_whose_deliverables_could_not_be_written_is_saved_by_resuming(
+    backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path
+) -> None:
+    """Somebody puts a file of their own in the way while the run trains."""
+    out, log = tmp_path / "out", logging.getLogger("emotion.callbacks")
+    foreign = out / "best_MiniLM.pt"
+
+    class Interloper(logging.Handler):
+        def emit(self, _: logging.LogRecord) -> None:
+            foreign.write_bytes(b"precious")
+
+    handler = Interloper()
+    log.setLevel(logging.INFO)
+    log.addHandler(handler)
+    with pytest.raises(UserError, match="was not written by this program"):
+        train(config_for("minilm", backbones["minilm"], corpus, out), tmp_path / "run")
+    log.removeHandler(handler)
+    assert foreign.read_bytes() == b"precious"
+    assert not (out / "emotion_classification_report.json").exists()
+    foreign.unlink()
+    ckpt = f"trainer.ckpt_path={tmp_path / 'run' / 'checkpoints' / 'last.ckpt'}"
+    train(config_for("minilm", backbones["minilm"], corpus, out, ckpt), tmp_path / "again")
+    assert checkpoint.load(foreign).model_name == "MiniLM"
+    assert len(read_report(out)["models"]["MiniLM"]["history"]) == 2
+
+
+def test_a_misspelt_backbone_is_never_another_one(corpus: dict[str, Path], tmp_path: Path) -> None:
+    config = config_for("minilm", Path("my_finetuned_model"), corpus, tmp_path / "out")
+    with pytest.raises(UserError, match=r"model\.backbone: my_finetuned_model was not found; .*none carries it"):
+        train(config, tmp_path / "run")
+
+
+def test_an_earlier_tools_checkpoint_is_not_ours_to_replace(
+    backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    content = {
+        "model_state_dict": {},
+        "model_id": "a/b",
+        "model_name": "MiniLM",
+        "config": {"max_length": 8, "num_labels": 6},
+    }
+    torch.save(content, tmp_path / "out" / "best_MiniLM.pt")
+    with pytest.raises(UserError, match=r"best_MiniLM\.pt exists and was not written by this program"):
+        train(config_for("minilm", backbones["minilm"], corpus, tmp_path / "out"), tmp_path / "run")
+
+
+def test_a_diverged_training_says_so(backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path) -> None:
+    overrides = (
+        "model.learning_rate=1",
+        "trainer.gradient_clip_val=null",
+        "optimizer.class_weights=[1e38,1,1,1,1,1e-30]",
+    )
+    config = config_for("minilm", backbones["minilm"], corpus, tmp_path / "out", *overrides)
+    with pytest.raises(UserError, match=r"model\.learning_rate: training diverged in epoch 1"):
+        train(config, tmp_path / "run")
 
 
 def test_within_a_sweep_the_best_stays_and_a_later_training_replaces(
@@ -192,6 +277,7 @@ def test_within_a_sweep_the_best_stays_and_a_later_training_replaces(
     later = run("later", 1e-6, "sweep-2")
     assert later != strong
     assert sha256(previous) == strong
+    assert run("weak, after another training", 1e-7, "sweep-1") == later, "its sweep had a better run before"
 
 
 def test_best_model_is_named_among_entries_of_the_same_validation_data(
@@ -267,13 +353,18 @@ def test_main_trains_one_model_from_the_embedded_weights(
     report = main(str(short["train"]), str(short["validation"]), str(tmp_path / "out"), model="MiniLM", gpu=0)
     assert report == read_report(tmp_path / "out")
     assert len(report["models"]["MiniLM"]["history"]) == 5
-    assert (
-        report["models"]["MiniLM"]["num_parameters"] == 22_715_526 or report["models"]["MiniLM"]["num_parameters"] > 2e7
-    )
+    hidden, head = 384, 384 * 6 + 6
+    word_and_position_embeddings = (30522 + 512 + 2) * hidden + 2 * hidden
+    layer = 4 * (hidden * hidden + hidden) + 2 * hidden * 1536 + 1536 + hidden + 4 * hidden
+    pooler = hidden * hidden + hidden
+    expected = word_and_position_embeddings + 6 * layer + pooler + head
+    assert report["models"]["MiniLM"]["num_parameters"] == expected
     warnings = [record for record in caplog.records if "asked for GPU 0" in record.message]
     assert len(warnings) == (0 if torch.cuda.is_available() else 1)
     (run_dir,) = (tmp_path / "out").glob("*-*-*/*/MiniLM")
     assert (run_dir / "checkpoints" / "last.ckpt").is_file()
+    assert "epoch 5/5" in (run_dir / "train.log").read_text()
+    assert OmegaConf.load(run_dir / "config.yaml").trainer.max_epochs == 5
 
 
 def test_main_names_unknown_models_and_shared_mistakes_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from PIL import Image, UnidentifiedImageError
 
-from emotion.artifacts import atomic
 from emotion.labels import EMOTIONS
 from emotion.report.schema import EpochRecord
 
@@ -80,9 +79,8 @@ def training_curves_figure(history: Sequence[EpochRecord], best_epoch: int, titl
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a PNG that :func:`is_our_figure` recognises, atomically."""
-    with atomic(path) as temporary:
-        figure.savefig(temporary, dpi=150, metadata={"Software": _SOFTWARE})
+    """Write a PNG that :func:`is_our_figure` recognises."""
+    figure.savefig(path, dpi=150, metadata={"Software": _SOFTWARE})
 
 
 def is_our_figure(path: Path) -> bool:

@@ -53,20 +53,25 @@ def locked(output_dir: Path) -> Iterator[None]:
         yield
 
 
-def sweep_rival(report: TrainingReport, model_name: str, sweep: str | None) -> RunRecord | None:
-    """The run of the same sweep whose checkpoint is the model's best so far, if there is one."""
-    entry = report.models.get(model_name)
-    if entry is None or sweep is None:
+def sweep_rival(report: TrainingReport, run: RunRecord) -> RunRecord | None:
+    """The best run before ``run`` of its sweep, its model and on its validation data."""
+    if run.sweep is None:
         return None
-    return next((run for run in report.runs if run.run_id == entry.run_id and run.sweep == sweep), None)
+    contest = (run.sweep, run.model_name, run.validation_sha256)
+    rivals = [each for each in report.runs if (each.sweep, each.model_name, each.validation_sha256) == contest]
+    return max(rivals, key=lambda each: each.macro_f1, default=None)
 
 
 def replaces(run: RunRecord, rival: RunRecord | None) -> bool:
-    """Whether ``run`` takes its model's place: always, but for a rival of its sweep with a macro F1 as high on the
-    same validation data."""
-    if rival is None or rival.validation_sha256 != run.validation_sha256:
-        return True
-    return run.macro_f1 > rival.macro_f1
+    """Whether ``run`` takes its model's place: always, but after a run of its sweep with a macro F1 as high."""
+    return rival is None or run.macro_f1 > rival.macro_f1
+
+
+def is_of_sweep(report: TrainingReport, model_name: str, sweep: str | None) -> bool:
+    """Whether the model's entry comes from ``sweep``: a sweep's own weaker run is not worth keeping as `previous`."""
+    entry = report.models.get(model_name)
+    runs = {run.run_id for run in report.runs if sweep is not None and run.sweep == sweep}
+    return entry is not None and entry.run_id in runs
 
 
 def merge(report: TrainingReport, run: RunRecord, entry: ModelEntry | None) -> None:
