@@ -49,19 +49,18 @@ class ConfusionMatrixLogger(Callback):
             trainer.logger.experiment.add_figure("val/confusion_matrix", figure, trainer.global_step)
 
 
-class BestCheckpoint(ModelCheckpoint):
-    """Keeps a run's best epoch (``best.ckpt``, by validation macro F1) and its last one, to resume from.
+class EpochCheckpoint(ModelCheckpoint):
+    """Keeps one epoch of a run to resume from: the best by ``monitor``, or the last.
 
     Unlike its base it still knows the best epoch when the folder was moved before resuming.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, filename: str, monitor: str | None = None) -> None:
         super().__init__(
             dirpath=folder,
-            filename="best",
-            monitor="val/macro_f1",
+            filename=filename,
+            monitor=monitor,
             mode="max",
-            save_last=True,
             save_on_train_epoch_end=True,
             enable_version_counter=False,
         )

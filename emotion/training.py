@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 from transformers import PreTrainedTokenizerBase
 
 from emotion.backbone import Backbone, find_backbone
-from emotion.callbacks import ArtifactWriter, BestCheckpoint, ConfusionMatrixLogger, Deliverables, run_identity
+from emotion.callbacks import ArtifactWriter, ConfusionMatrixLogger, Deliverables, EpochCheckpoint, run_identity
 from emotion.classifier import EmotionClassifier
 from emotion.config import TrainConfig, compose_config, model_choices, resolve
 from emotion.data import EmotionDataModule
@@ -73,11 +73,11 @@ def train(config: TrainConfig, run_dir: Path, sweep: str | None = None) -> Train
         list(data.train.label_counts().values()),
     )
     # A resumed run goes on in the folder it came from, where its best epoch lies.
-    best = BestCheckpoint(
-        Path(config.trainer.ckpt_path).parent if config.trainer.ckpt_path else run_dir / "checkpoints"
-    )
+    folder = Path(config.trainer.ckpt_path).parent if config.trainer.ckpt_path else run_dir / "checkpoints"
+    best = EpochCheckpoint(folder, "best", monitor="val/macro_f1")
+    last = EpochCheckpoint(folder, "last")  # ModelCheckpoint(save_last=True) skips epochs that are not the best
     writer = ArtifactWriter(config, data, backbone, best, run_dir, sweep)
-    trainer = build_trainer(config, run_dir, [best, writer])
+    trainer = build_trainer(config, run_dir, [best, last, writer])
     _log_start(config, classifier, data)
     OmegaConf.save(OmegaConf.structured(config), run_dir / "config.yaml")
     with warnings.catch_warnings(), _determinism_restored():

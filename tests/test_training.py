@@ -13,6 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from conftest import KINDS, NAMES, sample_rows, write_csv
 from emotion import checkpoint
 from emotion.artifacts import sha256
+from emotion.callbacks import EpochCheckpoint
 from emotion.config import TrainConfig, compose_config, resolve
 from emotion.errors import UserError
 from emotion.metrics import evaluate
@@ -92,7 +93,7 @@ def test_a_run_writes_deliverables_that_agree_with_each_other(
         "visualizations",
     }
     events = EventAccumulator(str(run_dir / "tensorboard")).Reload().Tags()
-    assert {"train/loss_epoch", "val/loss", "val/macro_f1", "val/accuracy"} <= set(events["scalars"])
+    assert {"train/loss", "val/loss", "val/macro_f1", "val/accuracy"} <= set(events["scalars"])
     assert "val/confusion_matrix" in events["images"]
 
 
@@ -172,20 +173,20 @@ def test_what_cannot_be_resumed_is_refused(backbones: dict[str, Path], corpus: d
 def test_a_run_moved_before_resuming_still_knows_its_best_epoch(
     backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path
 ) -> None:
-    overrides = ("model.learning_rate=0.003", "data.batch_size=4")
-    train(config_for("minilm", backbones["minilm"], corpus, tmp_path / "out", *overrides), tmp_path / "run")
-    best = read_report(tmp_path / "out")["models"]["MiniLM"]
+    train(config_for("minilm", backbones["minilm"], corpus, tmp_path / "out"), tmp_path / "run")
     (tmp_path / "run").rename(tmp_path / "moved")
-    worse = ("data.batch_size=4", "model.learning_rate=1e-9", "optimizer.class_weights=[1e-9,1e-9,1e-9,1e-9,1e-9,1]")
-    ckpt = f"trainer.ckpt_path={tmp_path / 'moved' / 'checkpoints' / 'last.ckpt'}"
-    config = config_for("minilm", backbones["minilm"], corpus, tmp_path / "out", *worse, ckpt, "trainer.max_epochs=3")
-    train(config, tmp_path / "again")
+    folder = tmp_path / "moved" / "checkpoints"
+    states = torch.load(folder / "last.ckpt", weights_only=True)["callbacks"]
+    (state,) = (state for name, state in states.items() if "val/macro_f1" in name)
+    best = EpochCheckpoint(folder, "best", monitor="val/macro_f1")
+    best.load_state_dict(state)
+    assert best.best_model_score == state["best_model_score"] is not None
+    assert best.best_k_models == {str(folder / "best.ckpt"): state["best_model_score"]}
+    overrides = (f"trainer.ckpt_path={folder / 'last.ckpt'}", "trainer.max_epochs=3")
+    train(config_for("minilm", backbones["minilm"], corpus, tmp_path / "out", *overrides), tmp_path / "again")
     entry = read_report(tmp_path / "out")["models"]["MiniLM"]
+    assert entry["macro_f1"] == pytest.approx(max(record["val_macro_f1"] for record in entry["history"]), abs=1e-6)
     assert len(entry["history"]) == 3
-    assert entry["macro_f1"] == max(record["val_macro_f1"] for record in entry["history"]) or (
-        entry["macro_f1"] == pytest.approx(max(record["val_macro_f1"] for record in entry["history"]), abs=1e-6)
-    )
-    assert entry["macro_f1"] >= best["macro_f1"]
 
 
 def test_a_run_whose_deliverables_could_not_be_written_is_saved_by_resuming(

@@ -15,7 +15,9 @@ from emotion.report.schema import TrainingReport
 def print_report(report: TrainingReport, latest: str, output_dir: Path) -> None:
     """All models of the report, then the classes of the ``latest`` one."""
     console = Console()
-    models = Table(title="Validation results (* best macro F1)", title_justify="left", box=box.SIMPLE_HEAD)
+    models = Table(
+        title="Validation results (* best macro F1)", title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True
+    )
     models.add_column("model", no_wrap=True)
     for heading in ("accuracy", "macro F1", f">= {report.accuracy_target:.2f}", "epoch", "ms/row", "MB", "train s"):
         models.add_column(heading, justify="right", no_wrap=True)
