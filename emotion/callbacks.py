@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from emotion.artifacts import atomic, link_or_copy, require_ours, require_writable, sha256
@@ -47,6 +47,15 @@ class ConfusionMatrixLogger(Callback):
             counts = pl_module.confusion_matrix.tolist()  # type: ignore[operator]
             figure = confusion_matrix_figure(counts, f"Validation, epoch {trainer.current_epoch + 1}")
             trainer.logger.experiment.add_figure("val/confusion_matrix", figure, trainer.global_step)
+
+
+class ProgressBar(RichProgressBar):
+    """Rich's bar with the loss of the step and the macro F1 of the last validation, short enough for 80 columns."""
+
+    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
+        metrics = super().get_metrics(trainer, pl_module)
+        names = {"train/loss_step": "loss", "val/macro_f1": "F1"}
+        return {short: metrics[name] for name, short in names.items() if name in metrics}
 
 
 class EpochCheckpoint(ModelCheckpoint):

@@ -12,13 +12,20 @@ from typing import Any
 
 import torch
 from lightning import Trainer, seed_everything
-from lightning.pytorch.callbacks import LearningRateMonitor, RichProgressBar
+from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.loggers import TensorBoardLogger
 from omegaconf import OmegaConf
 from transformers import PreTrainedTokenizerBase
 
 from emotion.backbone import Backbone, find_backbone
-from emotion.callbacks import ArtifactWriter, ConfusionMatrixLogger, Deliverables, EpochCheckpoint, run_identity
+from emotion.callbacks import (
+    ArtifactWriter,
+    ConfusionMatrixLogger,
+    Deliverables,
+    EpochCheckpoint,
+    ProgressBar,
+    run_identity,
+)
 from emotion.classifier import EmotionClassifier
 from emotion.config import TrainConfig, compose_config, model_choices, resolve
 from emotion.data import EmotionDataModule
@@ -97,7 +104,7 @@ def build_trainer(config: TrainConfig, run_dir: Path, callbacks: list[Any]) -> T
     settings = config.trainer
     logger = TensorBoardLogger(run_dir, name="tensorboard", version="")
     logger.log_hyperparams(asdict(config))
-    bar = [RichProgressBar(leave=True)] if settings.enable_progress_bar else []
+    bar = [ProgressBar(leave=True)] if settings.enable_progress_bar else []
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its tips and hardware lists
     return Trainer(
         accelerator=settings.accelerator,
