@@ -13,17 +13,16 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from emotion.artifacts import atomic, link_or_copy, require_ours, require_writable, sha256
 from emotion.backbone import Backbone
 from emotion.checkpoint import Checkpoint
-from emotion.checkpoint_format import is_checkpoint, write
 from emotion.config import TrainConfig
 from emotion.data import EmotionDataModule, LabelledTexts
+from emotion.deliverables import Deliverables
 from emotion.environment import git_commit, hardware, versions
 from emotion.errors import UserError
 from emotion.latency import latency_ms_per_sample
 from emotion.metrics import evaluate
-from emotion.report.plots import confusion_matrix_figure, is_our_figure, save_figure, training_curves_figure
+from emotion.report.plots import confusion_matrix_figure
 from emotion.report.schema import (
     ACCURACY_TARGET,
     DataFile,
@@ -34,7 +33,7 @@ from emotion.report.schema import (
     RunRecord,
     TrainingReport,
 )
-from emotion.report.training_report import is_of_sweep, locked, merge, read_report, replaces, sweep_rival, write_report
+from emotion.resume import run_identity
 
 log = logging.getLogger(__name__)
 
@@ -81,43 +80,6 @@ class EpochCheckpoint(ModelCheckpoint):
         best = {here(path): score for path, score in state_dict["best_k_models"].items()}
         paths = {key: here(state_dict[key]) for key in ("best_model_path", "kth_best_model_path", "last_model_path")}
         super().load_state_dict({**state_dict, **paths, "best_k_models": best, "dirpath": self.dirpath})
-
-
-def run_identity(config: TrainConfig, data: EmotionDataModule) -> dict[str, str | int]:
-    """What must be the same when a run is resumed, by config key; CSVs by their digest."""
-    return {
-        "model.name": config.model.name,
-        "seed": config.seed,
-        "data.batch_size": config.data.batch_size,
-        "data.train": data.train.sha256,
-        "data.validation": data.validation.sha256,
-    }
-
-
-class Deliverables:
-    """The paths under ``output_dir`` that belong to one model."""
-
-    def __init__(self, output_dir: Path, model_name: str) -> None:
-        self.output_dir = output_dir
-        self.checkpoint = output_dir / f"best_{model_name}.pt"
-        self.previous = output_dir / f"best_{model_name}.previous.pt"
-        self.confusion_matrix = output_dir / "visualizations" / f"{model_name}_confusion_matrix.png"
-        self.training_curves = output_dir / "visualizations" / f"{model_name}_training_curves.png"
-
-    def require_free(self) -> None:
-        """Make the folders; refuse to go on where a file stands that is not ours. Raises :class:`UserError`."""
-        require_writable(self.output_dir, "output_dir")
-        require_writable(self.confusion_matrix.parent, "output_dir")
-        self.require_ours()
-        with locked(self.output_dir):
-            read_report(self.output_dir)
-
-    def require_ours(self) -> None:
-        """Refuse to replace a file that is not ours. Raises :class:`UserError`."""
-        for path in (self.checkpoint, self.previous):
-            require_ours(path, is_checkpoint, "output_dir")
-        for path in (self.confusion_matrix, self.training_curves):
-            require_ours(path, is_our_figure, "output_dir")
 
 
 class ArtifactWriter(Callback):
@@ -211,7 +173,7 @@ class ArtifactWriter(Callback):
         deliverable.metadata = entry.model_dump(
             include={"accuracy", "macro_f1", "per_class", "best_epoch", "run_id", "config", "data", "environment"}
         )
-        self.report = self._publish(deliverable, entry)
+        self.report = self.deliverables.publish(deliverable, entry, self._run_record(entry))
 
     def _load_best_epoch(self, pl_module: LightningModule) -> int:
         content = torch.load(self.best.best_model_path, map_location="cpu", weights_only=True)
@@ -239,49 +201,19 @@ class ArtifactWriter(Callback):
             environment=Environment(versions=versions(), hardware=hardware(), git_commit=git_commit()),
         )
 
-    def _publish(self, deliverable: Checkpoint, entry: ModelEntry) -> TrainingReport:
-        """Put the run's files in place and merge its entry, while no other process does."""
-        name, paths = deliverable.model_name, self.deliverables
-        with locked(paths.output_dir):
-            report = read_report(paths.output_dir)
-            run = RunRecord(
-                run_id=entry.run_id,
-                model_name=name,
-                sweep=self.sweep,
-                seed=self.config.seed,
-                accuracy=entry.accuracy,
-                macro_f1=entry.macro_f1,
-                train_seconds=entry.train_seconds,
-                finished=datetime.now(UTC).isoformat(timespec="seconds"),
-                validation_sha256=entry.data.validation.sha256,
-                kept=True,
-            )
-            run.kept = replaces(run, sweep_rival(report, run))
-            if run.kept:
-                paths.require_ours()
-                for abandoned in paths.output_dir.glob(f".{paths.checkpoint.stem}.*.pt"):
-                    abandoned.unlink()  # a killed process left it: nobody else writes while this one holds the lock
-                self._replace(deliverable, entry, keep_previous=not is_of_sweep(report, name, self.sweep))
-            merge(report, run, entry if run.kept else None)
-            write_report(report, paths.output_dir)
-        return report
-
-    def _replace(self, deliverable: Checkpoint, entry: ModelEntry, keep_previous: bool) -> None:
-        """Write the checkpoint and the pictures; nothing is replaced before all are written."""
-        paths, name = self.deliverables, deliverable.model_name
-        title = f"{name} on validation: macro F1 {entry.macro_f1:.3f}, accuracy {entry.accuracy:.3f}"
-        with (
-            atomic(paths.confusion_matrix) as matrix,
-            atomic(paths.training_curves) as curves,
-            atomic(paths.checkpoint) as weights,
-        ):
-            save_figure(confusion_matrix_figure(entry.confusion_matrix, title), matrix)
-            save_figure(training_curves_figure(entry.history, entry.best_epoch, name), curves)
-            write(deliverable.content(), weights)
-            entry.checkpoint_sha256 = sha256(weights)
-            if keep_previous and paths.checkpoint.exists():
-                with atomic(paths.previous) as previous:  # a second name, so that the first is never missing
-                    link_or_copy(paths.checkpoint, previous)
+    def _run_record(self, entry: ModelEntry) -> RunRecord:
+        return RunRecord(
+            run_id=entry.run_id,
+            model_name=self.config.model.name,
+            sweep=self.sweep,
+            seed=self.config.seed,
+            accuracy=entry.accuracy,
+            macro_f1=entry.macro_f1,
+            train_seconds=entry.train_seconds,
+            finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            validation_sha256=entry.data.validation.sha256,
+            kept=False,
+        )
 
 
 def _data_file(data: LabelledTexts) -> DataFile:

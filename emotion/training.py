@@ -21,20 +21,20 @@ from emotion.backbone import Backbone, find_backbone
 from emotion.callbacks import (
     ArtifactWriter,
     ConfusionMatrixLogger,
-    Deliverables,
     EpochCheckpoint,
     ProgressBar,
-    run_identity,
 )
 from emotion.classifier import EmotionClassifier
 from emotion.config import TrainConfig, compose_config, model_choices, resolve
 from emotion.data import EmotionDataModule
+from emotion.deliverables import Deliverables
 from emotion.devices import check_devices, process_count
 from emotion.errors import UserError, first_line
 from emotion.pretrained import load_config, load_pretrained, load_tokenizer, position_limit
 from emotion.report.console import print_report
 from emotion.report.schema import TrainingReport
 from emotion.report.training_report import read_report
+from emotion.resume import check_resume
 from emotion.text import TextEncoder
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ def train(config: TrainConfig, run_dir: Path, sweep: str | None = None) -> Train
         # Every further process runs the script again, and would run the whole sweep again.
         raise UserError(f"trainer.devices: must be one device in a sweep, found {config.trainer.devices}")
     data = EmotionDataModule(config.data, config.seed)
-    _check_resume(config, data)
+    check_resume(config, data)
     Deliverables(Path(config.output_dir), config.model.name).require_free()
     backbone = find_backbone(config.model)
     _check_max_length(config, backbone)
@@ -179,33 +179,6 @@ def main(
             f"{len(failures)} of {len(names)} models failed; the first: {first_line(failures[0])}"
         ) from failures[0]
     return read_report(Path(output_dir)).model_dump()
-
-
-def _check_resume(config: TrainConfig, data: EmotionDataModule) -> None:
-    if config.trainer.ckpt_path is None:
-        return
-    path = Path(config.trainer.ckpt_path)
-    if not path.is_file():
-        raise UserError(
-            f"trainer.ckpt_path: must be a resume checkpoint (checkpoints/last.ckpt), found no file at {path}"
-        )
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        epochs_done, identity = int(content["epoch"]) + 1, dict(content["callbacks"]["ArtifactWriter"]["identity"])
-    except Exception as error:  # whatever a file that is none of ours makes of it
-        raise UserError(
-            f"trainer.ckpt_path: must be a resume checkpoint (checkpoints/last.ckpt), found {path}"
-        ) from error
-    for key, value in run_identity(config, data).items():
-        if identity.get(key) != value:
-            raise UserError(f"{key}: must be as in the run that is resumed ({identity.get(key)}), found {value}")
-    if not path.with_name("best.ckpt").is_file():
-        raise UserError(f"trainer.ckpt_path: must have the run's best.ckpt beside it, found {path} alone")
-    # A run of as many epochs is complete but for its deliverables, if writing them failed; they are written anew.
-    if epochs_done > config.trainer.max_epochs:
-        raise UserError(
-            f"trainer.max_epochs: must be >= the {epochs_done} epochs of {path}, found {config.trainer.max_epochs}"
-        )
 
 
 def _check_max_length(config: TrainConfig, backbone: Backbone) -> None:
