@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 CONNECT_TIMEOUT_S = 5
-ANSWER_TIMEOUT_S = 20
+ANSWER_TIMEOUT_S = 15
 TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 
 @dataclass
@@ -24,6 +24,8 @@ class Hub:
     dies_at: str | None = None
     """File in whose middle the connection breaks; nothing is answered after that, until ``/revive`` is asked for."""
     dead: bool = False
+    files_answer: Event = field(default_factory=Event)
+    """While it is clear, requests for files get no answer, though the hub itself answers."""
 
     def add(self, repository: str, folder: Path, commit: str | None = None) -> str:
         """Serve a folder; its commit."""
@@ -41,6 +43,7 @@ class Hub:
 def serve() -> Iterator[Hub]:
     """A running hub, empty at first."""
     hub = Hub()
+    hub.files_answer.set()
 
     class Handler(_Handler):
         pass
@@ -85,6 +88,7 @@ class _Handler(BaseHTTPRequestHandler):
             if self._exists(repository, revision or "main"):
                 self._info(repository)
         else:
+            self.hub.files_answer.wait(60)
             repository, _, rest = path.partition("/resolve/")
             revision, _, name = rest.partition("/")
             if self._exists(repository, revision):

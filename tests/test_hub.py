@@ -195,6 +195,18 @@ def test_a_silent_hub_is_given_up(tmp_path: Path) -> None:
     assert f"the hub {url} (timed out)" in error_line(done)
 
 
+def test_a_file_host_that_is_silent_is_given_up(hub: Hub, tmp_path: Path) -> None:
+    """As behind a firewall that lets the hub through, but not where it keeps its files."""
+    hub.files_answer.clear()
+    try:
+        started = time.monotonic()
+        done = execute(["-c", SEARCH], environment(hub.url, tmp_path / "home"))
+        assert time.monotonic() - started < 30
+    finally:
+        hub.files_answer.set()
+    assert f"the hub {hub.url} (no answer within 15 s)" in error_line(done)
+
+
 def test_no_hub_at_all(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
