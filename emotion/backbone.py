@@ -22,8 +22,8 @@ from huggingface_hub.errors import (
 )
 
 from emotion.artifacts import sha256
-from emotion.config import ModelConfig
 from emotion.errors import UserError, first_line
+from emotion.schemas.train import ModelConfig
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,6 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from emotion.backbone import Backbone
 from emotion.checkpoint import Checkpoint
-from emotion.config import TrainConfig
 from emotion.data import EmotionDataModule, LabelledTexts
 from emotion.deliverables import Deliverables
 from emotion.environment import git_commit, hardware, versions
@@ -34,6 +33,7 @@ from emotion.report.schema import (
     TrainingReport,
 )
 from emotion.resume import run_identity
+from emotion.schemas.train import TrainConfig
 
 log = logging.getLogger(__name__)
 

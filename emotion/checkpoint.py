@@ -23,11 +23,12 @@ from emotion.artifacts import atomic
 from emotion.backbone import find_backbone
 from emotion.batching import LengthBucketBatchSampler
 from emotion.checkpoint_format import match_keys, read, to_tensor, write
-from emotion.config import ModelConfig, model_choices
+from emotion.config import model_choices
 from emotion.csv_files import CHUNK_ROWS
 from emotion.errors import UserError, first_line
 from emotion.labels import EMOTIONS
 from emotion.pretrained import load_config, load_tokenizer, position_limit, quiet_transformers
+from emotion.schemas.train import ModelConfig
 from emotion.text import TextEncoder
 
 log = logging.getLogger(__name__)

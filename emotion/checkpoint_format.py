@@ -21,8 +21,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from emotion.config import NORMALIZATIONS
 from emotion.errors import UserError
+from emotion.schemas.train import NORMALIZATIONS
 
 FORMAT = "emotion-checkpoint"
 SCHEMA_VERSION = 1

@@ -9,9 +9,9 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from transformers import PreTrainedModel, get_linear_schedule_with_warmup
 
-from emotion.config import OptimizerConfig
 from emotion.labels import EMOTIONS
 from emotion.metrics import classification_metrics
+from emotion.schemas.train import OptimizerConfig
 
 Batch = dict[str, Tensor]
 

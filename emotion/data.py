@@ -14,10 +14,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from emotion.artifacts import sha256
 from emotion.batching import LengthBucketBatchSampler
-from emotion.config import DataConfig
 from emotion.csv_files import read_labelled
 from emotion.errors import UserError
 from emotion.labels import EMOTIONS
+from emotion.schemas.train import DataConfig
 from emotion.text import TextEncoder, TokenIds
 
 log = logging.getLogger(__name__)

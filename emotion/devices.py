@@ -2,8 +2,8 @@
 
 import torch
 
-from emotion.config import TrainerConfig
 from emotion.errors import UserError
+from emotion.schemas.train import TrainerConfig
 
 
 def pick_device(accelerator: str, key: str = "accelerator") -> torch.device:

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from emotion import checkpoint
 from emotion.artifacts import atomic, require_ours, require_writable
-from emotion.config import PredictConfig
 from emotion.csv_files import CsvFile, open_csv
 from emotion.devices import pick_device
 from emotion.errors import UserError
 from emotion.labels import EMOTIONS, parse_label
 from emotion.metrics import Evaluation, evaluate
+from emotion.schemas.predict import PredictConfig
 
 log = logging.getLogger(__name__)
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import torch
 
-from emotion.config import TrainConfig
 from emotion.data import EmotionDataModule
 from emotion.errors import UserError
+from emotion.schemas.train import TrainConfig
 
 
 def run_identity(config: TrainConfig, data: EmotionDataModule) -> dict[str, str | int]:

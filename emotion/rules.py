@@ -49,3 +49,8 @@ def matching(pattern: str, text: str, **kwargs: Any) -> Any:
 def checked(text: str, holds: Callable[[Any], bool], **kwargs: Any) -> Any:
     """A field with a rule of its own; used where OmegaConf cannot express the type (unions of numbers and lists)."""
     return field(metadata={"rule": Rule(text, holds)}, **kwargs)
+
+
+def is_whole(value: Any, minimum: int) -> bool:
+    """Whether ``value`` is an int (no bool) of at least ``minimum``."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= minimum

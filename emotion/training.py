@@ -25,7 +25,7 @@ from emotion.callbacks import (
     ProgressBar,
 )
 from emotion.classifier import EmotionClassifier
-from emotion.config import TrainConfig, compose_config, model_choices, resolve
+from emotion.config import compose_config, model_choices, resolve
 from emotion.data import EmotionDataModule
 from emotion.deliverables import Deliverables
 from emotion.devices import check_devices, process_count
@@ -35,6 +35,7 @@ from emotion.report.console import print_report
 from emotion.report.schema import TrainingReport
 from emotion.report.training_report import read_report
 from emotion.resume import check_resume
+from emotion.schemas.train import TrainConfig
 from emotion.text import TextEncoder
 
 log = logging.getLogger(__name__)

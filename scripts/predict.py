@@ -4,7 +4,8 @@ import hydra
 from omegaconf import DictConfig
 
 from emotion.cli import one_line_failure, run
-from emotion.config import PredictConfig, resolve
+from emotion.config import resolve
+from emotion.schemas.predict import PredictConfig
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="predict")

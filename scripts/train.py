@@ -7,7 +7,8 @@ import hydra
 from omegaconf import DictConfig
 
 from emotion.cli import one_line_failure, place, run
-from emotion.config import TrainConfig, resolve
+from emotion.config import resolve
+from emotion.schemas.train import TrainConfig
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="train")

@@ -12,7 +12,8 @@ import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoConfig, AutoModel
 
-from emotion.config import SAMPLE, ModelConfig, model_choices
+from emotion.config import SAMPLE, model_choices
+from emotion.schemas.train import ModelConfig
 
 KINDS = ("bertweet", "cardiff", "modernbert", "minilm")
 NAMES = {choice: config.name for choice, config in model_choices().items()}

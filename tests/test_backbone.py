@@ -14,10 +14,11 @@ from transformers import AutoConfig, AutoModel
 from conftest import KINDS, make_backbone, model_config
 from emotion.artifacts import sha256
 from emotion.backbone import find_backbone
-from emotion.config import ModelConfig, PackageConfig, model_choices
+from emotion.config import model_choices
 from emotion.errors import UserError
 from emotion.labels import EMOTIONS
 from emotion.pretrained import load_pretrained, load_tokenizer, position_limit
+from emotion.schemas.train import ModelConfig, PackageConfig
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

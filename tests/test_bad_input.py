@@ -12,10 +12,12 @@ import torch
 from conftest import model_config, sample_rows, write_csv
 from emotion.backbone import find_backbone
 from emotion.checkpoint import Checkpoint
-from emotion.config import PROJECT, PredictConfig, TrainConfig, compose_config, resolve
+from emotion.config import PROJECT, compose_config, resolve
 from emotion.errors import UserError
 from emotion.inference import predict_csv
 from emotion.pretrained import load_pretrained, load_tokenizer
+from emotion.schemas.predict import PredictConfig
+from emotion.schemas.train import TrainConfig
 from emotion.training import train
 
 # Hydra's own record of a run, made before the program is asked

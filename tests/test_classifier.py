@@ -10,8 +10,8 @@ from torch.utils.data import DataLoader
 from conftest import KINDS, model_config
 from emotion.backbone import find_backbone
 from emotion.classifier import EmotionClassifier, class_weights
-from emotion.config import OptimizerConfig
 from emotion.pretrained import load_pretrained
+from emotion.schemas.train import OptimizerConfig
 
 COUNTS = [50, 30, 0, 10, 5, 5]
 

@@ -8,17 +8,10 @@ import pytest
 from lightning import Trainer
 from omegaconf import OmegaConf
 
-from emotion.config import (
-    CONF,
-    PROJECT,
-    PredictConfig,
-    TrainConfig,
-    TrainerConfig,
-    compose_config,
-    model_choices,
-    resolve,
-)
+from emotion.config import CONF, PROJECT, compose_config, model_choices, resolve
 from emotion.errors import UserError
+from emotion.schemas.predict import PredictConfig
+from emotion.schemas.train import TrainConfig, TrainerConfig
 
 GROUPS = {group.name: sorted(path.stem for path in group.glob("*.yaml")) for group in CONF.iterdir() if group.is_dir()}
 CSVS = ["data=csv", "data.train=a.csv", "data.validation=b.csv"]

@@ -26,7 +26,8 @@ FIND = """
 import urllib.request
 from emotion.backbone import find_backbone
 from emotion.pretrained import load_pretrained, load_tokenizer
-from emotion.config import ModelConfig, model_choices
+from emotion.config import model_choices
+from emotion.schemas.train import ModelConfig
 from emotion.errors import UserError
 
 def find(config):

@@ -14,12 +14,13 @@ from conftest import KINDS, NAMES, model_config, sample_rows, write_csv
 from emotion import checkpoint, run_inference
 from emotion.backbone import find_backbone
 from emotion.checkpoint import Checkpoint
-from emotion.config import PredictConfig, compose_config, resolve
+from emotion.config import compose_config, resolve
 from emotion.csv_files import open_csv
 from emotion.errors import UserError
 from emotion.inference import PROBABILITY_COLUMNS, predict_csv
 from emotion.labels import EMOTIONS
 from emotion.pretrained import load_pretrained, load_tokenizer
+from emotion.schemas.predict import PredictConfig
 
 ADDED = ["predicted_label", "predicted_emotion", "confidence", "empty_text"]
 MAX_LENGTH = 24

@@ -12,8 +12,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 
 from conftest import sample_rows
-from emotion.config import SAMPLE, TrainConfig, compose_config, resolve
+from emotion.config import SAMPLE, compose_config, resolve
 from emotion.labels import EMOTIONS
+from emotion.schemas.train import TrainConfig
 from emotion.training import train
 
 SPLITS = {"train": 600, "validation": 120, "test": 120}

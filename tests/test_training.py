@@ -14,11 +14,12 @@ from conftest import KINDS, NAMES, sample_rows, write_csv
 from emotion import checkpoint
 from emotion.artifacts import sha256
 from emotion.callbacks import EpochCheckpoint
-from emotion.config import TrainConfig, compose_config, resolve
+from emotion.config import compose_config, resolve
 from emotion.errors import UserError
 from emotion.metrics import evaluate
 from emotion.report.plots import is_our_figure
 from emotion.report.schema import TrainingReport
+from emotion.schemas.train import TrainConfig
 from emotion.training import main, train
 
 
