@@ -2,6 +2,7 @@
 
 python emotion_classifier.py --train train.csv --val validation.csv --model ModernBERT
 python emotion_classifier.py --mode inference --weights outputs/best_ModernBERT.pt --test_csv test.csv
+python emotion_classifier.py --mode compress --weights outputs/best_ModernBERT.pt --val validation.csv
 """
 
 import argparse
@@ -13,9 +14,9 @@ import emotion
 from emotion.errors import UserError
 
 if TYPE_CHECKING:
-    from emotion import main, run_inference
+    from emotion import compress_and_evaluate, main, run_inference
 
-__all__ = ["main", "run_inference"]
+__all__ = ["compress_and_evaluate", "main", "run_inference"]
 
 
 def __getattr__(name: str) -> Any:
@@ -26,18 +27,23 @@ def __getattr__(name: str) -> Any:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Train emotion classifiers, or predict a CSV with one.")
-    parser.add_argument("--mode", choices=("train", "inference"), default="train")
+    parser = argparse.ArgumentParser(description="Train emotion classifiers, compress one, or predict a CSV with one.")
+    parser.add_argument("--mode", choices=("train", "inference", "compress"), default="train")
     parser.add_argument("--train", default="train.csv", help="CSV with text and label (default: %(default)s)")
-    parser.add_argument("--val", default="validation.csv", help="the same, to choose the epoch (default: %(default)s)")
+    parser.add_argument("--val", default="validation.csv", help="the same, to choose the epoch or to measure on (default: %(default)s)")
     parser.add_argument("--output", default="./outputs", help="folder of the deliverables (default: %(default)s)")
     parser.add_argument("--model", help="BERTweet, CardiffRoBERTa, ModernBERT or MiniLM (default: the first three)")
     parser.add_argument("--gpu", type=int, help="index of the GPU (default: a GPU where there is one)")
-    parser.add_argument("--weights", help="checkpoint to predict with, e.g. outputs/best_ModernBERT.pt")
+    parser.add_argument("--weights", help="checkpoint to predict with or to compress, e.g. outputs/best_ModernBERT.pt")
     parser.add_argument("--test_csv", help="CSV to predict; the result goes to <name>_predictions.csv beside it")
+    parser.add_argument(
+        "--technique", default="all", help="prune, quantize, combined, all or another of conf/technique (default: all)"
+    )
     arguments = parser.parse_args()
     if arguments.mode == "inference" and not (arguments.weights and arguments.test_csv):
         parser.error("--mode inference needs --weights and --test_csv")
+    if arguments.mode == "compress" and not arguments.weights:
+        parser.error("--mode compress needs --weights")
     return arguments
 
 
@@ -47,6 +53,8 @@ if __name__ == "__main__":
     try:
         if arguments.mode == "train":
             emotion.main(arguments.train, arguments.val, arguments.output, arguments.model, arguments.gpu)
+        elif arguments.mode == "compress":
+            emotion.compress_and_evaluate(arguments.weights, arguments.val, arguments.output, arguments.technique)
         else:
             emotion.run_inference(arguments.weights, arguments.test_csv)
     except UserError as error:

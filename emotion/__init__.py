@@ -1,4 +1,4 @@
-"""Fine-tune, compare and run Transformer emotion classifiers.
+"""Fine-tune, compare, compress and run Transformer emotion classifiers.
 
 The public names are imported on first use, so that ``import emotion`` does not wait for torch.
 """
@@ -7,13 +7,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from emotion.compression.run import compress_and_evaluate
     from emotion.inference import run_inference
     from emotion.training import main
 
-__all__ = ["main", "run_inference"]
+__all__ = ["compress_and_evaluate", "main", "run_inference"]
 __version__ = "0.1.0"
 
-_HOME = {"main": "emotion.training", "run_inference": "emotion.inference"}
+_HOME = {
+    "compress_and_evaluate": "emotion.compression.run",
+    "main": "emotion.training",
+    "run_inference": "emotion.inference",
+}
 
 
 def __getattr__(name: str) -> Any:

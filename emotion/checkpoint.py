@@ -22,7 +22,9 @@ from transformers import (
 from emotion.artifacts import atomic
 from emotion.backbone import find_backbone
 from emotion.batching import LengthBucketBatchSampler
-from emotion.checkpoint_format import match_keys, read, to_tensor, write
+from emotion.bitsandbytes_int8 import is_int8, load_int8
+from emotion.checkpoint_format import match_keys, read, state_dict, to_tensor, write
+from emotion.classification_head import keep_head_in_fp32
 from emotion.config import model_choices
 from emotion.csv_files import CHUNK_ROWS
 from emotion.errors import UserError, first_line
@@ -50,6 +52,11 @@ class Checkpoint:
     normalization: str
     commit: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def precision(self) -> str:
+        """``float32``, ``float16``, ``bfloat16``, or ``int8`` by bitsandbytes; the head is in FP32 all the same."""
+        return "int8" if is_int8(self.model.config) else str(self.model.config.dtype).removeprefix("torch.")
 
     def predict(self, texts: Sequence[str], batch_size: int = BATCH_SIZE) -> list[int]:
         """Class index in [0, 6) of each text, in order."""
@@ -157,10 +164,10 @@ def _restore(content: dict[str, Any], path: Path, device: torch.device) -> Check
         tokenizer = build_tokenizer(files, config, normalization)
     except UserError as error:
         raise UserError(f"{path}: must hold a tokenizer's files, found unusable {', '.join(files)}") from error
-    model = _build(config, content["model_state_dict"], path)
+    model = _build(config, state_dict(content), path, device)
     model.config.name_or_path = model.name_or_path = content["model_id"]
     return Checkpoint(
-        model=model.to(device).eval(),  # type: ignore[arg-type]
+        model=model,
         tokenizer=tokenizer,
         tokenizer_files=files,
         model_id=content["model_id"],
@@ -187,22 +194,33 @@ def _from_backbone(model_id: str) -> tuple[PretrainedConfig, dict[str, bytes]]:
         name="unknown", backbone=model_id, revision="main", normalization="none", learning_rate=1.0
     )
     backbone = find_backbone(model, need_weights=False)
-    return load_config(backbone.folder), backbone.tokenizer_files()
+    config = load_config(backbone.folder)
+    config.dtype = torch.float32  # what the fine-tuned weights are in, whatever the backbone's were
+    return config, backbone.tokenizer_files()
 
 
-def _build(config: PretrainedConfig, state_dict: dict[str, Tensor], path: Path) -> PreTrainedModel:
-    """The model of ``config`` holding ``state_dict``, in FP32, without a random initialisation on the way."""
+def _build(config: PretrainedConfig, tensors: dict[str, Tensor], path: Path, device: torch.device) -> PreTrainedModel:
+    """The model of ``config`` holding ``tensors``, in eval mode, without a random initialisation on the way.
+
+    It has the config's dtype and quantisation; the head is in FP32 whatever they are.
+    """
     with torch.device("meta"):
         skeleton: PreTrainedModel = AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]
             config, attn_implementation="sdpa"
         )
     expected = {name: value.shape for name, value in skeleton.state_dict().items()}
-    weights = match_keys(state_dict, expected, path)
+    weights = match_keys(tensors, expected, path)
     for name, shape in expected.items():
         if weights[name].shape != shape:
             raise UserError(f"{path}: {name} must have shape {tuple(shape)}, found {tuple(weights[name].shape)}")
+    if is_int8(config):
+        return load_int8(type(skeleton), config, tensors, device)
+    dtype = config.dtype or torch.float32
     with quiet_transformers():
         model: PreTrainedModel = type(skeleton).from_pretrained(
-            None, config=config, state_dict=weights, dtype=torch.float32, attn_implementation="sdpa"
+            None, config=config, state_dict=weights, dtype=dtype, attn_implementation="sdpa"
         )
+    if dtype != torch.float32:
+        keep_head_in_fp32(model, weights)
+    model.to(device).eval()  # type: ignore[arg-type]
     return model

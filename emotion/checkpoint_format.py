@@ -3,8 +3,10 @@
 ``torch.load(path, weights_only=True)`` gives plain containers and tensors::
 
     format             "emotion-checkpoint"
-    schema_version     1
-    model_state_dict   FP32 tensors under the plain Hugging Face keys
+    schema_version     2
+    model_state_dict   tensors under the plain Hugging Face keys, in FP32 unless the backbone's config says otherwise
+    sparse_state_dict  further tensors, pruned ones, without their zeros: mask, (ceil(elements / 8),) uint8, a bit for
+                       each element, the first the highest; values, (nonzero,), in order; shape
     model_id           hub id or folder of the backbone
     model_name         e.g. "ModernBERT"
     config             max_length, num_labels, labels, normalization
@@ -14,10 +16,12 @@
     metadata           metrics, data, versions, ... of the run that wrote it
 """
 
+import math
 import pickle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,12 +29,20 @@ from emotion.errors import UserError
 from emotion.schemas.train import NORMALIZATIONS
 
 FORMAT = "emotion-checkpoint"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+
+_BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+"""By bytes an element: compared as integers, so that only positive zeros are left out and NaN stays."""
 
 
 def write(content: dict[str, Any], path: Path) -> None:
     """Save ``content`` under this format's name and version; nested values become plain ones."""
-    torch.save({"format": FORMAT, "schema_version": SCHEMA_VERSION, **_plain(content)}, path)
+    plain = _plain(content)
+    packed = {name: _pack(tensor) for name, tensor in plain["model_state_dict"].items()}
+    sparse = {name: each for name, each in packed.items() if each is not None}
+    dense = {name: tensor for name, tensor in plain["model_state_dict"].items() if name not in sparse}
+    states = {"model_state_dict": dense, "sparse_state_dict": sparse}
+    torch.save({"format": FORMAT, "schema_version": SCHEMA_VERSION, **plain, **states}, path)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -70,6 +82,12 @@ def read(path: Path) -> dict[str, Any]:
     return checked
 
 
+def state_dict(content: dict[str, Any]) -> dict[str, Tensor]:
+    """All tensors of a checkpoint's content, pruned ones with their zeros back, bit for bit."""
+    sparse = content.get("sparse_state_dict", {})
+    return {**content["model_state_dict"], **{name: _unpack(packed) for name, packed in sparse.items()}}
+
+
 def is_checkpoint(path: Path) -> bool:
     """Whether this program wrote the file (an earlier tool's loads too, but is not ours to replace)."""
     try:
@@ -92,6 +110,24 @@ def match_keys(state_dict: dict[str, Tensor], expected: dict[str, Any], path: Pa
     )
 
 
+def _pack(tensor: Tensor) -> dict[str, Any] | None:
+    """``tensor`` without its zeros, or None where that takes no fewer bytes. A negative zero is no zero here."""
+    bits = tensor.flatten().view(_BITS[tensor.element_size()])
+    nonzero = bits != 0
+    size = int(nonzero.sum()) * tensor.element_size() + math.ceil(len(bits) / 8)
+    if size >= tensor.nbytes:
+        return None
+    mask = torch.from_numpy(np.packbits(nonzero.numpy()))
+    return {"mask": mask, "values": tensor.flatten()[nonzero], "shape": list(tensor.shape)}
+
+
+def _unpack(packed: dict[str, Any]) -> Tensor:
+    values, shape = packed["values"], packed["shape"]
+    tensor = torch.zeros(math.prod(shape), dtype=values.dtype)
+    tensor[torch.from_numpy(np.unpackbits(packed["mask"].numpy(), count=len(tensor))).bool()] = values
+    return tensor.view(shape)
+
+
 def to_tensor(data: bytes) -> Tensor:
     """A file's bytes as (bytes,) uint8."""
     return torch.frombuffer(bytearray(data), dtype=torch.uint8)
@@ -105,4 +141,6 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, Tensor):
         return value.detach().cpu().contiguous()
-    return value if isinstance(value, str | int | float | bool | None) else str(value)
+    if isinstance(value, str):
+        return str.__str__(value)  # of an enum that is a string, its value
+    return value if isinstance(value, int | float | bool | None) else str(value)

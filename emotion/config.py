@@ -7,12 +7,14 @@ choices) and hands plain dataclasses to the rest of the package.
 
 import re
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import CompactHydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -104,13 +106,14 @@ def _check_one_corpus(data: DataConfig) -> None:
 
 
 def compose_config(config_name: str, overrides: list[str]) -> DictConfig:
-    """What a script composes from the same overrides, for callers outside ``@hydra.main``.
+    """What a script composes from the same overrides; for callers outside ``@hydra.main`` and inside.
 
     Raises:
         UserError: An override names an unknown key or has a wrong type.
     """
     try:
-        with initialize_config_dir(str(CONF), version_base="1.3"):
+        inside = GlobalHydra.instance().is_initialized()
+        with nullcontext() if inside else initialize_config_dir(str(CONF), version_base="1.3"):
             return compose(config_name, overrides=overrides)
     except CompactHydraException as error:
         raise UserError(one_line(error)) from error

@@ -33,9 +33,9 @@ class LabelledTexts:
     labels: list[int]
 
     @classmethod
-    def read(cls, path: str, config: DataConfig, key: str) -> "LabelledTexts":
+    def read(cls, path: str, text_column: str, label_column: str, key: str) -> "LabelledTexts":
         """Read and check a CSV; ``key`` names the config key in errors. Raises :class:`UserError`."""
-        texts, labels = read_labelled(path, config.text_column, config.label_column, key)
+        texts, labels = read_labelled(path, text_column, label_column, key)
         empty = [row for row, text in enumerate(texts, start=2) if not text.strip()]
         if empty:
             log.warning(
@@ -79,8 +79,9 @@ class EmotionDataModule(LightningDataModule):
     def __init__(self, config: DataConfig, seed: int) -> None:
         super().__init__()
         self.config, self.seed = config, seed
-        self.train = LabelledTexts.read(config.train, config, "data.train")
-        self.validation = LabelledTexts.read(config.validation, config, "data.validation")
+        columns = config.text_column, config.label_column
+        self.train = LabelledTexts.read(config.train, *columns, "data.train")
+        self.validation = LabelledTexts.read(config.validation, *columns, "data.validation")
 
     def tokenise(self, encoder: TextEncoder) -> None:
         """Turn all texts into token ids, once for all epochs."""

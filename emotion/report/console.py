@@ -9,6 +9,7 @@ from rich.table import Table
 from emotion.inference import Prediction
 from emotion.labels import EMOTIONS
 from emotion.metrics import ClassScores
+from emotion.report.compression_schema import BASELINE, CompressionReport
 from emotion.report.schema import TrainingReport
 
 
@@ -35,6 +36,41 @@ def print_report(report: TrainingReport, latest: str, output_dir: Path) -> None:
     console.print(models)
     console.print(class_table(f"{latest} by class", report.models[latest].per_class))
     console.print(f"Checkpoint, report and pictures: {output_dir}", highlight=False, soft_wrap=True)
+
+
+def print_compression(report: CompressionReport, folder: Path) -> None:
+    """All variants, smallest file first, and what each ranking puts in front."""
+    console = Console()
+    original = report.variants[BASELINE]
+    table = Table(
+        title=f"{report.model_name} compressed (speed: texts to labels, original = 1)",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        collapse_padding=True,
+    )
+    table.add_column("variant", no_wrap=True)
+    for heading in ("MB", "size", "speed x32", "x1", "macro F1", "points", "same labels", "p"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name in report.ranking.by_size:
+        variant = report.variants[name]
+        is_original = name == BASELINE
+        table.add_row(
+            name,
+            f"{variant.size_mb:.1f}",
+            f"{variant.size_ratio:.0%}",
+            f"{variant.speedup:.2f}",
+            f"{variant.speedup_batch_1:.2f}",
+            f"{variant.macro_f1:.4f}",
+            "" if is_original else f"{100 * (variant.macro_f1 - original.macro_f1):+.2f}",
+            "" if is_original else f"{variant.agreement_with_original:.1%}",
+            "" if is_original else f"{variant.mcnemar_p:.2f}",
+        )
+    console.print(table)
+    for title, names in (("fastest", report.ranking.by_speed), ("best macro F1", report.ranking.by_macro_f1)):
+        console.print(f"{title}: {' > '.join(names)}", highlight=False, soft_wrap=True)
+    for name, reason in report.failed.items():
+        console.print(f"[bold]{name} failed[/]: {reason}", highlight=False, soft_wrap=True)
+    console.print(f"Models, report and picture: {folder}", highlight=False, soft_wrap=True)
 
 
 def class_table(title: str, per_class: dict[str, ClassScores]) -> Table:

@@ -13,7 +13,7 @@ from emotion.labels import EMOTIONS
 from emotion.report.schema import EpochRecord
 
 _SOFTWARE = "emotion-classifier"
-_BLUE, _ORANGE, _GREY = "#2b6cb0", "#c05621", "#4a5568"
+BLUE, ORANGE, GREY = "#2b6cb0", "#c05621", "#4a5568"
 
 
 def confusion_matrix_figure(confusion_matrix: Sequence[Sequence[int]], title: str) -> Figure:
@@ -25,14 +25,14 @@ def confusion_matrix_figure(confusion_matrix: Sequence[Sequence[int]], title: st
     """
     counts = np.asarray(confusion_matrix)
     shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
-    figure = _figure(width=7.2, height=6.4)
+    figure = new_figure(width=7.2, height=6.4)
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(counts):
         share = shares[row, column]
         axes.text(
             column, row, f"{count}\n{share:.0%}" if count else "0", ha="center", va="center", fontsize=9.5,
-            color="white" if share > 0.5 else _GREY if count == 0 else "black",
+            color="white" if share > 0.5 else GREY if count == 0 else "black",
         )  # fmt: skip
     ticks = range(len(EMOTIONS))
     axes.set_xticks(ticks, EMOTIONS, rotation=30, ha="right", rotation_mode="anchor")
@@ -52,23 +52,23 @@ def confusion_matrix_figure(confusion_matrix: Sequence[Sequence[int]], title: st
 def training_curves_figure(history: Sequence[EpochRecord], best_epoch: int, title: str) -> Figure:
     """Losses and validation scores over the epochs, the chosen epoch marked."""
     epochs = [record.epoch for record in history]
-    figure = _figure(width=9.6, height=4.0)
+    figure = new_figure(width=9.6, height=4.0)
     figure.suptitle(title, fontweight="bold")
     losses, scores = figure.subplots(1, 2)
-    losses.plot(epochs, [r.train_loss for r in history], "o-", color=_GREY, label="training")
-    losses.plot(epochs, [r.val_loss for r in history], "o-", color=_ORANGE, label="validation")
+    losses.plot(epochs, [r.train_loss for r in history], "o-", color=GREY, label="training")
+    losses.plot(epochs, [r.val_loss for r in history], "o-", color=ORANGE, label="validation")
     losses.set_ylabel("cross entropy")
     losses.set_ylim(0, 1.1 * max(max(r.train_loss, r.val_loss) for r in history))
-    scores.plot(epochs, [r.val_accuracy for r in history], "o-", color=_GREY, label="accuracy")
-    scores.plot(epochs, [r.val_macro_f1 for r in history], "o-", color=_BLUE, label="macro F1")
+    scores.plot(epochs, [r.val_accuracy for r in history], "o-", color=GREY, label="accuracy")
+    scores.plot(epochs, [r.val_macro_f1 for r in history], "o-", color=BLUE, label="macro F1")
     scores.set_ylabel("validation score")
     scores.set_ylim(0, 1.02)
     scores.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     best = next(record for record in history if record.epoch == best_epoch)
-    scores.set_title(f"best macro F1 {best.val_macro_f1:.3f}, epoch {best_epoch}", fontsize=10, color=_BLUE)
+    scores.set_title(f"best macro F1 {best.val_macro_f1:.3f}, epoch {best_epoch}", fontsize=10, color=BLUE)
     losses.set_title("loss", fontsize=10)
     for axes in (losses, scores):
-        axes.axvline(best_epoch, color=_BLUE, alpha=0.25, linewidth=6, zorder=0)
+        axes.axvline(best_epoch, color=BLUE, alpha=0.25, linewidth=6, zorder=0)
         axes.set_xlabel("epoch")
         axes.set_xlim(min(epochs) - 0.6, max(epochs) + 0.6)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))
@@ -92,7 +92,8 @@ def is_our_figure(path: Path) -> bool:
         return False
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of so many inches that needs no display."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure

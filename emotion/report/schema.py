@@ -12,11 +12,13 @@ ACCURACY_TARGET = 0.80
 Share = Field(ge=0, le=1)
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """A part of a report: no unknown keys, no NaN."""
+
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
-class EpochRecord(_Strict):
+class EpochRecord(Strict):
     """One epoch of training."""
 
     epoch: int = Field(ge=1)
@@ -27,7 +29,7 @@ class EpochRecord(_Strict):
     val_macro_f1: float = Share
 
 
-class DataFile(_Strict):
+class DataFile(Strict):
     """A CSV as it was when the run read it."""
 
     path: str
@@ -36,14 +38,14 @@ class DataFile(_Strict):
     label_counts: dict[str, int]
 
 
-class DataRecord(_Strict):
+class DataRecord(Strict):
     """The CSVs of a run."""
 
     train: DataFile
     validation: DataFile
 
 
-class Environment(_Strict):
+class Environment(Strict):
     """What a run ran on."""
 
     versions: dict[str, str]
@@ -51,7 +53,7 @@ class Environment(_Strict):
     git_commit: str | None
 
 
-class ModelEntry(_Strict):
+class ModelEntry(Strict):
     """A model's kept run; its scores are on validation, computed with the weights in ``checkpoint``."""
 
     accuracy: float = Share
@@ -79,7 +81,7 @@ class ModelEntry(_Strict):
     environment: Environment
 
 
-class RunRecord(_Strict):
+class RunRecord(Strict):
     """A run, kept or not."""
 
     run_id: str
@@ -98,7 +100,7 @@ class RunRecord(_Strict):
     """Whether ``best_<Name>.pt`` came from this run when it ended."""
 
 
-class TrainingReport(_Strict):
+class TrainingReport(Strict):
     """The whole file."""
 
     schema_version: Literal[1] = 1

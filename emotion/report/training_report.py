@@ -1,16 +1,13 @@
 """Reads, merges and writes ``emotion_classification_report.json``."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock
-from pydantic import ValidationError
 
-from emotion.artifacts import atomic
-from emotion.errors import UserError
-from emotion.report.schema import SCHEMA_VERSION, ModelEntry, RunRecord, TrainingReport
+from emotion.report.json_file import read_json, write_json
+from emotion.report.schema import ModelEntry, RunRecord, TrainingReport
 
 REPORT_NAME = "emotion_classification_report.json"
 
@@ -24,26 +21,12 @@ def read_report(output_dir: Path) -> TrainingReport:
     path = output_dir / REPORT_NAME
     if not path.exists():
         return TrainingReport()
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: must be a JSON report of this program, found something else; move it away") from error
-    version = content.get("schema_version") if isinstance(content, dict) else None
-    if version != SCHEMA_VERSION:
-        raise UserError(f"{path}: must have schema_version {SCHEMA_VERSION}, found {version!r}; move it away")
-    try:
-        return TrainingReport.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise UserError(f"{path}: {where}: {first['msg']}, found {str(first['input'])[:60]!r}; move it away") from error
+    return read_json(path, TrainingReport)
 
 
 def write_report(report: TrainingReport, output_dir: Path) -> None:
     """Check and write the report, atomically."""
-    checked = TrainingReport.model_validate(report.model_dump())
-    with atomic(output_dir / REPORT_NAME) as temporary:
-        temporary.write_text(checked.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    write_json(report, output_dir / REPORT_NAME)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ def _is_layers(value: Any) -> bool:
 
 
 def _is_between_0_and_1(value: Any) -> bool:
-    return 0 < value < 1
+    return isinstance(value, float) and 0 < value < 1
 
 
 def _is_chain(steps: Any) -> bool:

@@ -1,0 +1,16 @@
+"""Half precision: 16 bits a weight, and faster where the hardware multiplies them natively."""
+
+import torch
+from transformers import PreTrainedModel
+
+from emotion.classification_head import head_state, keep_head_in_fp32
+from emotion.schemas.compress import HalfConfig
+
+
+def half_(model: PreTrainedModel, config: HalfConfig) -> None:
+    """Cast all but the classification head to ``config.dtype``."""
+    head = {name: value.clone() for name, value in head_state(model).items()}
+    dtype: torch.dtype = getattr(torch, config.dtype)
+    model.to(dtype)  # type: ignore[arg-type]
+    model.config.dtype = dtype
+    keep_head_in_fp32(model, head)

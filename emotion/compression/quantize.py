@@ -1,0 +1,16 @@
+"""INT8 by bitsandbytes: a quarter of the memory for the linear layers; slower than FP32 on most CPUs."""
+
+from dataclasses import replace
+
+from emotion.bitsandbytes_int8 import quantized
+from emotion.checkpoint import Checkpoint
+from emotion.schemas.compress import QuantizeConfig
+
+
+def quantize(checkpoint: Checkpoint, config: QuantizeConfig) -> Checkpoint:
+    """The checkpoint with the linear layers in INT8, the classification head in FP32 and the rest in FP16.
+
+    Raises:
+        UserError: bitsandbytes does not work on the model's device.
+    """
+    return replace(checkpoint, model=quantized(checkpoint.model, config.threshold))

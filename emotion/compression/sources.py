@@ -1,0 +1,71 @@
+"""Which model is compressed, and on which data it is measured: given, or what the training run recorded."""
+
+import logging
+from pathlib import Path
+
+import torch
+
+from emotion import checkpoint
+from emotion.artifacts import sha256
+from emotion.checkpoint import Checkpoint
+from emotion.data import LabelledTexts
+from emotion.errors import UserError
+from emotion.report.training_report import REPORT_NAME, read_report
+from emotion.schemas.compress import CompressConfig, CompressDataConfig
+
+log = logging.getLogger(__name__)
+
+DEFAULT_OUTPUT_DIR = "outputs"
+
+
+def find_weights(config: CompressConfig) -> Path:
+    """``config.weights``, or the checkpoint of the report's best model.
+
+    Raises:
+        UserError: Neither is there.
+    """
+    if config.weights is not None:
+        return Path(config.weights)
+    folder = Path(config.output_dir or DEFAULT_OUTPUT_DIR)
+    report = read_report(folder)
+    if report.best_model is None:
+        raise UserError(
+            f"weights: must be given where there is no report of a training, found no {folder / REPORT_NAME}"
+        )
+    entry = report.models[report.best_model]
+    log.info("compressing %s, the best of %s (macro F1 %.4f)", entry.checkpoint, folder / REPORT_NAME, entry.macro_f1)
+    return folder / entry.checkpoint
+
+
+def load_original(path: Path, device: torch.device) -> Checkpoint:
+    """The fine-tuned FP32 model.
+
+    Raises:
+        UserError: The file is no checkpoint, or one that was compressed before.
+    """
+    original = checkpoint.load(path, device)
+    if original.precision != "float32":
+        raise UserError(f"weights: must be a fine-tuned FP32 checkpoint, found {path} in {original.precision}")
+    return original
+
+
+def read_data(original: Checkpoint, split: str, config: CompressDataConfig) -> LabelledTexts:
+    """The CSV that is given for ``split`` (``train`` or ``validation``), or the one that the checkpoint recorded.
+
+    Raises:
+        UserError: None is given and the recorded one is gone or has changed; or the CSV cannot be used.
+    """
+    key = f"data.{split}"
+    given: str | None = getattr(config, split)
+    if given is not None:
+        return LabelledTexts.read(given, config.text_column, config.label_column, key)
+    recorded = original.metadata.get("data", {}).get(split)
+    if recorded is None:
+        raise UserError(f"{key}: must be given, as the checkpoint records none; give {key}=FILE")
+    path = Path(recorded["path"])
+    if not path.is_file() or sha256(path) != recorded["sha256"]:
+        change = "changed" if path.is_file() else "gone"
+        raise UserError(f"{key}: must be given, as the recorded {path} is {change}; give {key}=FILE")
+    columns = original.metadata.get("config", {}).get("data", {})
+    text_column = columns.get("text_column", config.text_column)
+    return LabelledTexts.read(str(path), text_column, columns.get("label_column", config.label_column), key)

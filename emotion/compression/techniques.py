@@ -1,0 +1,36 @@
+"""From the technique that was asked for to the chains of steps that are run."""
+
+from collections.abc import Sequence
+
+from emotion.config import CONF, compose_config, resolve
+from emotion.errors import UserError
+from emotion.schemas.compress import CompressConfig
+
+
+def chains(config: CompressConfig, overrides: Sequence[str]) -> list[CompressConfig]:
+    """A config for each chain of steps: ``config`` itself, or one for each technique of its set.
+
+    Args:
+        config: The resolved config.
+        overrides: Those that it was composed with; they hold for each technique of a set, but for ``technique=``.
+
+    Raises:
+        UserError: A technique of a set does not exist, or the technique does nothing.
+    """
+    technique = config.technique
+    if technique.steps and not technique.techniques:
+        return [config]
+    if technique.steps or not technique.techniques:
+        raise UserError(
+            "technique: must have either steps or techniques,"
+            f" found steps={technique.steps} and techniques={technique.techniques}"
+        )
+    known = sorted(path.stem for path in (CONF / "technique").glob("*.yaml"))
+    shared = [override for override in overrides if not override.lstrip("+").startswith(("technique=", "technique."))]
+    members: dict[str, CompressConfig] = {}
+    for name in technique.techniques:
+        if name not in known or name == technique.name:
+            raise UserError(f"technique.techniques: must be names among {', '.join(known)}, found {name!r}")
+        member = resolve(compose_config("compress", [*shared, f"technique={name}"]), CompressConfig)
+        members |= {chain.technique.name: chain for chain in chains(member, overrides)}
+    return list(members.values())

@@ -1,0 +1,59 @@
+"""Pictures of a compression report."""
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from emotion.report.compression_schema import BASELINE, CompressionReport
+from emotion.report.plots import BLUE, GREY, ORANGE, new_figure
+
+_LIGHT_BLUE = "#90b4dc"
+
+
+def comparison_figure(report: CompressionReport) -> Figure:
+    """File size, speed and macro F1 of each variant as bars, the original first and the rest by size."""
+    names = [BASELINE, *(name for name in reversed(report.ranking.by_size) if name != BASELINE)]
+    variants = [report.variants[name] for name in names]
+    figure = new_figure(width=11.5, height=1.9 + 0.55 * len(names))
+    figure.suptitle(
+        f"{report.model_name} compressed: smaller, faster, as good? ({report.data.rows:,} validation rows)",
+        fontweight="bold",
+    )
+    sizes, speeds, scores = figure.subplots(1, 3, sharey=True)
+    rows = range(len(names))
+    colours = [GREY if name == BASELINE else BLUE for name in names]
+
+    sizes.barh(rows, [v.size_mb for v in variants], height=0.6, color=colours)
+    _label(sizes, [v.size_mb for v in variants], [f"{v.size_mb:.1f} MB ({v.size_ratio:.0%})" for v in variants])
+    sizes.set_title("file size: shorter is better", fontsize=10)
+    sizes.set_yticks(rows, names)
+    sizes.invert_yaxis()
+
+    speeds.barh([row - 0.17 for row in rows], [v.speedup_batch_1 for v in variants], height=0.32, color=_LIGHT_BLUE,
+                label="one text at a time")  # fmt: skip
+    speeds.barh([row + 0.17 for row in rows], [v.speedup for v in variants], height=0.32, color=BLUE,
+                label="batches of 32")  # fmt: skip
+    for offset, values in ((-0.17, [v.speedup_batch_1 for v in variants]), (0.17, [v.speedup for v in variants])):
+        _label(speeds, values, [f"{value:.2f}x" for value in values], offset)
+    speeds.axvline(1, color=ORANGE, linewidth=1, linestyle="--", zorder=3)
+    speeds.set_title("speed, the original = 1: longer is better", fontsize=10)
+    speeds.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=2)
+
+    original = report.variants[BASELINE].macro_f1
+    scores.barh(rows, [v.macro_f1 for v in variants], height=0.6, color=colours)
+    differences = [f"{v.macro_f1:.4f} ({100 * (v.macro_f1 - original):+.2f})" for v in variants]
+    _label(scores, [v.macro_f1 for v in variants], [f"{original:.4f}", *differences[1:]])
+    scores.axvline(original, color=ORANGE, linewidth=1, linestyle="--", zorder=3)
+    scores.set_title("macro F1 (points from the original)", fontsize=10)
+    for axes in (sizes, speeds, scores):
+        axes.spines[["top", "right", "bottom"]].set_visible(False)
+        axes.tick_params(length=0)
+        axes.set_xticks([])
+    return figure
+
+
+def _label(axes: Axes, values: list[float], texts: list[str], offset: float = 0.0) -> None:
+    """Write each bar's value at its end, and leave room for it."""
+    longest = max(values)
+    for row, (value, text) in enumerate(zip(values, texts, strict=True)):
+        axes.text(value + 0.02 * longest, row + offset, text, va="center", fontsize=8.5)
+    axes.set_xlim(0, longest * 1.55)

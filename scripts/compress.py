@@ -1,0 +1,22 @@
+"""Compress a fine-tuned model:  python scripts/compress.py technique=combined [weights=outputs/best_MiniLM.pt]"""
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from emotion.cli import one_line_failure, run
+from emotion.config import resolve
+from emotion.schemas.compress import CompressConfig
+
+
+@hydra.main(version_base="1.3", config_path="../conf", config_name="compress")
+def main(config: DictConfig) -> None:
+    with one_line_failure():
+        resolved = resolve(config, CompressConfig)
+        from emotion.compression.run import compress  # torch is imported only once there is work
+
+        compress(resolved, HydraConfig.get().overrides.task)
+
+
+if __name__ == "__main__":
+    run(main)
