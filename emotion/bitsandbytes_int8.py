@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from transformers import BitsAndBytesConfig, PretrainedConfig, PreTrainedModel
 
+from emotion.attention_heads import loading_class
 from emotion.classification_head import head_modules, head_state, keep_head_in_fp32
 from emotion.errors import UserError, first_line
 from emotion.pretrained import quiet_transformers
@@ -26,7 +27,7 @@ def is_int8(config: PretrainedConfig) -> bool:
     if settings is None:
         return False
     settings = settings if isinstance(settings, dict) else settings.to_dict()
-    if str(settings.get("quant_method")) != "bitsandbytes" or not settings.get("load_in_8bit"):
+    if settings.get("quant_method") != "bitsandbytes" or not settings.get("load_in_8bit"):
         raise UserError(f"weights: quantization_config must be of bitsandbytes INT8, found {settings}")
     return True
 
@@ -44,7 +45,7 @@ def quantized(model: PreTrainedModel, threshold: float) -> PreTrainedModel:
     settings = BitsAndBytesConfig(
         load_in_8bit=True, llm_int8_threshold=threshold, llm_int8_skip_modules=head_modules(model)
     )  # type: ignore[no-untyped-call]
-    return _load(type(model), model.config, model.state_dict(), settings, head_state(model), model.device)
+    return _load(loading_class(model), model.config, model.state_dict(), settings, head_state(model), model.device)
 
 
 def load_int8(

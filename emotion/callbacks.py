@@ -73,6 +73,12 @@ class EpochCheckpoint(ModelCheckpoint):
             enable_version_counter=False,
         )
 
+    def restore(self, module: LightningModule) -> int:
+        """Give ``module`` the weights of the kept epoch, whose number, from 1, is returned."""
+        content = torch.load(self.best_model_path, map_location="cpu", weights_only=True)
+        module.load_state_dict(content["state_dict"])
+        return int(content["epoch"]) + 1
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         def here(path: str) -> str:
             return str(Path(str(self.dirpath)) / Path(path).name)
@@ -101,7 +107,7 @@ class ArtifactWriter(Callback):
         config: TrainConfig,
         data: EmotionDataModule,
         backbone: Backbone,
-        best: ModelCheckpoint,
+        best: EpochCheckpoint,
         run_dir: Path,
         sweep: str | None,
     ) -> None:
@@ -157,7 +163,7 @@ class ArtifactWriter(Callback):
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.is_global_zero:
             return
-        best_epoch = self._load_best_epoch(pl_module)
+        best_epoch = self.best.restore(pl_module)
         model: Any = pl_module.model
         deliverable = Checkpoint(
             model=model.to(trainer.strategy.root_device).eval(),
@@ -174,11 +180,6 @@ class ArtifactWriter(Callback):
             include={"accuracy", "macro_f1", "per_class", "best_epoch", "run_id", "config", "data", "environment"}
         )
         self.report = self.deliverables.publish(deliverable, entry, self._run_record(entry))
-
-    def _load_best_epoch(self, pl_module: LightningModule) -> int:
-        content = torch.load(self.best.best_model_path, map_location="cpu", weights_only=True)
-        pl_module.load_state_dict(content["state_dict"])
-        return int(content["epoch"]) + 1
 
     def _entry(self, deliverable: Checkpoint, best_epoch: int) -> ModelEntry:
         validation = self.data.validation

@@ -20,6 +20,7 @@ from transformers import (
 )
 
 from emotion.artifacts import atomic
+from emotion.attention_heads import keep_configured_heads_, loading_class
 from emotion.backbone import find_backbone
 from emotion.batching import LengthBucketBatchSampler
 from emotion.bitsandbytes_int8 import is_int8, load_int8
@@ -208,16 +209,17 @@ def _build(config: PretrainedConfig, tensors: dict[str, Tensor], path: Path, dev
         skeleton: PreTrainedModel = AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]
             config, attn_implementation="sdpa"
         )
+    keep_configured_heads_(skeleton)
     expected = {name: value.shape for name, value in skeleton.state_dict().items()}
     weights = match_keys(tensors, expected, path)
     for name, shape in expected.items():
         if weights[name].shape != shape:
             raise UserError(f"{path}: {name} must have shape {tuple(shape)}, found {tuple(weights[name].shape)}")
     if is_int8(config):
-        return load_int8(type(skeleton), config, tensors, device)
+        return load_int8(loading_class(skeleton), config, tensors, device)
     dtype = config.dtype or torch.float32
     with quiet_transformers():
-        model: PreTrainedModel = type(skeleton).from_pretrained(
+        model: PreTrainedModel = loading_class(skeleton).from_pretrained(
             None, config=config, state_dict=weights, dtype=dtype, attn_implementation="sdpa"
         )
     if dtype != torch.float32:

@@ -111,7 +111,13 @@ def match_keys(state_dict: dict[str, Tensor], expected: dict[str, Any], path: Pa
 
 
 def _pack(tensor: Tensor) -> dict[str, Any] | None:
-    """``tensor`` without its zeros, or None where that takes no fewer bytes. A negative zero is no zero here."""
+    """``tensor`` without its zeros, or None for vectors and where that takes no fewer bytes.
+
+    Only matrices are pruned: a model that was not has all its tensors in one place, where other tools look for them.
+    A negative zero is no zero here.
+    """
+    if tensor.ndim < 2:
+        return None
     bits = tensor.flatten().view(_BITS[tensor.element_size()])
     nonzero = bits != 0
     size = int(nonzero.sum()) * tensor.element_size() + math.ceil(len(bits) / 8)

@@ -53,11 +53,15 @@ class EmotionClassifier(LightningModule):
             torch.manual_seed(int(words[0]))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        loss, _ = self._step(batch)
+        loss = self.training_loss(batch)
         rows = len(batch["labels"])
         self.log("train/loss_step", loss.detach(), prog_bar=True, batch_size=rows)
         self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, sync_dist=True, batch_size=rows)
         return loss
+
+    def training_loss(self, batch: Batch) -> Tensor:
+        """Scalar that an update lowers."""
+        return self._step(batch)[0]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         loss, logits = self._step(batch)
@@ -72,8 +76,8 @@ class EmotionClassifier(LightningModule):
         self.log("val/macro_f1", results["macro_f1"], prog_bar=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        matrices = [p for p in self.model.parameters() if p.ndim >= 2]
-        vectors = [p for p in self.model.parameters() if p.ndim < 2]  # biases and norms
+        matrices = [p for p in self.parameters() if p.ndim >= 2]
+        vectors = [p for p in self.parameters() if p.ndim < 2]  # biases and norms
         optimizer = torch.optim.AdamW(
             [
                 {"params": matrices, "weight_decay": self.config.weight_decay},

@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -49,45 +49,70 @@ class LabelledTexts:
         return {emotion: int(count) for emotion, count in zip(EMOTIONS, counts, strict=True)}
 
 
-class _TokenisedRows(Dataset[tuple[TokenIds, int]]):
-    def __init__(self, rows: list[TokenIds], labels: list[int]) -> None:
-        self.rows, self.labels = rows, labels
+class TokenisedRows(Dataset[tuple[TokenIds, dict[str, Tensor]]]):
+    """Token ids with what is learned from each row.
+
+    Args:
+        rows: Token ids of each row.
+        targets: By name, (rows, ...); ``labels``, (rows,) int64, among them.
+    """
+
+    def __init__(self, rows: list[TokenIds], targets: dict[str, Tensor]) -> None:
+        self.rows, self.targets = rows, targets
         self.lengths = np.array([len(row) for row in rows])
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: int) -> tuple[TokenIds, int]:
-        return self.rows[index], self.labels[index]
+    def __getitem__(self, index: int) -> tuple[TokenIds, dict[str, Tensor]]:
+        return self.rows[index], {name: values[index] for name, values in self.targets.items()}
 
 
-def _collate(samples: list[tuple[TokenIds, int]], encoder: TextEncoder) -> dict[str, Tensor]:
-    rows, labels = zip(*samples, strict=True)
-    return {**encoder.pad(rows), "labels": torch.tensor(labels)}
+def _collate(samples: list[tuple[TokenIds, dict[str, Tensor]]], encoder: TextEncoder) -> dict[str, Tensor]:
+    rows, targets = zip(*samples, strict=True)
+    return {**encoder.pad(rows), **{name: torch.stack([each[name] for each in targets]) for name in targets[0]}}
 
 
 class EmotionDataModule(LightningDataModule):
-    """Reads and checks both CSVs when made, tokenises each text once, and serves length-bucketed batches.
+    """Tokenises each text once, and serves length-bucketed batches.
 
     Call :meth:`tokenise` before fitting; the CSVs are checked before a backbone is fetched that knows how.
     A batch holds ``input_ids`` and ``attention_mask``, each (rows, tokens), and ``labels`` (rows,), all int64.
 
-    Raises:
-        UserError: A CSV cannot be used (see :func:`emotion.csv_files.read_labelled`).
+    Args:
+        train: What is learned from.
+        validation: What chooses the best epoch.
+        batch_size: Rows a step on each device.
+        seed: Of the batches' order.
+        num_workers: Processes that pad batches.
     """
 
-    def __init__(self, config: DataConfig, seed: int) -> None:
+    def __init__(
+        self, train: LabelledTexts, validation: LabelledTexts, batch_size: int, seed: int, num_workers: int = 0
+    ) -> None:
         super().__init__()
-        self.config, self.seed = config, seed
+        self.train, self.validation = train, validation
+        self.batch_size, self.seed, self.num_workers = batch_size, seed, num_workers
+
+    @classmethod
+    def read(cls, config: DataConfig, seed: int) -> Self:
+        """Read and check both CSVs.
+
+        Raises:
+            UserError: A CSV cannot be used (see :func:`emotion.csv_files.read_labelled`).
+        """
         columns = config.text_column, config.label_column
-        self.train = LabelledTexts.read(config.train, *columns, "data.train")
-        self.validation = LabelledTexts.read(config.validation, *columns, "data.validation")
+        train = LabelledTexts.read(config.train, *columns, "data.train")
+        validation = LabelledTexts.read(config.validation, *columns, "data.validation")
+        return cls(train, validation, config.batch_size, seed, config.num_workers)
 
     def tokenise(self, encoder: TextEncoder) -> None:
         """Turn all texts into token ids, once for all epochs."""
         self.encoder = encoder
-        self.train_rows = _TokenisedRows(encoder.encode(self.train.texts), self.train.labels)
-        self.validation_rows = _TokenisedRows(encoder.encode(self.validation.texts), self.validation.labels)
+        self.train_rows, self.validation_rows = (
+            TokenisedRows(encoder.encode(split.texts), {"labels": torch.tensor(split.labels)})
+            for split in (self.train, self.validation)
+        )
 
     def train_dataloader(self) -> DataLoader[Any]:
         return self._loader(self.train_rows, shuffle=True)
@@ -95,14 +120,14 @@ class EmotionDataModule(LightningDataModule):
     def val_dataloader(self) -> DataLoader[Any]:
         return self._loader(self.validation_rows, shuffle=False)
 
-    def _loader(self, rows: _TokenisedRows, shuffle: bool) -> DataLoader[Any]:
+    def _loader(self, rows: TokenisedRows, shuffle: bool) -> DataLoader[Any]:
         assert self.trainer is not None
         trainer = self.trainer
         if len(rows) < trainer.world_size:
             raise UserError(f"data: must have at least a row a device ({trainer.world_size}), found {len(rows)}")
         sampler = LengthBucketBatchSampler(
             rows.lengths,
-            self.config.batch_size,
+            self.batch_size,
             shuffle=shuffle,
             seed=self.seed,
             epoch=lambda: trainer.current_epoch,
@@ -113,7 +138,7 @@ class EmotionDataModule(LightningDataModule):
             rows,
             batch_sampler=sampler,
             collate_fn=partial(_collate, encoder=self.encoder),
-            num_workers=self.config.num_workers,
-            persistent_workers=self.config.num_workers > 0,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
             pin_memory=trainer.strategy.root_device.type == "cuda",
         )

@@ -1,5 +1,7 @@
 """Which device a run gets, and a clear word when it is not there."""
 
+import os
+
 import torch
 
 from emotion.errors import UserError
@@ -12,6 +14,7 @@ def pick_device(accelerator: str, key: str = "accelerator") -> torch.device:
     Raises:
         UserError: The device asked for is not on this machine.
     """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic cuBLAS; must be set before CUDA starts
     available = {"gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if accelerator == "auto":
         accelerator = next(name for name, there in available.items() if there)

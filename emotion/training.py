@@ -1,7 +1,6 @@
 """Fine-tune one backbone - :func:`train`, the only wiring of a training run - or all three: :func:`main`."""
 
 import logging
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from typing import Any
 
 import torch
 from lightning import Trainer, seed_everything
-from lightning.pytorch.callbacks import LearningRateMonitor
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor
 from lightning.pytorch.loggers import TensorBoardLogger
 from omegaconf import OmegaConf
 from transformers import PreTrainedTokenizerBase
@@ -57,13 +56,12 @@ def train(config: TrainConfig, run_dir: Path, sweep: str | None = None) -> Train
     Raises:
         UserError: Something that was given cannot be used; nothing was trained or overwritten.
     """
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic cuBLAS; must be set before CUDA starts
     run_dir = run_dir.resolve()
     check_devices(config.trainer)
     if sweep is not None and process_count(config.trainer) > 1:
         # Every further process runs the script again, and would run the whole sweep again.
         raise UserError(f"trainer.devices: must be one device in a sweep, found {config.trainer.devices}")
-    data = EmotionDataModule(config.data, config.seed)
+    data = EmotionDataModule.read(config.data, config.seed)
     check_resume(config, data)
     Deliverables(Path(config.output_dir), config.model.name).require_free()
     backbone = find_backbone(config.model)
@@ -85,9 +83,24 @@ def train(config: TrainConfig, run_dir: Path, sweep: str | None = None) -> Train
     best = EpochCheckpoint(folder, "best", monitor="val/macro_f1")
     last = EpochCheckpoint(folder, "last")  # ModelCheckpoint(save_last=True) skips epochs that are not the best
     writer = ArtifactWriter(config, data, backbone, best, run_dir, sweep)
-    trainer = build_trainer(config, run_dir, [best, last, writer])
     _log_start(config, classifier, data)
+    run_dir.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(OmegaConf.structured(config), run_dir / "config.yaml")
+    fit(classifier, data, config, run_dir, [best, last, writer])
+    if writer.report is not None:
+        print_report(writer.report, config.model.name, Path(config.output_dir))
+    return writer.report
+
+
+def fit(
+    classifier: EmotionClassifier,
+    data: EmotionDataModule,
+    config: TrainConfig,
+    run_dir: Path,
+    callbacks: list[Callback],
+) -> None:
+    """Train ``classifier`` on ``data``, both made for ``config``; logs go to ``run_dir``."""
+    trainer = build_trainer(config, run_dir, callbacks)
     with warnings.catch_warnings(), _determinism_restored():
         # Texts are tokenised beforehand; what is left to load does not need workers.
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
@@ -95,17 +108,14 @@ def train(config: TrainConfig, run_dir: Path, sweep: str | None = None) -> Train
         warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning's own use of a deprecated name
         warnings.filterwarnings("ignore", ".*exists and is not empty.*")  # resuming into the same folder
         trainer.fit(classifier, data, ckpt_path=config.trainer.ckpt_path, weights_only=True)
-    if writer.report is not None:
-        print_report(writer.report, config.model.name, Path(config.output_dir))
-    return writer.report
 
 
-def build_trainer(config: TrainConfig, run_dir: Path, callbacks: list[Any]) -> Trainer:
+def build_trainer(config: TrainConfig, run_dir: Path, callbacks: list[Callback]) -> Trainer:
     """The Lightning trainer of a run; deterministic, with our own sampler on each process."""
     settings = config.trainer
     logger = TensorBoardLogger(run_dir, name="tensorboard", version="")
     logger.log_hyperparams(asdict(config))
-    bar = [ProgressBar(leave=True)] if settings.enable_progress_bar else []
+    bar: list[Callback] = [ProgressBar(leave=True)] if settings.enable_progress_bar else []
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its tips and hardware lists
     return Trainer(
         accelerator=settings.accelerator,

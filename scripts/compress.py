@@ -4,7 +4,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from emotion.cli import one_line_failure, run
+from emotion.cli import one_line_failure, place, run
 from emotion.config import resolve
 from emotion.schemas.compress import CompressConfig
 
@@ -15,7 +15,8 @@ def main(config: DictConfig) -> None:
         resolved = resolve(config, CompressConfig)
         from emotion.compression.run import compress  # torch is imported only once there is work
 
-        compress(resolved, HydraConfig.get().overrides.task)
+        run_dir, _ = place()
+        compress(resolved, HydraConfig.get().overrides.task, run_dir)
 
 
 if __name__ == "__main__":

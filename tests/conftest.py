@@ -1,8 +1,9 @@
-"""Tiny backbones of all four architectures, each with its own tokenizer class, and small corpora."""
+"""Tiny backbones of all four architectures, each with its own tokenizer class, checkpoints and small corpora."""
 
 import csv
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read at import: no test touches the network
@@ -12,7 +13,10 @@ import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoConfig, AutoModel
 
+from emotion.backbone import find_backbone
+from emotion.checkpoint import Checkpoint
 from emotion.config import SAMPLE, model_choices
+from emotion.pretrained import load_pretrained, load_tokenizer
 from emotion.schemas.train import ModelConfig
 
 KINDS = ("bertweet", "cardiff", "modernbert", "minilm")
@@ -24,6 +28,9 @@ def sample_rows(split: str = "train", limit: int | None = None) -> list[tuple[st
     with (SAMPLE / f"{split}.csv").open(encoding="utf-8", newline="") as file:
         rows = [(row["text"], int(row["label"])) for row in csv.DictReader(file)]
     return rows[:limit]
+
+
+TEXTS = [text for text, _ in sample_rows("test", 40)] + ["", "@you http://example.com/x 🙂 don\u2019t"]
 
 
 def write_csv(path: Path, rows: list[tuple[str, object]], header: tuple[str, str] = ("text", "label")) -> Path:
@@ -136,11 +143,68 @@ def _tokenizer_config(folder: Path, tokenizer_class: str, **options: object) -> 
     (folder / "tokenizer_config.json").write_text(json.dumps(content), encoding="utf-8")
 
 
+def untrained(kind: str, folder: Path) -> Checkpoint:
+    """A checkpoint of a tiny backbone as if it were trained: no weight is 0 or 1, and texts get different labels.
+
+    Hardly any of its weights is a half-precision number.
+    """
+    config = model_config(kind, folder)
+    backbone = find_backbone(config)
+    torch.manual_seed(3)
+    model = load_pretrained(backbone)
+    checkpoint = Checkpoint(
+        model=model,
+        tokenizer=load_tokenizer(backbone.folder, config.normalization),
+        tokenizer_files=backbone.tokenizer_files(),
+        model_id="owner/" + kind,
+        model_name=NAMES[kind],
+        max_length=48,
+        normalization=config.normalization,
+        metadata={"accuracy": 0.5},
+    )
+    (head,) = (module for module in model.modules() if getattr(module, "out_features", None) == 6)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.ndim == 1:  # biases and norms
+                parameter.add_(0.1 * torch.randn_like(parameter))
+            elif "embedding" not in name:
+                parameter.mul_(8)  # so that what a layer does to a text matters
+        spread = 2 / _logits(checkpoint).std(0)
+        head.weight.mul_(spread[:, None])
+        head.bias.mul_(spread)
+        head.bias -= _logits(checkpoint).mean(0)
+    return checkpoint
+
+
+def _logits(checkpoint: Checkpoint) -> torch.Tensor:
+    """(texts, 6), but for a constant a text."""
+    return checkpoint.predict_proba(TEXTS).clamp(min=1e-30).log()
+
+
 @pytest.fixture(scope="session")
 def backbones(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A folder with a tiny backbone for each file of ``conf/model``."""
     root = tmp_path_factory.mktemp("backbones")
     return {kind: make_backbone(kind, root / kind) for kind in KINDS}
+
+
+@pytest.fixture(scope="session")
+def originals(backbones: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The file of an :func:`untrained` checkpoint for each file of ``conf/model``; not to be changed."""
+    root = tmp_path_factory.mktemp("originals")
+    paths = {kind: root / f"best_{NAMES[kind]}.pt" for kind in KINDS}
+    for kind, path in paths.items():
+        untrained(kind, backbones[kind]).save(path)
+    return paths
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Tiny models compute faster without waiting for other threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture

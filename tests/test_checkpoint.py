@@ -8,38 +8,14 @@ import pytest
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from conftest import KINDS, NAMES, model_config, sample_rows
-from emotion.backbone import find_backbone
-from emotion.checkpoint import Checkpoint, load
+from conftest import KINDS, NAMES, TEXTS, model_config, untrained
+from emotion.checkpoint import load
 from emotion.checkpoint_format import is_checkpoint
 from emotion.errors import UserError
-from emotion.pretrained import load_pretrained, load_tokenizer
+from emotion.pretrained import load_tokenizer
 from emotion.text import normalize_cardiff
 
-TEXTS = [text for text, _ in sample_rows("test", 40)] + ["", "@you http://example.com/x 🙂 don\u2019t"]
-
-
-def untrained(kind: str, folder: Path) -> Checkpoint:
-    """A checkpoint of a tiny backbone with a random head, balanced so that the texts get different labels."""
-    config = model_config(kind, folder)
-    backbone = find_backbone(config)
-    torch.manual_seed(3)
-    model = load_pretrained(backbone)
-    checkpoint = Checkpoint(
-        model=model,
-        tokenizer=load_tokenizer(backbone.folder, config.normalization),
-        tokenizer_files=backbone.tokenizer_files(),
-        model_id="owner/" + kind,
-        model_name=NAMES[kind],
-        max_length=48,
-        normalization=config.normalization,
-        metadata={"accuracy": 0.5},
-    )
-    (head,) = (module for module in model.modules() if getattr(module, "out_features", None) == 6)
-    with torch.no_grad():
-        head.weight.mul_(50)
-        head.bias -= checkpoint.predict_proba(TEXTS).clamp(min=1e-30).log().mean(0)
-    return checkpoint
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @torch.inference_mode()
@@ -170,7 +146,7 @@ def damage(content: dict[str, Any], path: Path, how: str) -> None:
 @pytest.mark.parametrize(
     ("how", "words"),
     [
-        ("newer", "schema version <= 1, found 99"),
+        ("newer", "schema version <= 2, found 99"),
         ("three labels", "must have the 6 labels"),
         ("head of another size", r"classifier.weight must have shape \(6, 32\), found \(3, 32\)"),
         ("tensor missing", "none named classifier.weight"),

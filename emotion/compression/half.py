@@ -9,8 +9,10 @@ from emotion.schemas.compress import HalfConfig
 
 def half_(model: PreTrainedModel, config: HalfConfig) -> None:
     """Cast all but the classification head to ``config.dtype``."""
-    head = {name: value.clone() for name, value in head_state(model).items()}
+    head = head_state(model)
     dtype: torch.dtype = getattr(torch, config.dtype)
-    model.to(dtype)  # type: ignore[arg-type]
+    for name, parameter in model.named_parameters():  # not the buffers: rotary frequencies stay exact, as when loaded
+        if name not in head:
+            parameter.data = parameter.data.to(dtype)
     model.config.dtype = dtype
     keep_head_in_fp32(model, head)

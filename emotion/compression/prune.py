@@ -17,6 +17,7 @@ def prune_(model: PreTrainedModel, config: PruneConfig) -> None:
         if config.scope == "layer":
             prune.l1_unstructured(layer, name, amount=config.amount)  # type: ignore[no-untyped-call]
         prune.remove(layer, name)  # type: ignore[no-untyped-call]
+        layer.weight.data.add_(0.0)  # -w * 0 is -0.0, whose sign would have to be stored
 
 
 def linear_layers(model: PreTrainedModel, include_head: bool = False) -> list[nn.Linear]:

@@ -46,6 +46,9 @@ def load_original(path: Path, device: torch.device) -> Checkpoint:
     original = checkpoint.load(path, device)
     if original.precision != "float32":
         raise UserError(f"weights: must be a fine-tuned FP32 checkpoint, found {path} in {original.precision}")
+    if (compression := original.metadata.get("compression")) is not None:
+        made = f"made by technique {compression['technique']!r}"
+        raise UserError(f"weights: must be a fine-tuned FP32 checkpoint, found {path}, {made}; give the original")
     return original
 
 

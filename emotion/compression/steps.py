@@ -1,17 +1,45 @@
 """Each step's name and what it does."""
 
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from emotion.checkpoint import Checkpoint
+from emotion.compression.distill import distill
 from emotion.compression.half import half_
 from emotion.compression.prune import prune_
 from emotion.compression.quantize import quantize
+from emotion.compression.sources import read_data
+from emotion.compression.teacher import Teacher
 from emotion.data import LabelledTexts
-from emotion.errors import UserError
 from emotion.schemas.compress import CompressConfig
 
 LEARNING_STEPS = ("trim_vocabulary", "narrow", "distill")
 """Those that need the training data."""
+
+
+class Materials:
+    """What the steps of all chains share.
+
+    Args:
+        original: The fine-tuned model.
+        validation: What quality is measured on; chooses the epoch of a distillation.
+        config: Where the training data is.
+        run_dir: Where curves go.
+    """
+
+    def __init__(self, original: Checkpoint, validation: LabelledTexts, config: CompressConfig, run_dir: Path) -> None:
+        self.original, self.validation, self.config, self.run_dir = original, validation, config, run_dir
+
+    @cached_property
+    def train(self) -> LabelledTexts:
+        """The training data. Raises :class:`UserError` where it cannot be read."""
+        return read_data(self.original, "train", self.config.data)
+
+    @cached_property
+    def teacher(self) -> Teacher:
+        """The fine-tuned model as a teacher; it remembers its answers."""
+        return Teacher(self.original)
 
 
 def step_config(step: str, config: CompressConfig) -> Any:
@@ -19,25 +47,27 @@ def step_config(step: str, config: CompressConfig) -> Any:
     return getattr(config, "onnx" if step == "onnx_int8" else step)
 
 
-def apply(step: str, checkpoint: Checkpoint, config: CompressConfig, train: LabelledTexts | None) -> Checkpoint:
-    """What ``step`` makes of ``checkpoint``, which it may change.
+def apply(step: str, model: Checkpoint, config: CompressConfig, materials: Materials) -> Checkpoint:
+    """What ``step`` makes of ``model``, which it may change.
 
     Args:
         step: A name of :data:`emotion.schemas.compress.STEPS`.
-        checkpoint: In FP32.
+        model: In FP32.
         config: With the step's settings.
-        train: The training data; given for :data:`LEARNING_STEPS`.
+        materials: What the steps share.
 
     Raises:
         UserError: The step cannot be done with this model, these settings or on this machine.
     """
     match step:
+        case "distill":
+            run_dir = materials.run_dir / config.technique.name
+            data = materials.train, materials.validation
+            return distill(model, config.distill, materials.teacher, *data, run_dir, config.seed)
         case "prune":
-            prune_(checkpoint.model, config.prune)
-        case "quantize":
-            return quantize(checkpoint, config.quantize)
+            prune_(model.model, config.prune)
         case "half":
-            half_(checkpoint.model, config.half)
-        case _:
-            raise UserError(f"technique.steps: found {step!r}, which no version of this program knows yet")
-    return checkpoint
+            half_(model.model, config.half)
+        case "quantize":
+            return quantize(model, config.quantize)
+    return model

@@ -1,7 +1,10 @@
 """Pictures of a compression report."""
 
+from collections.abc import Mapping
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator, PercentFormatter
 
 from emotion.report.compression_schema import BASELINE, CompressionReport
 from emotion.report.plots import BLUE, GREY, ORANGE, new_figure
@@ -51,9 +54,65 @@ def comparison_figure(report: CompressionReport) -> Figure:
     return figure
 
 
+def frontier_figure(report: CompressionReport) -> Figure:
+    """Macro F1 against file size and against speed; what no variant beats in both stands on the line."""
+    figure = new_figure(width=11.5, height=5.2)
+    figure.suptitle(
+        f"{report.model_name}: what compression costs ({report.data.rows:,} validation rows)", fontweight="bold"
+    )
+    by_size, by_speed = figure.subplots(1, 2, sharey=True)
+    panels = (
+        (by_size, {name: -v.size_ratio for name, v in report.variants.items()}, -1),
+        (by_speed, {name: v.speedup_batch_1 for name, v in report.variants.items()}, 1),
+    )
+    scores = {name: variant.macro_f1 for name, variant in report.variants.items()}
+    for axes, merits, sign in panels:
+        front = pareto_front(merits, scores)
+        axes.plot([sign * merits[name] for name in front], [scores[name] for name in front], color=BLUE, linewidth=1.5,
+                  alpha=0.5, zorder=1)  # fmt: skip
+        for name in scores:
+            colour = GREY if name == BASELINE else BLUE if name in front else ORANGE
+            axes.scatter(sign * merits[name], scores[name], s=50, color=colour, zorder=2)
+            above = name in front and name != BASELINE  # the original often shares its place with another
+            axes.annotate(
+                name,
+                (sign * merits[name], scores[name]),
+                xytext=(0, 7 if above else -7),
+                textcoords="offset points",
+                ha="center",
+                va="bottom" if above else "top",
+                fontsize=8.5,
+                color=colour,
+            )
+        axes.set_xscale("log")
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.margins(x=0.12, y=0.12)
+    by_size.invert_xaxis()
+    by_size.set_xlabel("file size, share of the original's (smaller to the right)")
+    by_size.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    by_speed.set_xlabel("speed, one text at a time, the original = 1 (faster to the right)")
+    by_speed.xaxis.set_major_formatter("{x:g}x")
+    for axes in (by_size, by_speed):
+        axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
+        axes.xaxis.set_minor_locator(NullLocator())
+    by_size.set_ylabel("macro F1")
+    return figure
+
+
+def pareto_front(merits: Mapping[str, float], scores: Mapping[str, float]) -> list[str]:
+    """Names that no other beats in one without being worse in the other, by rising merit; larger is better in both."""
+    front: list[str] = []
+    for name in sorted(merits, key=lambda each: (merits[each], scores[each]), reverse=True):
+        if not front or scores[name] > scores[front[-1]]:
+            front.append(name)
+    return front[::-1]
+
+
 def _label(axes: Axes, values: list[float], texts: list[str], offset: float = 0.0) -> None:
     """Write each bar's value at its end, and leave room for it."""
     longest = max(values)
     for row, (value, text) in enumerate(zip(values, texts, strict=True)):
-        axes.text(value + 0.02 * longest, row + offset, text, va="center", fontsize=8.5)
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # a line may run behind it
+        axes.text(value + 0.02 * longest, row + offset, text, va="center", fontsize=8.5, bbox=box, zorder=4)
     axes.set_xlim(0, longest * 1.55)

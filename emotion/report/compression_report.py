@@ -20,23 +20,28 @@ def read_compression_report(folder: Path) -> CompressionReport | None:
     return read_json(path, CompressionReport) if path.exists() else None
 
 
-def publish(new: CompressionReport, folder: Path) -> CompressionReport:
-    """Merge ``new`` into the report of ``folder`` and write it; the merged report.
+def merge(new: CompressionReport, folder: Path) -> CompressionReport:
+    """``new`` with the other variants of the report in ``folder``, where that is of the same weights and data.
 
-    Variants of the same weights and data are replaced by technique. A report of others is kept beside, under the time
-    at which it was measured.
+    A report of others is kept beside, under the time at which it was measured.
     """
     old = read_compression_report(folder)
-    if old is not None and (old.weights.sha256, old.data.sha256) == (new.weights.sha256, new.data.sha256):
+    if old is None:
+        return new
+    if (old.weights.sha256, old.data.sha256) == (new.weights.sha256, new.data.sha256):
+        variants = old.variants | new.variants
         failed = {name: reason for name, reason in old.failed.items() if name not in new.variants} | new.failed
-        new = new.model_copy(update={"variants": old.variants | new.variants, "failed": failed})
-    elif old is not None:
-        measured = old.variants[BASELINE].measured.replace(":", "-")
-        with atomic(folder / f"compression_report.{old.model_name}.{measured}.json") as kept:
-            link_or_copy(folder / REPORT_NAME, kept)
-    merged = new.model_copy(update={"ranking": ranked(new.variants)})
-    write_json(merged, folder / REPORT_NAME)
-    return merged
+        changes = {"variants": variants, "failed": failed, "ranking": ranked(variants), "chosen": old.chosen}
+        return new.model_copy(update=changes)
+    measured = old.variants[BASELINE].measured.replace(":", "-")
+    with atomic(folder / f"compression_report.{old.model_name}.{measured}.json") as kept:
+        link_or_copy(folder / REPORT_NAME, kept)
+    return new
+
+
+def write_compression_report(report: CompressionReport, folder: Path) -> None:
+    """Check and write the report, atomically."""
+    write_json(report, folder / REPORT_NAME)
 
 
 def ranked(variants: dict[str, Variant]) -> Ranking:

@@ -85,6 +85,17 @@ class Ranking(Strict):
     by_macro_f1: list[str]
 
 
+class Choice(Strict):
+    """The compressed model that was put beside the original's checkpoint."""
+
+    variant: str
+    file: str
+    max_drop: float
+    """Macro F1 that it was allowed to lose."""
+    prefer: str
+    """What it is the best in: ``size`` or ``speed``."""
+
+
 class CompressionReport(Strict):
     """The whole file."""
 
@@ -98,3 +109,4 @@ class CompressionReport(Strict):
     failed: dict[str, str]
     """Why a technique of the latest runs gave no variant."""
     ranking: Ranking
+    chosen: Choice | None = None

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from emotion.inference import Prediction
@@ -35,7 +36,7 @@ def print_report(report: TrainingReport, latest: str, output_dir: Path) -> None:
         )
     console.print(models)
     console.print(class_table(f"{latest} by class", report.models[latest].per_class))
-    console.print(f"Checkpoint, report and pictures: {output_dir}", highlight=False, soft_wrap=True)
+    console.print(f"Checkpoint, report and pictures: {escape(str(output_dir))}", highlight=False, soft_wrap=True)
 
 
 def print_compression(report: CompressionReport, folder: Path) -> None:
@@ -43,13 +44,13 @@ def print_compression(report: CompressionReport, folder: Path) -> None:
     console = Console()
     original = report.variants[BASELINE]
     table = Table(
-        title=f"{report.model_name} compressed (speed: texts to labels, original = 1)",
+        title=f"{report.model_name} compressed (speed in batches of 32, and alone)",
         title_justify="left",
         box=box.SIMPLE_HEAD,
         collapse_padding=True,
     )
     table.add_column("variant", no_wrap=True)
-    for heading in ("MB", "size", "speed x32", "x1", "macro F1", "points", "same labels", "p"):
+    for heading in ("MB", "size", "speed", "alone", "macro F1", "points", "agree", "p"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name in report.ranking.by_size:
         variant = report.variants[name]
@@ -68,9 +69,12 @@ def print_compression(report: CompressionReport, folder: Path) -> None:
     console.print(table)
     for title, names in (("fastest", report.ranking.by_speed), ("best macro F1", report.ranking.by_macro_f1)):
         console.print(f"{title}: {' > '.join(names)}", highlight=False, soft_wrap=True)
+    if report.chosen is not None:
+        best = f"best {report.chosen.prefer} within {report.chosen.max_drop:g} of macro F1"
+        console.print(f"{best}: {report.chosen.variant}, as {report.chosen.file}", highlight=False, soft_wrap=True)
     for name, reason in report.failed.items():
-        console.print(f"[bold]{name} failed[/]: {reason}", highlight=False, soft_wrap=True)
-    console.print(f"Models, report and picture: {folder}", highlight=False, soft_wrap=True)
+        console.print(f"[bold]{name} failed[/]: {escape(reason)}", highlight=False, soft_wrap=True)
+    console.print(f"Models, report and picture: {escape(str(folder))}", highlight=False, soft_wrap=True)
 
 
 def class_table(title: str, per_class: dict[str, ClassScores]) -> Table:
@@ -99,4 +103,4 @@ def print_prediction(prediction: Prediction) -> None:
         evaluation = prediction.evaluation
         console.print(class_table("Against the labels", evaluation.per_class))
         console.print(f"accuracy {evaluation.accuracy:.4f}, macro F1 {evaluation.macro_f1:.4f}", highlight=False)
-    console.print(f"Predictions: {prediction.output}", highlight=False, soft_wrap=True)
+    console.print(f"Predictions: {escape(str(prediction.output))}", highlight=False, soft_wrap=True)

@@ -79,12 +79,15 @@ def training_curves_figure(history: Sequence[EpochRecord], best_epoch: int, titl
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a PNG that :func:`is_our_figure` recognises."""
-    figure.savefig(path, dpi=150, metadata={"Software": _SOFTWARE})
+    """Write a PNG or PDF that :func:`is_our_figure` recognises."""
+    key = "Creator" if path.suffix == ".pdf" else "Software"
+    figure.savefig(path, dpi=150, metadata={key: _SOFTWARE})
 
 
 def is_our_figure(path: Path) -> bool:
-    """Whether :func:`save_figure` wrote the PNG."""
+    """Whether :func:`save_figure` wrote the file."""
+    if path.suffix == ".pdf":
+        return path.read_bytes()[:5] == b"%PDF-" and f"/Creator ({_SOFTWARE})".encode() in path.read_bytes()
     try:
         with Image.open(path) as image:
             return image.info.get("Software") == _SOFTWARE

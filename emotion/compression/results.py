@@ -1,0 +1,103 @@
+"""The files under ``compression_results``, and the compressed model that is put beside the original."""
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+from emotion.artifacts import atomic, link_or_copy, require_ours, require_writable
+from emotion.checkpoint_format import is_checkpoint
+from emotion.report.compression_plots import comparison_figure, frontier_figure
+from emotion.report.compression_report import merge, read_compression_report, write_compression_report
+from emotion.report.compression_schema import BASELINE, Choice, CompressionReport
+from emotion.report.plots import is_our_figure, save_figure
+from emotion.report.training_report import locked
+from emotion.schemas.compress import CompressConfig
+
+log = logging.getLogger(__name__)
+
+
+class CompressionResults:
+    """The paths that belong to one model's compression.
+
+    Args:
+        output_dir: Where the original's deliverables are, or where else the results shall go.
+        model_name: The original's.
+    """
+
+    def __init__(self, output_dir: Path, model_name: str) -> None:
+        self.output_dir, self.model_name = output_dir, model_name
+        self.folder = output_dir / "compression_results"
+        pictures = self.folder / "visualizations"
+        self.comparison = pictures / "compression_comparison.png"
+        self.frontier = [pictures / f"pareto_frontier.{suffix}" for suffix in ("png", "pdf")]
+
+    def model(self, chain: CompressConfig) -> Path:
+        """The file of a technique's model."""
+        suffix = ".onnx" if chain.technique.steps[-1].startswith("onnx") else ".pt"
+        return self.folder / f"{self.model_name}_{chain.technique.name}{suffix}"
+
+    def chosen(self, suffix: str) -> Path:
+        """The file of the compressed model that is the best."""
+        return self.output_dir / f"best_{self.model_name}_compressed{suffix}"
+
+    def require_free(self, models: Iterable[Path]) -> None:
+        """Make the folders; refuse to go on where a file stands that is not ours. Raises :class:`UserError`."""
+        require_writable(self.folder, "output_dir")
+        require_writable(self.comparison.parent, "output_dir")
+        for path in (*models, self.chosen(".pt"), self.chosen(".onnx")):
+            require_ours(path, is_checkpoint, "output_dir")
+        for path in (self.comparison, *self.frontier):
+            require_ours(path, is_our_figure, "output_dir")
+        with locked(self.folder):
+            read_compression_report(self.folder)
+
+    def publish(self, measured: CompressionReport, max_drop: float | None, prefer: str) -> CompressionReport:
+        """Merge what was measured into the report, draw it, and put the best model beside the original's.
+
+        Args:
+            measured: The variants of this run.
+            max_drop: Macro F1 that the best may lose; None = none is put beside the original's.
+            prefer: ``size`` or ``speed``.
+
+        Returns:
+            The merged report.
+        """
+        with locked(self.folder):
+            report = merge(measured, self.folder)
+            if max_drop is not None:
+                report.chosen = self._choose(report, max_drop, prefer)
+            with atomic(self.comparison) as temporary:
+                save_figure(comparison_figure(report), temporary)
+            if len(report.variants) > 1:
+                for path in self.frontier:
+                    with atomic(path) as temporary:
+                        save_figure(frontier_figure(report), temporary)
+            write_compression_report(report, self.folder)
+        return report
+
+    def _choose(self, report: CompressionReport, max_drop: float, prefer: str) -> Choice | None:
+        name = best_variant(report, max_drop, prefer)
+        if name is None:
+            log.warning("no variant is within max_drop=%g of the original's macro F1; none is put beside it", max_drop)
+            return None
+        source = self.folder / report.variants[name].file
+        target = self.chosen(source.suffix)
+        with atomic(target) as temporary:
+            link_or_copy(source, temporary)
+        for other in {self.chosen(".pt"), self.chosen(".onnx")} - {target}:
+            other.unlink(missing_ok=True)  # an earlier choice in the other format; it is still in the results
+        return Choice(variant=name, file=target.name, max_drop=max_drop, prefer=prefer)
+
+
+def best_variant(report: CompressionReport, max_drop: float, prefer: str) -> str | None:
+    """The smallest or fastest (``prefer``) variant that loses at most ``max_drop`` of macro F1; None = there is none.
+
+    Speed is that of one text at a time and of batches of 32, their geometric mean.
+    """
+    lowest = report.variants[BASELINE].macro_f1 - max_drop
+    within = {
+        name: variant for name, variant in report.variants.items() if name != BASELINE and variant.macro_f1 >= lowest
+    }
+    if prefer == "size":
+        return min(within, key=lambda name: within[name].size_mb, default=None)
+    return max(within, key=lambda name: within[name].speedup * within[name].speedup_batch_1, default=None)

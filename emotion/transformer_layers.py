@@ -1,0 +1,119 @@
+"""A model's Transformer layers, and the inner widths of their two parts, whatever the architecture calls them."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from emotion.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """Of modules: the layers within the encoder, and the linear layers within a layer."""
+
+    layers: str
+    attention_makers: tuple[str, ...]
+    attention_reader: str
+    feed_forward_maker: str
+    feed_forward_reader: str
+
+
+_BERT = _Names(
+    "encoder.layer",
+    ("attention.self.query", "attention.self.key", "attention.self.value"),
+    "attention.output.dense",
+    "intermediate.dense",
+    "output.dense",
+)
+_NAMES = {
+    "bert": _BERT,
+    "roberta": _BERT,
+    "xlm-roberta": _BERT,
+    "camembert": _BERT,
+    "modernbert": _Names("layers", ("attn.Wqkv",), "attn.Wo", "mlp.Wi", "mlp.Wo"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class InnerPart:
+    """What lies between the linear layers of one part of a Transformer layer: neurons, or attention heads.
+
+    A maker's rows are one or more blocks, each as wide as the reader's input: ModernBERT's ``Wqkv`` is query, key and
+    value in one, its ``Wi`` input and gate.
+    """
+
+    makers: tuple[nn.Linear, ...]
+    reader: nn.Linear
+    unit_width: int
+    """Columns of the reader's input that are one unit: 1 of a neuron, the head size of a head."""
+
+    @property
+    def units(self) -> int:
+        """Neurons or heads."""
+        return self.reader.in_features // self.unit_width
+
+    def keep_(self, units: Tensor) -> None:
+        """Reduce the weights to those of ``units``, (kept,), int64 in [0, self.units), rising."""
+        columns = (units[:, None] * self.unit_width + torch.arange(self.unit_width, device=units.device)).flatten()
+        for maker in self.makers:
+            blocks = torch.arange(0, maker.out_features, self.reader.in_features, device=units.device)
+            _select_(maker, (blocks[:, None] + columns).flatten(), dim=0)
+        _select_(self.reader, columns, dim=1)
+
+
+def transformer_layers(model: PreTrainedModel) -> nn.ModuleList:
+    """The layers of ``model``, first to last: the very list it runs through.
+
+    Raises:
+        UserError: The architecture is not known here; likewise of the functions below.
+    """
+    layers = model.base_model.get_submodule(_names(model).layers)
+    assert isinstance(layers, nn.ModuleList)
+    return layers
+
+
+def feed_forwards(model: PreTrainedModel) -> list[InnerPart]:
+    """The neurons of each layer."""
+    names = _names(model)
+    return [
+        _part(layer, (names.feed_forward_maker,), names.feed_forward_reader, 1) for layer in transformer_layers(model)
+    ]
+
+
+def attentions(model: PreTrainedModel) -> list[InnerPart]:
+    """The attention heads of each layer."""
+    names = _names(model)
+    head_size = model.config.hidden_size // model.config.num_attention_heads
+    return [
+        _part(layer, names.attention_makers, names.attention_reader, head_size) for layer in transformer_layers(model)
+    ]
+
+
+def _names(model: PreTrainedModel) -> _Names:
+    if model.config.model_type not in _NAMES:
+        raise UserError(
+            f"technique.steps: drop_layers and narrow must have a model of {', '.join(_NAMES)},"
+            f" found {model.config.model_type}"
+        )
+    return _NAMES[model.config.model_type]
+
+
+def _part(layer: nn.Module, makers: tuple[str, ...], reader: str, unit_width: int) -> InnerPart:
+    linear = {name: layer.get_submodule(name) for name in (*makers, reader)}
+    assert all(isinstance(module, nn.Linear) for module in linear.values())
+    return InnerPart(tuple(linear[name] for name in makers), linear[reader], unit_width)  # type: ignore[misc,arg-type]
+
+
+def _select_(linear: nn.Linear, indices: Tensor, dim: int) -> None:
+    """Reduce to the outputs (dim 0) or inputs (dim 1) ``indices``."""
+    linear.weight = _selected(linear.weight, indices, dim)
+    if dim == 0 and linear.bias is not None:
+        linear.bias = _selected(linear.bias, indices, dim)
+    linear.out_features, linear.in_features = linear.weight.shape
+
+
+def _selected(parameter: Tensor, indices: Tensor, dim: int) -> nn.Parameter:
+    chosen = parameter.detach().index_select(dim, indices.to(parameter.device))
+    return nn.Parameter(chosen, requires_grad=parameter.requires_grad)
