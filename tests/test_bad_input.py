@@ -16,12 +16,13 @@ from emotion.config import PROJECT, compose_config, resolve
 from emotion.errors import UserError
 from emotion.inference import predict_csv
 from emotion.pretrained import load_pretrained, load_tokenizer
+from emotion.schemas.compress import CompressConfig
 from emotion.schemas.predict import PredictConfig
 from emotion.schemas.train import TrainConfig
 from emotion.training import train
 
 # Hydra's own record of a run, made before the program is asked
-HYDRA_RECORD = re.compile(r"outputs/\d{4}-\d\d-\d\d/[\d-]+/(train\.log|\.hydra/\w+\.yaml)")
+HYDRA_RECORD = re.compile(r"outputs/\d{4}-\d\d-\d\d/[\d-]+/((train|compress)\.log|\.hydra/\w+\.yaml)")
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
@@ -56,6 +57,8 @@ def run_script(script: str, folder: Path, *overrides: str) -> tuple[list[str], s
         ("train.py", ["data.train=mine.csv"], ["data.validation: must be given together with data.train", "mine.csv"]),
         ("predict.py", ["csv=a.csv"], ["weights: a value is required, found none"]),
         ("predict.py", ["weights=a.pt", "csv=a.csv", "accelerator=tpu"], ["accelerator: must be one of", "'tpu'"]),
+        ("compress.py", ["technique=nope"], ["technique/nope", "all", "combined", "prune", "quantize"]),
+        ("compress.py", ["prune.amount=1"], ["prune.amount: must be a share between 0 and 1", "found 1.0"]),
     ],
 )
 def test_a_bad_config_fails_in_one_line_and_without_torch(
@@ -76,6 +79,7 @@ def test_bad_files_fail_in_one_line(tmp_path: Path):
         ("train.py", f"data.train={bad} data.validation={good}", f"{bad}: column 'label' must hold 0-5 or one of"),
         ("train.py", "output_dir=file/below", "output_dir: must be a writable folder, found file/below"),
         ("predict.py", f"csv={good} weights=gone.pt", "weights: must be a checkpoint file, found no file at gone.pt"),
+        ("compress.py", "weights=gone.pt", "weights: must be a checkpoint file, found no file at gone.pt"),
     ]
     for script, overrides, start in cases:
         lines, _ = run_script(script, tmp_path, *overrides.split())
@@ -127,6 +131,49 @@ def test_a_bad_prediction_config_names_key_rule_and_value(overrides: list[str], 
         resolve(compose_config("predict", overrides), PredictConfig)
     assert "\n" not in str(caught.value)
     assert [part for part in parts if part not in str(caught.value)] == []
+
+
+CHAIN = "technique.steps: must be different steps of trim_vocabulary, "
+
+
+@pytest.mark.parametrize(
+    ("overrides", "parts"),
+    [
+        (["technique=nope"], ["technique/nope", "all", "combined", "half", "prune", "quantize"]),
+        (["prune.amount=0"], ["prune.amount: must be a share between 0 and 1, both excluded, found 0.0"]),
+        (["prune.amount=1"], ["prune.amount: must be a share between 0 and 1, both excluded, found 1.0"]),
+        (["prune.amount=1.5"], ["prune.amount: must be", "found 1.5"]),
+        (["prune.amount=-0.1"], ["prune.amount: must be", "found -0.1"]),
+        (["prune.amount=nan"], ["prune.amount: must be", "found nan"]),
+        (["prune.amount=some"], ["prune.amount", "some"]),
+        (["prune.scope=model"], ["prune.scope: must be one of layer, global, found 'model'"]),
+        (["prune.include_head=perhaps"], ["prune.include_head", "perhaps"]),
+        (["quantize.threshold=-1"], ["quantize.threshold: must be >= 0, found -1"]),
+        (["half.dtype=float8"], ["half.dtype: must be one of float16, bfloat16, found 'float8'"]),
+        (["onnx.reduce_range=maybe"], ["onnx.reduce_range: must be one of auto, true, false, found 'maybe'"]),
+        (["drop_layers.keep=0"], ["drop_layers.keep: must be", "found 0"]),
+        (["drop_layers.keep=[4,2]"], ["drop_layers.keep: must be", "found [4, 2]"]),
+        (["narrow.heads=0"], ["narrow.heads: must be > 0 and <= 1, found 0"]),
+        (["distill.temperature=0"], ["distill.temperature: must be > 0, found 0"]),
+        (["rounds=0"], ["rounds: must be >= 1, found 0"]),
+        (["max_drop=-1"], ["max_drop: must be >= 0 and <= 1, found -1"]),
+        (["prefer=beauty"], ["prefer: must be one of size, speed, found 'beauty'"]),
+        (["accelerator=tpu"], ["accelerator: must be one of", "'tpu'"]),
+        (["technique.name=a/b"], ["technique.name: must be letters", "found 'a/b'"]),
+        (["+typo=1"], ["typo"]),
+        (["prune.amont=0.5"], ["amont"]),
+        (["technique=prune", "technique.steps=[quantize,prune]"], [CHAIN, "at the end", "found ['quantize', 'prune']"]),
+        (["technique=prune", "technique.steps=[half,onnx]"], [CHAIN, "at most one of half, quantize", "'onnx']"]),
+        (["technique=prune", "technique.steps=[prune,prune]"], [CHAIN, "found ['prune', 'prune']"]),
+        (["technique=prune", "technique.steps=[prune,squeeze]"], [CHAIN, "found ['prune', 'squeeze']"]),
+    ],
+)
+def test_a_bad_compression_config_names_key_rule_and_value(overrides: list[str], parts: list[str]):
+    with pytest.raises(UserError) as caught:
+        resolve(compose_config("compress", overrides), CompressConfig)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert [part for part in parts if part not in message] == []
 
 
 BAD_CSVS = [

@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from emotion.config import CONF, PROJECT, compose_config, model_choices, resolve
 from emotion.errors import UserError
+from emotion.schemas.compress import STEPS, CompressConfig
 from emotion.schemas.predict import PredictConfig
 from emotion.schemas.train import TrainConfig, TrainerConfig
 
@@ -21,10 +22,32 @@ def train_config(*overrides: str) -> TrainConfig:
     return resolve(compose_config("train", list(overrides)), TrainConfig)
 
 
-@pytest.mark.parametrize(("group", "choice"), [(group, choice) for group in GROUPS for choice in GROUPS[group]])
+TRAINING_GROUPS = sorted(GROUPS.keys() - {"technique"})
+
+
+@pytest.mark.parametrize(
+    ("group", "choice"), [(group, choice) for group in TRAINING_GROUPS for choice in GROUPS[group]]
+)
 def test_every_choice_composes_and_passes_its_rules(group: str, choice: str) -> None:
     extra = CSVS[1:] if (group, choice) == ("data", "csv") else []
     assert train_config(f"{group}={choice}", *extra).seed == 42
+
+
+@pytest.mark.parametrize("technique", GROUPS["technique"])
+def test_every_technique_composes_and_passes_its_rules(technique: str) -> None:
+    config = resolve(compose_config("compress", [f"technique={technique}"]), CompressConfig)
+    assert config.technique.name == technique, "a variant is named after its technique's file"
+    assert bool(config.technique.steps) != bool(config.technique.techniques)
+    assert set(config.technique.techniques) <= set(GROUPS["technique"]) - {technique}
+
+
+def test_compression_has_the_documented_defaults() -> None:
+    config = resolve(compose_config("compress", []), CompressConfig)
+    assert (config.technique.name, config.weights, config.output_dir) == ("all", None, None)
+    assert (config.prune.amount, config.prune.scope, config.prune.include_head) == (0.3, "layer", False)
+    assert (config.quantize.threshold, config.max_drop) == (6.0, None)
+    fields_of_steps = {field.name for field in fields(CompressConfig)} | {"onnx_int8"}
+    assert set(STEPS) <= fields_of_steps, "each step has its settings"
 
 
 def test_predict_composes() -> None:

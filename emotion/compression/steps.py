@@ -6,11 +6,14 @@ from typing import Any
 
 from emotion.checkpoint import Checkpoint
 from emotion.compression.distill import distill
+from emotion.compression.drop_layers import drop_layers_
 from emotion.compression.half import half_
+from emotion.compression.narrow import narrow_
 from emotion.compression.prune import prune_
 from emotion.compression.quantize import quantize
 from emotion.compression.sources import read_data
 from emotion.compression.teacher import Teacher
+from emotion.compression.trim_vocabulary import trim_vocabulary_
 from emotion.data import LabelledTexts
 from emotion.schemas.compress import CompressConfig
 
@@ -60,6 +63,12 @@ def apply(step: str, model: Checkpoint, config: CompressConfig, materials: Mater
         UserError: The step cannot be done with this model, these settings or on this machine.
     """
     match step:
+        case "trim_vocabulary":
+            trim_vocabulary_(model, config.trim_vocabulary, materials.train.texts)
+        case "drop_layers":
+            drop_layers_(model.model, config.drop_layers)
+        case "narrow":
+            narrow_(model, config.narrow, materials.train.texts, materials.train.labels)
         case "distill":
             run_dir = materials.run_dir / config.technique.name
             data = materials.train, materials.validation
