@@ -1,0 +1,127 @@
+"""The frontier and the compressed model that is put beside the original."""
+
+from pathlib import Path
+
+import pytest
+
+from conftest import untrained
+from emotion.checkpoint import load
+from emotion.compression.results import CompressionResults, best_variant
+from emotion.config import compose_config, resolve
+from emotion.errors import UserError
+from emotion.report.compression_plots import frontier_figure, pareto_front
+from emotion.report.compression_schema import CompressionReport, Variant
+from emotion.report.plots import is_our_figure, save_figure
+from emotion.schemas.compress import CompressConfig
+from test_compression_report import compression_report, variant
+
+VARIANTS = {
+    "big_and_good": variant(80.0, 1.0, 0.91),
+    "small": variant(20.0, 2.0, 0.896),
+    "fast": variant(30.0, 5.0, 0.897),
+    "smallest_but_worse": variant(10.0, 9.0, 0.85),
+}
+
+
+@pytest.mark.parametrize(
+    ("max_drop", "prefer", "expected"),
+    [
+        (0.005, "size", "small"),
+        (0.005, "speed", "fast"),
+        (0.0, "size", "big_and_good"),
+        (1.0, "size", "smallest_but_worse"),
+    ],
+)
+def test_the_smallest_or_fastest_within_the_allowed_drop_is_best(max_drop: float, prefer: str, expected: str) -> None:
+    assert best_variant(compression_report(VARIANTS), max_drop, prefer) == expected
+
+
+def test_there_may_be_none_good_enough() -> None:
+    assert best_variant(compression_report({"worse": variant(1.0, 9.0, 0.5)}), 0.1, "size") is None
+    assert best_variant(compression_report({}), 1.0, "size") is None, "the original is no compressed model"
+
+
+def test_the_front_holds_what_nothing_beats_in_both() -> None:
+    merits = {"a": 1.0, "b": 2.0, "c": 2.0, "d": 3.0, "e": 0.5, "f": 3.0}
+    scores = {"a": 0.9, "b": 0.8, "c": 0.7, "d": 0.6, "e": 0.9, "f": 0.6}
+
+    def beaten(name: str) -> bool:
+        return any(
+            merits[other] >= merits[name]
+            and scores[other] >= scores[name]
+            and (merits[other] > merits[name] or scores[other] > scores[name])
+            for other in merits
+        )
+
+    front = pareto_front(merits, scores)
+    assert {(merits[name], scores[name]) for name in front} == {
+        (merits[name], scores[name]) for name in merits if not beaten(name)
+    }
+    assert [merits[name] for name in front] == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize("suffix", ["png", "pdf"])
+def test_the_frontier_is_drawn_in_a_file_that_is_known_as_ours(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"pareto_frontier.{suffix}"
+    save_figure(frontier_figure(compression_report(VARIANTS)), path)
+    assert path.stat().st_size > 5000
+    assert is_our_figure(path)
+    path.write_bytes(b"%PDF-1.4 of somebody else")
+    assert not is_our_figure(path)
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> CompressionResults:
+    results = CompressionResults(tmp_path, "MiniLM")
+    results.require_free([])
+    return results
+
+
+def with_file(results: CompressionResults, backbone: Path, **variants: Variant) -> CompressionReport:
+    """A report whose variants' file is there."""
+    untrained("minilm", backbone).save(results.folder / "model.pt")
+    return compression_report(variants)
+
+
+def test_the_best_variant_is_put_beside_the_original(results: CompressionResults, backbones: dict[str, Path]) -> None:
+    report = with_file(results, backbones["minilm"], small=variant(20.0, 2.0, 0.896))
+    stale = results.output_dir / "best_MiniLM_compressed.onnx"
+    stale.write_bytes(b"an earlier choice in another format")
+    published = results.publish(report, max_drop=0.005, prefer="size")
+    assert published.chosen is not None
+    assert published.chosen.variant == "small"
+    beside = results.output_dir / published.chosen.file
+    assert beside.name == "best_MiniLM_compressed.pt"
+    assert beside.read_bytes() == (results.folder / "model.pt").read_bytes()
+    assert load(beside).predict(["so happy"]) == load(results.folder / "model.pt").predict(["so happy"])
+    assert not stale.exists()
+    assert all(path.is_file() for path in (results.comparison, *results.frontier))
+    later = results.publish(compression_report({"prune": variant(70.0)}), max_drop=None, prefer="size")
+    assert later.chosen == published.chosen, "a run that chooses none leaves the choice"
+
+
+def test_nothing_is_put_beside_where_all_lose_too_much(
+    results: CompressionResults, backbones: dict[str, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    report = with_file(results, backbones["minilm"], small=variant(20.0, 2.0, 0.5))
+    assert results.publish(report, max_drop=0.005, prefer="size").chosen is None
+    assert "no variant is within max_drop=0.005" in caplog.text
+    assert not list(results.output_dir.glob("best_*"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "best_MiniLM_compressed.pt",
+        "best_MiniLM_compressed.onnx",
+        "compression_results/MiniLM_prune.pt",
+        "compression_results/visualizations/pareto_frontier.pdf",
+    ],
+)
+def test_what_is_not_ours_is_not_replaced(name: str, results: CompressionResults) -> None:
+    foreign = results.output_dir / name
+    foreign.write_text("mine")
+    chain = resolve(compose_config("compress", ["technique=prune"]), CompressConfig)
+    with pytest.raises(UserError, match="was not written by this program"):
+        results.require_free([results.model(chain)])
+    assert foreign.read_text() == "mine"
