@@ -30,7 +30,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Train emotion classifiers, compress one, or predict a CSV with one.")
     parser.add_argument("--mode", choices=("train", "inference", "compress"), default="train")
     parser.add_argument("--train", default="train.csv", help="CSV with text and label (default: %(default)s)")
-    parser.add_argument("--val", default="validation.csv", help="the same, to choose the epoch or to measure on (default: %(default)s)")
+    parser.add_argument(
+        "--val", default="validation.csv", help="the same, to choose the epoch or to measure on (default: %(default)s)"
+    )
     parser.add_argument("--output", default="./outputs", help="folder of the deliverables (default: %(default)s)")
     parser.add_argument("--model", help="BERTweet, CardiffRoBERTa, ModernBERT or MiniLM (default: the first three)")
     parser.add_argument("--gpu", type=int, help="index of the GPU (default: a GPU where there is one)")

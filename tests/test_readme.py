@@ -14,7 +14,10 @@ from emotion.config import PROJECT, compose_config
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"(<!-- not run: (?P<reason>[^>]+) -->\n)?```(?P<language>bash|python)\n(?P<body>.*?)```", re.DOTALL)
 BLOCKS = list(BLOCK.finditer(README))
-SHORT = ["trainer.max_epochs=1", "trainer.limit_train_batches=2", "trainer.limit_val_batches=1"]
+SHORTER = {
+    "scripts/train.py": ["trainer.max_epochs=1", "trainer.limit_train_batches=2", "trainer.limit_val_batches=1"],
+    "scripts/compress.py": ["rounds=1", "distill.max_epochs=1"],
+}
 
 
 def commands(block: re.Match[str]) -> list[list[str]]:
@@ -49,8 +52,7 @@ def test_what_the_readme_shows_runs_in_its_order(checkout: Path) -> None:
             continue
         for program, *arguments in commands(block):
             assert program == "python"
-            shortened = SHORT if arguments[0] == "scripts/train.py" else []
-            execute([sys.executable, *arguments, *shortened], checkout)
+            execute([sys.executable, *arguments, *SHORTER.get(arguments[0], [])], checkout)
             ran += 1
     assert ran >= 7
     assert (checkout / "outputs" / "best_MiniLM.pt").is_file()

@@ -1,5 +1,6 @@
 """The frontier and the compressed model that is put beside the original."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -86,7 +87,7 @@ def with_file(results: CompressionResults, backbone: Path, **variants: Variant) 
 def test_the_best_variant_is_put_beside_the_original(results: CompressionResults, backbones: dict[str, Path]) -> None:
     report = with_file(results, backbones["minilm"], small=variant(20.0, 2.0, 0.896))
     stale = results.output_dir / "best_MiniLM_compressed.onnx"
-    stale.write_bytes(b"an earlier choice in another format")
+    shutil.copy(results.folder / "model.pt", stale)  # an earlier choice in another format
     published = results.publish(report, max_drop=0.005, prefer="size")
     assert published.chosen is not None
     assert published.chosen.variant == "small"

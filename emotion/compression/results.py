@@ -85,7 +85,8 @@ class CompressionResults:
         with atomic(target) as temporary:
             link_or_copy(source, temporary)
         for other in {self.chosen(".pt"), self.chosen(".onnx")} - {target}:
-            other.unlink(missing_ok=True)  # an earlier choice in the other format; it is still in the results
+            if is_checkpoint(other):
+                other.unlink()  # an earlier choice in the other format
         return Choice(variant=name, file=target.name, max_drop=max_drop, prefer=prefer)
 
 
