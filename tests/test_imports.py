@@ -15,7 +15,7 @@ LAYERS = [
     {"schemas"},
     {"config", "artifacts"},
     {"csv_files", "batching", "text", "metrics", "devices", "environment", "backbone"},
-    {"classification_head", "transformer_layers"},
+    {"classification_head", "transformer_layers", "onnx_classifier", "onnx_format"},
     {"data", "pretrained", "checkpoint_format", "attention_heads"},
     {"classifier", "resume", "bitsandbytes_int8"},
     {"checkpoint"},

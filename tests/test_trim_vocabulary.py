@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tokenizers import Tokenizer, models
+from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import BertweetTokenizer, PreTrainedTokenizerFast
 
 from conftest import KINDS, TEXTS, sample_rows, untrained
@@ -156,6 +156,8 @@ def test_any_other_text_is_spelled(kind: str, original: Checkpoint, small: Check
     assert token_strings(small, texts) != token_strings(original, texts), "the texts must use what was dropped"
     before, after = unknown_counts(original, texts), unknown_counts(small, texts)
     assert all(new <= old for old, new in zip(before, after, strict=True))
+    for text, old, new in zip(texts, encode(original, texts, 100_000), encode(small, texts, 100_000), strict=True):
+        assert small.tokenizer.decode(new) == original.tokenizer.decode(old), text
     if kind in ("cardiff", "modernbert"):
         assert not any(after), "bytes spell all"
     assert torch.isfinite(small.predict_proba([*TEXTS, *ODD])).all()
@@ -186,6 +188,7 @@ def test_rare_tokens_go_where_asked(original: Checkpoint, caplog: pytest.LogCapt
     assert caplog.messages == [f"vocabulary: {len(twice)} of {len(original.tokenizer)} tokens kept"]
     used = [token for row in token_strings(original, FEW) for token in row]
     assert {token for token in used if used.count(token) >= 2} <= twice
+    assert any(used.count(token) == 1 for token in once - twice)
 
 
 def test_special_tokens_after_all_others_get_new_ids(backbones: dict[str, Path]) -> None:
@@ -195,6 +198,7 @@ def test_special_tokens_after_all_others_get_new_ids(backbones: dict[str, Path])
     tokenizer, config = small.tokenizer, small.model.config
     assert token_strings(small, CORPUS) == token_strings(original, CORPUS)
     assert torch.equal(small.predict_proba(CORPUS), original.predict_proba(CORPUS))
+    assert b"added_tokens_decoder" not in small.tokenizer_files["tokenizer_config.json"]
     assert config.pad_token_id == tokenizer.pad_token_id == len(tokenizer) - 5
     assert config.cls_token_id == config.bos_token_id == tokenizer.cls_token_id == len(tokenizer) - 4
     assert config.sep_token_id == config.eos_token_id == tokenizer.sep_token_id == len(tokenizer) - 3
@@ -310,8 +314,8 @@ def test_wordpiece_keeps_what_its_characters_do_not_spell() -> None:
 
 def test_bertweets_pieces_by_hand(tmp_path: Path) -> None:
     """``nes`` is no token but ``amnes`` is; so a text's ``xnes`` has an unknown piece, and ``amnes`` has none."""
-    words = ["x@@", "n@@", "e@@", "s", "a@@", "m@@", "am@@", "amnes", "ne@@", "ma@@"]
-    merges = ["n e", "ne s</w>", "a m", "am nes</w>", "m a"]
+    words = ["x@@", "n@@", "e@@", "s", "a@@", "m@@", "am@@", "amnes", "ma@@"]
+    merges = ["e s</w>", "n es</w>", "a m", "am nes</w>", "m a"]
     files = {
         "vocab.txt": "".join(f"{word} 7\n" for word in words).encode(),
         "bpe.codes": "".join(f"{merge} 7\n" for merge in merges).encode(),
@@ -323,16 +327,33 @@ def test_bertweets_pieces_by_hand(tmp_path: Path) -> None:
     specials = set(tokenizer.all_special_tokens)
 
     origins, smaller = subset_bertweet(tokenizer, files, {*specials, "x@@", "nes"})
-    kept = ["x@@", "n@@", "e@@", "s", "a@@", "m@@", "am@@", "amnes", "ne@@"]
-    assert smaller["vocab.txt"].decode().splitlines() == [f"{word} 7" for word in kept]
-    assert smaller["bpe.codes"].decode().splitlines() == [f"{merge} 7" for merge in merges[:4]]
-    assert list(origins) == ["<s>", "<pad>", "</s>", "<unk>", *kept, "<mask>"]
+    assert smaller["vocab.txt"].decode().splitlines() == [*(f"{word} 7" for word in words[:-1]), "es 0"]
+    assert smaller["bpe.codes"].decode().splitlines() == [f"{merge} 7" for merge in merges[:-1]]
+    assert list(origins) == ["<s>", "<pad>", "</s>", "<unk>", *words[:-1], "es", "<mask>"]
 
     origins, smaller = subset_bertweet(tokenizer, files, {*specials, "x@@", "amnes"})
-    assert smaller["vocab.txt"].decode().splitlines() == [*(f"{word} 7" for word in kept), "nes 0"]
-    assert list(origins) == ["<s>", "<pad>", "</s>", "<unk>", *kept, "nes", "<mask>"]
-    assert origins["nes"] == origins["amnes"] == [tokenizer.convert_tokens_to_ids("amnes")]
+    assert smaller["vocab.txt"].decode().splitlines() == [*(f"{word} 7" for word in words[:-1]), "es 0", "nes 0"]
+    assert list(origins) == ["<s>", "<pad>", "</s>", "<unk>", *words[:-1], "es", "nes", "<mask>"]
+    assert origins["es"] == origins["nes"] == origins["amnes"] == [tokenizer.convert_tokens_to_ids("amnes")]
 
     origins, smaller = subset_bertweet(tokenizer, files, specials)
     assert not smaller["bpe.codes"]
-    assert list(origins) == ["<s>", "<pad>", "</s>", "<unk>", "x@@", "n@@", "e@@", "s", "a@@", "m@@", "<mask>"]
+    assert list(origins) == ["<s>", "<pad>", "</s>", "<unk>", *words[:6], "<mask>"]
+
+
+def test_a_word_that_is_cut_keeps_the_merges_of_its_rest(backbones: dict[str, Path]) -> None:
+    """``user`` falls into ``u s er``, of which ``er`` is cut; without its merge there would be ``u se``."""
+    checkpoint = untrained("cardiff", backbones["cardiff"])
+    vocabulary = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *sorted(pre_tokenizers.ByteLevel.alphabet()), "er", "se"]
+    checkpoint.tokenizer_files = {
+        "vocab.json": json.dumps({token: id_ for id_, token in enumerate([*vocabulary, "os"])}).encode(),
+        "merges.txt": b"#version: 0.2\ne r\ns e\no s\n",
+    }
+    checkpoint.tokenizer = build_tokenizer(checkpoint.tokenizer_files, checkpoint.model.config, "cardiff")
+    checkpoint.max_length = 5
+    texts = ["@someone", "se"]
+    expected = [["<s>", "@", "u", "s", "</s>"], ["<s>", "se", "</s>"]]
+    assert token_strings(checkpoint, texts) == expected
+    trim_vocabulary_(checkpoint, TrimVocabularyConfig(min_count=1), texts)
+    assert token_strings(checkpoint, texts) == expected
+    assert checkpoint.tokenizer.get_vocab() == {token: id_ for id_, token in enumerate(vocabulary)}

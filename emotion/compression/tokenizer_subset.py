@@ -79,7 +79,7 @@ def settings_files(files: dict[str, bytes]) -> dict[str, bytes]:
     kept = {name: data for name, data in files.items() if name in ("special_tokens_map.json", "tokenizer_config.json")}
     if "tokenizer_config.json" in kept:
         settings = json.loads(kept["tokenizer_config.json"])
-        # Under their old ids; transformers finds them in tokenizer.json too, and BERTweet's in its class.
+        # Under their old ids; transformers takes them from tokenizer.json, and BERTweet's from its class.
         settings.pop("added_tokens_decoder", None)
         kept["tokenizer_config.json"] = _json(settings)
     return kept
