@@ -184,7 +184,7 @@ class ArtifactWriter(Callback):
     def _entry(self, deliverable: Checkpoint, best_epoch: int) -> ModelEntry:
         validation = self.data.validation
         evaluation = evaluate(validation.labels, deliverable.predict(validation.texts))
-        model = deliverable.model
+        model = deliverable.torch_model
         return ModelEntry(
             **asdict(evaluation),
             target_met=evaluation.accuracy >= ACCURACY_TARGET,

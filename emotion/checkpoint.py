@@ -30,6 +30,7 @@ from emotion.config import model_choices
 from emotion.csv_files import CHUNK_ROWS
 from emotion.errors import UserError, first_line
 from emotion.labels import EMOTIONS
+from emotion.onnx_classifier import OnnxClassifier
 from emotion.pretrained import load_config, load_tokenizer, position_limit, quiet_transformers
 from emotion.schemas.train import ModelConfig
 from emotion.text import TextEncoder
@@ -43,7 +44,7 @@ BATCH_SIZE = 32
 class Checkpoint:
     """A fine-tuned classifier with everything that prediction needs."""
 
-    model: PreTrainedModel
+    model: PreTrainedModel | OnnxClassifier
     """In eval mode."""
     tokenizer: PreTrainedTokenizerBase
     tokenizer_files: dict[str, bytes]
@@ -56,8 +57,20 @@ class Checkpoint:
 
     @property
     def precision(self) -> str:
-        """``float32``, ``float16``, ``bfloat16``, or ``int8`` by bitsandbytes; the head is in FP32 all the same."""
+        """``float32``, ``float16``, ``bfloat16``, or ``int8`` by bitsandbytes; the head is in FP32 all the same.
+
+        ``onnx`` for a model in ONNX Runtime, whatever its weights are in.
+        """
+        if isinstance(self.model, OnnxClassifier):
+            return "onnx"
         return "int8" if is_int8(self.model.config) else str(self.model.config.dtype).removeprefix("torch.")
+
+    @property
+    def torch_model(self) -> PreTrainedModel:
+        """The model, in torch. Raises :class:`UserError` where it is in ONNX Runtime."""
+        if isinstance(self.model, OnnxClassifier):
+            raise UserError("weights: must be a .pt checkpoint, found a model in ONNX Runtime, which cannot be changed")
+        return self.model
 
     def predict(self, texts: Sequence[str], batch_size: int = BATCH_SIZE) -> list[int]:
         """Class index in [0, 6) of each text, in order."""
@@ -112,7 +125,7 @@ class Checkpoint:
             "normalization": self.normalization,
         }
         return {
-            "model_state_dict": self.model.state_dict(),
+            **_weights(self.model),
             "model_id": self.model_id,
             "model_name": self.model_name,
             "config": settings,
@@ -124,8 +137,10 @@ class Checkpoint:
 
 
 def load(path: str | Path, device: torch.device | str = "cpu") -> Checkpoint:
-    """Read a checkpoint, ours or an earlier tool's with just ``model_state_dict``, ``model_id``, ``model_name`` and
-    ``config``; for the latter the backbone's config and tokenizer are looked up by ``model_id``.
+    """Read a checkpoint, ``.pt`` or ``.onnx``; an ``.onnx`` runs on the CPU, whatever the device.
+
+    It may be ours, or an earlier tool's with just ``model_state_dict``, ``model_id``, ``model_name`` and ``config``;
+    for the latter the backbone's config and tokenizer are looked up by ``model_id``.
 
     Raises:
         UserError: No such file, truncated, with code in it, of a newer schema, or not for the six emotions.
@@ -138,6 +153,12 @@ def load(path: str | Path, device: torch.device | str = "cpu") -> Checkpoint:
         raise
     except Exception as error:  # whatever torch, transformers and tokenizers make of content that is not theirs
         raise UserError(f"{path}: must hold a model, its config and tokenizer, found {first_line(error)}") from error
+
+
+def _weights(model: PreTrainedModel | OnnxClassifier) -> dict[str, Any]:
+    if isinstance(model, OnnxClassifier):
+        return {"onnx_model": model.serialized}
+    return {"model_state_dict": model.state_dict()}
 
 
 def _restore(content: dict[str, Any], path: Path, device: torch.device) -> Checkpoint:
@@ -165,8 +186,13 @@ def _restore(content: dict[str, Any], path: Path, device: torch.device) -> Check
         tokenizer = build_tokenizer(files, config, normalization)
     except UserError as error:
         raise UserError(f"{path}: must hold a tokenizer's files, found unusable {', '.join(files)}") from error
-    model = _build(config, state_dict(content), path, device)
-    model.config.name_or_path = model.name_or_path = content["model_id"]
+    model: PreTrainedModel | OnnxClassifier
+    if "onnx_model" in content:
+        model = OnnxClassifier(content["onnx_model"], config)
+    else:
+        model = _build(config, state_dict(content), path, device)
+        model.name_or_path = content["model_id"]
+    model.config.name_or_path = content["model_id"]
     return Checkpoint(
         model=model,
         tokenizer=tokenizer,

@@ -14,6 +14,8 @@
     commit             the backbone's commit on the hub, or None
     tokenizer          file name -> its bytes, (bytes,) uint8
     metadata           metrics, data, versions, ... of the run that wrote it
+
+An ``.onnx`` file (:mod:`emotion.onnx_format`) has an ONNX model, ``onnx_model``, in place of the tensors.
 """
 
 import math
@@ -25,6 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from emotion import onnx_format
 from emotion.errors import UserError
 from emotion.schemas.train import NORMALIZATIONS
 
@@ -36,13 +39,21 @@ _BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 def write(content: dict[str, Any], path: Path) -> None:
-    """Save ``content`` under this format's name and version; nested values become plain ones."""
-    plain = _plain(content)
+    """Save ``content`` under this format's name and version; nested values become plain ones.
+
+    With ``onnx_model``, an ONNX model's bytes, in ``content`` the file is an ``.onnx``, else a ``.pt``.
+    """
+    header = {"format": FORMAT, "schema_version": SCHEMA_VERSION}
+    plain = _plain({name: value for name, value in content.items() if name != "onnx_model"})
+    if "onnx_model" in content:
+        onnx_format.write({**header, **plain}, content["onnx_model"], path)
+        return
     packed = {name: _pack(tensor) for name, tensor in plain["model_state_dict"].items()}
     sparse = {name: each for name, each in packed.items() if each is not None}
     dense = {name: tensor for name, tensor in plain["model_state_dict"].items() if name not in sparse}
     states = {"model_state_dict": dense, "sparse_state_dict": sparse}
-    torch.save({"format": FORMAT, "schema_version": SCHEMA_VERSION, **plain, **states}, path)
+    with path.open("wb") as file:  # given a path, torch would write the file's name into it
+        torch.save({**header, **plain, **states}, file)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -55,15 +66,9 @@ def read(path: Path) -> dict[str, Any]:
         raise UserError(
             f"weights: must be a checkpoint file, found {'a folder' if path.is_dir() else 'no file'} at {path}"
         )
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except pickle.UnpicklingError as error:
-        raise UserError(
-            f"{path}: must hold tensors and plain values only, found code or other objects; refused"
-        ) from error
-    except Exception as error:  # a damaged file fails in many ways
-        raise UserError(f"{path}: must be a whole .pt checkpoint, found a truncated or foreign file") from error
-    required = ("model_state_dict", "model_id", "model_name", "config")
+    is_onnx = path.suffix == ".onnx"
+    content = _read_onnx(path) if is_onnx else _read_pt(path)
+    required = ("onnx_model" if is_onnx else "model_state_dict", "model_id", "model_name", "config")
     missing = [key for key in required if not isinstance(content, dict) or key not in content]
     if missing:
         raise UserError(f"{path}: must be a checkpoint with {', '.join(required)}, found none of {', '.join(missing)}")
@@ -80,6 +85,22 @@ def read(path: Path) -> dict[str, Any]:
         )
     checked: dict[str, Any] = content
     return checked
+
+
+def _read_pt(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"{path}: must hold tensors and plain values only, found code or other objects; refused"
+        ) from error
+    except Exception as error:  # a damaged file fails in many ways
+        raise UserError(f"{path}: must be a whole .pt checkpoint, found a truncated or foreign file") from error
+
+
+def _read_onnx(path: Path) -> Any:
+    content, model = onnx_format.read(path)
+    return {**content, "onnx_model": model} if isinstance(content, dict) else content
 
 
 def state_dict(content: dict[str, Any]) -> dict[str, Tensor]:

@@ -34,12 +34,14 @@ VARIANTS = {
     ],
 )
 def test_the_smallest_or_fastest_within_the_allowed_drop_is_best(max_drop: float, prefer: str, expected: str) -> None:
-    assert best_variant(compression_report(VARIANTS), max_drop, prefer) == expected
+    assert best_variant(compression_report(VARIANTS), list(VARIANTS), max_drop, prefer) == expected
 
 
 def test_there_may_be_none_good_enough() -> None:
-    assert best_variant(compression_report({"worse": variant(1.0, 9.0, 0.5)}), 0.1, "size") is None
-    assert best_variant(compression_report({}), 1.0, "size") is None, "the original is no compressed model"
+    worse = compression_report({"worse": variant(1.0, 9.0, 0.5)})
+    assert best_variant(worse, ["original", "worse"], 0.1, "size") is None, "the original is no compressed model"
+    assert best_variant(worse, ["worse"], 0.5, "size") == "worse"
+    assert best_variant(worse, [], 0.5, "size") is None, "its file was moved away"
 
 
 def test_the_front_holds_what_nothing_beats_in_both() -> None:

@@ -1,6 +1,6 @@
 """Measure compressed models: the very files that are delivered, beside the original, in one run."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,7 +36,7 @@ class Candidate:
 
 def measure(
     candidates: Mapping[str, Candidate], data: LabelledTexts, device: torch.device, rounds: int
-) -> dict[str, Variant]:
+) -> tuple[dict[str, Variant], dict[str, Exception]]:
     """Quality, size and speed of each candidate; the one named ``original`` is what the ratios are to.
 
     Quality comes from :meth:`Checkpoint.predict` on the loaded file, in the order and the batch size that
@@ -47,15 +47,25 @@ def measure(
         data: Labelled texts.
         device: Where the models run; ONNX models run on the CPU.
         rounds: Turns in which latency is measured.
+
+    Returns:
+        What was measured, and why the others could not be.
     """
     with _progress() as progress:
         task = progress.add_task("measuring quality", total=len(candidates) * len(data.texts))
-        loaded, labels = {}, {}
+        loaded: dict[str, Checkpoint] = {}
+        labels: dict[str, list[int]] = {}
+        failed: dict[str, Exception] = {}
         for name, candidate in candidates.items():
             progress.update(task, description=f"measuring quality: {name}")
-            loaded[name] = checkpoint.load(candidate.path, device)
-            probabilities = loaded[name].predict_proba(data.texts, advance=lambda rows: progress.advance(task, rows))
-            labels[name] = probabilities.argmax(dim=-1).tolist()
+            try:
+                model = checkpoint.load(candidate.path, device)
+                labels[name] = _predict(model, data.texts, lambda rows: progress.advance(task, rows))
+                loaded[name] = model
+            except Exception as error:  # whatever it is, it must not cost the other variants
+                if name == BASELINE:
+                    raise
+                failed[name] = error
         task = progress.add_task("measuring speed", total=2 * rounds * len(loaded))
         singles, batches = (spread_batches(data.texts, *size) for size in ((1, SINGLE_TEXTS), (BATCH_SIZE, BATCHES)))
         alone = latencies_ms(loaded, singles, rounds, lambda: progress.advance(task))
@@ -65,7 +75,8 @@ def measure(
     original_mb = candidates[BASELINE].path.stat().st_size / 1e6
     measured = datetime.now(UTC).isoformat(timespec="seconds")
     variants = {}
-    for name, candidate in candidates.items():
+    for name in loaded:
+        candidate = candidates[name]
         size_mb = candidate.path.stat().st_size / 1e6
         include_head = bool(candidate.settings.get("prune", {}).get("include_head"))
         variants[name] = Variant(
@@ -87,7 +98,12 @@ def measure(
             mcnemar_p=mcnemar_p(data.labels, labels[name], labels[BASELINE]),
             measured=measured,
         )
-    return variants
+    return variants, failed
+
+
+def _predict(model: Checkpoint, texts: list[str], advance: Callable[[int], None]) -> list[int]:
+    labels: list[int] = model.predict_proba(texts, advance=advance).argmax(dim=-1).tolist()
+    return labels
 
 
 def _quality(evaluation: Evaluation) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def narrow_(checkpoint: Checkpoint, config: NarrowConfig, texts: Sequence[str], 
     Raises:
         UserError: The model's architecture is not known to :mod:`emotion.transformer_layers`; nothing was changed.
     """
-    model = checkpoint.model
+    model = checkpoint.torch_model
     neurons, heads = feed_forwards(model), attentions(model)
     spread = np.linspace(0, len(texts) - 1, min(len(texts), MAX_TEXTS)).round().astype(int)
     scores = importance(checkpoint, neurons + heads, [texts[i] for i in spread], [labels[i] for i in spread])

@@ -13,4 +13,4 @@ def quantize(checkpoint: Checkpoint, config: QuantizeConfig) -> Checkpoint:
     Raises:
         UserError: bitsandbytes does not work on the model's device.
     """
-    return replace(checkpoint, model=quantized(checkpoint.model, config.threshold))
+    return replace(checkpoint, model=quantized(checkpoint.torch_model, config.threshold))

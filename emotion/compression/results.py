@@ -1,7 +1,7 @@
 """The files under ``compression_results``, and the compressed model that is put beside the original."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from emotion.artifacts import atomic, link_or_copy, require_ours, require_writable
@@ -76,7 +76,8 @@ class CompressionResults:
         return report
 
     def _choose(self, report: CompressionReport, max_drop: float, prefer: str) -> Choice | None:
-        name = best_variant(report, max_drop, prefer)
+        there = [name for name, variant in report.variants.items() if (self.folder / variant.file).is_file()]
+        name = best_variant(report, there, max_drop, prefer)
         if name is None:
             log.warning("no variant is within max_drop=%g of the original's macro F1; none is put beside it", max_drop)
             return None
@@ -90,15 +91,14 @@ class CompressionResults:
         return Choice(variant=name, file=target.name, max_drop=max_drop, prefer=prefer)
 
 
-def best_variant(report: CompressionReport, max_drop: float, prefer: str) -> str | None:
-    """The smallest or fastest (``prefer``) variant that loses at most ``max_drop`` of macro F1; None = there is none.
+def best_variant(report: CompressionReport, available: Collection[str], max_drop: float, prefer: str) -> str | None:
+    """The smallest or fastest (``prefer``) of the variants ``available`` that loses at most ``max_drop`` of macro F1.
 
-    Speed is that of one text at a time and of batches of 32, their geometric mean.
+    Speed is that of one text at a time and of batches of 32, their geometric mean. None where no variant is as good.
     """
     lowest = report.variants[BASELINE].macro_f1 - max_drop
-    within = {
-        name: variant for name, variant in report.variants.items() if name != BASELINE and variant.macro_f1 >= lowest
-    }
+    compressed = {name: report.variants[name] for name in available if name != BASELINE}
+    within = {name: variant for name, variant in compressed.items() if variant.macro_f1 >= lowest}
     if prefer == "size":
         return min(within, key=lambda name: within[name].size_mb, default=None)
     return max(within, key=lambda name: within[name].speedup * within[name].speedup_batch_1, default=None)

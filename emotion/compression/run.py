@@ -78,29 +78,33 @@ def compress(config: CompressConfig, overrides: Sequence[str] = (), run_dir: Pat
         log.info("learning from %s", materials.train.path)
 
     candidates = {BASELINE: Candidate(weights, {})}
-    failed: dict[str, str] = {}
+    failed: dict[str, Exception] = {}
     for number, chain in enumerate(wanted, start=1):
         name = chain.technique.name
         log.info("%s (%d of %d): %s", name, number, len(wanted), ", ".join(chain.technique.steps))
         try:
             candidates[name] = _make(chain, load_original(weights, device), materials, results.model(chain))
         except Exception as error:  # whatever it is, it must not cost the other variants
-            log.error("%s failed: %s", name, error, exc_info=not isinstance(error, UserError))
-            failed[name] = first_line(error)
-    variants = measure(candidates, data, device, config.rounds)
+            failed[name] = error
+    variants, unusable = measure(candidates, data, device, config.rounds)
+    failed |= unusable
+    for name, reason in failed.items():
+        log.error("%s failed: %s", name, reason, exc_info=None if isinstance(reason, UserError) else reason)
+    reasons = {name: first_line(reason) for name, reason in failed.items()}
     measured = CompressionReport(
         model_name=original.model_name,
         weights=FileRecord(path=str(weights.resolve()), sha256=sha256(weights)),
         data=DataRecord(path=str(Path(data.path).resolve()), sha256=data.sha256, rows=len(data.texts)),
         environment=Environment(versions=versions(), hardware=hardware(), git_commit=git_commit()),
         variants=variants,
-        failed=failed,
+        failed=reasons,
         ranking=ranked(variants),
     )
     report = results.publish(measured, config.max_drop, config.prefer)
     print_compression(report, results.folder)
-    if failed:
-        raise UserError(f"technique: {len(failed)} of {len(wanted)} failed: {_reasons(failed)}")
+    if reasons:
+        told = "; ".join(f"{name} ({reason})" for name, reason in reasons.items())
+        raise UserError(f"technique: {len(reasons)} of {len(wanted)} failed: {told}")
     return report
 
 
@@ -112,7 +116,3 @@ def _make(chain: CompressConfig, model: Checkpoint, materials: Materials, path: 
         model = apply(step, model, chain, materials)
     model.save(path)
     return Candidate(path, settings)
-
-
-def _reasons(failed: dict[str, str]) -> str:
-    return "; ".join(f"{name} ({reason})" for name, reason in failed.items())

@@ -9,6 +9,7 @@ from emotion.compression.distill import distill
 from emotion.compression.drop_layers import drop_layers_
 from emotion.compression.half import half_
 from emotion.compression.narrow import narrow_
+from emotion.compression.onnx_export import export_onnx, export_onnx_int8
 from emotion.compression.prune import prune_
 from emotion.compression.quantize import quantize
 from emotion.compression.sources import read_data
@@ -66,7 +67,7 @@ def apply(step: str, model: Checkpoint, config: CompressConfig, materials: Mater
         case "trim_vocabulary":
             trim_vocabulary_(model, config.trim_vocabulary, materials.train.texts)
         case "drop_layers":
-            drop_layers_(model.model, config.drop_layers)
+            drop_layers_(model.torch_model, config.drop_layers)
         case "narrow":
             narrow_(model, config.narrow, materials.train.texts, materials.train.labels)
         case "distill":
@@ -74,9 +75,13 @@ def apply(step: str, model: Checkpoint, config: CompressConfig, materials: Mater
             data = materials.train, materials.validation
             return distill(model, config.distill, materials.teacher, *data, run_dir, config.seed)
         case "prune":
-            prune_(model.model, config.prune)
+            prune_(model.torch_model, config.prune)
         case "half":
-            half_(model.model, config.half)
+            half_(model.torch_model, config.half)
         case "quantize":
             return quantize(model, config.quantize)
+        case "onnx":
+            return export_onnx(model)
+        case "onnx_int8":
+            return export_onnx_int8(model, config.onnx)
     return model

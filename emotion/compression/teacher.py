@@ -52,7 +52,7 @@ class Teacher:
         unknown = [text for text in dict.fromkeys(texts) if text not in self._hidden_states]
         encoder = TextEncoder(self.checkpoint.tokenizer, self.checkpoint.normalization, self.checkpoint.max_length)
         rows = encoder.encode(unknown)
-        model = self.checkpoint.model
+        model = self.checkpoint.torch_model
         lengths = np.array([len(row) for row in rows])
         for batch in LengthBucketBatchSampler(lengths, BATCH_SIZE, shuffle=False) if unknown else ():
             inputs = {name: ids.to(model.device) for name, ids in encoder.pad([rows[i] for i in batch]).items()}

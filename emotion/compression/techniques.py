@@ -7,12 +7,13 @@ from emotion.errors import UserError
 from emotion.schemas.compress import CompressConfig
 
 
-def chains(config: CompressConfig, overrides: Sequence[str]) -> list[CompressConfig]:
+def chains(config: CompressConfig, overrides: Sequence[str], within: tuple[str, ...] = ()) -> list[CompressConfig]:
     """A config for each chain of steps: ``config`` itself, or one for each technique of its set.
 
     Args:
         config: The resolved config.
         overrides: Those that it was composed with; they hold for each technique of a set, but for ``technique=``.
+        within: The sets that ``config`` is a part of; none may contain itself.
 
     Raises:
         UserError: A technique of a set does not exist, or the technique does nothing.
@@ -25,12 +26,13 @@ def chains(config: CompressConfig, overrides: Sequence[str]) -> list[CompressCon
             "technique: must have either steps or techniques,"
             f" found steps={technique.steps} and techniques={technique.techniques}"
         )
+    within = (*within, technique.name)
     known = sorted(path.stem for path in (CONF / "technique").glob("*.yaml"))
     shared = [override for override in overrides if not override.lstrip("+").startswith(("technique=", "technique."))]
     members: dict[str, CompressConfig] = {}
     for name in technique.techniques:
-        if name not in known or name == technique.name:
+        if name not in known or name in within:
             raise UserError(f"technique.techniques: must be names among {', '.join(known)}, found {name!r}")
         member = resolve(compose_config("compress", [*shared, f"technique={name}"]), CompressConfig)
-        members |= {chain.technique.name: chain for chain in chains(member, overrides)}
+        members |= {chain.technique.name: chain for chain in chains(member, overrides, within)}
     return list(members.values())

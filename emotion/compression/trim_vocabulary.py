@@ -33,7 +33,7 @@ def trim_vocabulary_(checkpoint: Checkpoint, config: TrimVocabularyConfig, texts
         UserError: The tokenizer is none of WordPiece, BPE and BERTweet's, or would not come out as promised; the
             checkpoint is as it was.
     """
-    tokenizer, model = checkpoint.tokenizer, checkpoint.model
+    tokenizer, model = checkpoint.tokenizer, checkpoint.torch_model
     old_ids: dict[str, int] = tokenizer.get_vocab()
     special_ids = {
         name: id_ for name, id_ in vars(model.config).items() if name.endswith("_token_id") and isinstance(id_, int)

@@ -1,0 +1,354 @@
+"""Export to ONNX Runtime: the same logits as torch's in FP32, close ones in INT8, and a head that no bit is lost of."""
+
+import platform
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+from torch import Tensor, nn
+
+from conftest import KINDS, TEXTS, sample_rows
+from emotion.checkpoint import Checkpoint, load
+from emotion.compression.drop_layers import drop_layers_
+from emotion.compression.int8_embedding import Int8Embedding
+from emotion.compression.narrow import narrow_
+from emotion.compression.onnx_export import export_onnx, export_onnx_int8
+from emotion.compression.onnx_quantization import quantize_linear_layers, saturates
+from emotion.compression.smoothing import smooth_
+from emotion.compression.trim_vocabulary import trim_vocabulary_
+from emotion.errors import UserError
+from emotion.schemas.compress import DropLayersConfig, NarrowConfig, OnnxConfig, TrimVocabularyConfig
+from test_drop_layers import lively
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+SHAPES = [(1, 1), (1, 2), (2, 5), (3, 17), (1, 48), (4, 48), (1, 96)]
+"""(texts, tokens) of a batch; the model is exported with an example of (2, 5), and the longest is beyond max_length."""
+INT8_KINDS = ("cardiff", "modernbert", "minilm")
+"""An export takes seconds; BERTweet's architecture is Cardiff's."""
+HEADS = {
+    "cardiff": ["classifier.dense.weight", "classifier.out_proj.weight"],
+    "modernbert": ["head.dense.weight", "classifier.weight"],
+    "minilm": ["bert.pooler.dense.weight", "classifier.weight"],
+}
+LINEAR_LAYERS = {"cardiff": 12, "modernbert": 8, "minilm": 12}
+"""Outside the head, of two Transformer layers."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A checkpoint and what it became."""
+
+    original: Checkpoint
+    state: dict[str, Tensor]
+    """Of the original, copied before it was exported."""
+    fp32: Checkpoint
+    int8: Checkpoint | None
+
+    @property
+    def all(self) -> list[Checkpoint]:
+        return [self.fp32, self.int8] if self.int8 else [self.fp32]
+
+
+@pytest.fixture(scope="session")
+def exported(originals: dict[str, Path]) -> dict[str, Exported]:
+    """Each tiny checkpoint, exported once."""
+    results = {}
+    for kind, path in originals.items():
+        original = load(path)
+        state = {name: value.clone() for name, value in original.torch_model.state_dict().items()}
+        config = OnnxConfig(per_channel=True, reduce_range="false")
+        int8 = export_onnx_int8(original, config) if kind in INT8_KINDS else None
+        results[kind] = Exported(original, state, export_onnx(original), int8)
+    return results
+
+
+def batch(checkpoint: Checkpoint, rows: int, tokens: int) -> dict[str, Tensor]:
+    """Random tokens; but for the first each text has padding, the last hardly anything else."""
+    generator = torch.Generator().manual_seed(rows * 100 + tokens)
+    ids = torch.randint(5, 300, (rows, tokens), generator=generator)
+    lengths = torch.linspace(tokens, 1, rows).ceil().long()
+    mask = (torch.arange(tokens) < lengths[:, None]).long()
+    return {"input_ids": ids.where(mask == 1, checkpoint.tokenizer.pad_token_id), "attention_mask": mask}
+
+
+@torch.inference_mode()
+def logits(checkpoint: Checkpoint, shape: tuple[int, int]) -> Tensor:
+    found: Tensor = checkpoint.model(**batch(checkpoint, *shape)).logits
+    return found
+
+
+def tensors(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
+    """The constants of an ONNX model by name."""
+    model = onnx.load_from_string(checkpoint.model.serialized)
+    return {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
+
+
+def operators(checkpoint: Checkpoint) -> list[str]:
+    return [node.op_type for node in onnx.load_from_string(checkpoint.model.serialized).graph.node]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_logits_are_those_of_torch_at_any_batch_and_length(
+    kind: str, shape: tuple[int, int], exported: dict[str, Exported]
+) -> None:
+    each = exported[kind]
+    torch.testing.assert_close(logits(each.fp32, shape), logits(each.original, shape), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_probabilities_stay(kind: str, exported: dict[str, Exported]) -> None:
+    expected = exported[kind].original.predict_proba(TEXTS)
+    assert len(set(expected.argmax(-1).tolist())) > 1, "the labels must differ, or any bug would pass"
+    torch.testing.assert_close(exported[kind].fp32.predict_proba(TEXTS), expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", INT8_KINDS)
+def test_int8_is_hardly_off(kind: str, exported: dict[str, Exported]) -> None:
+    each = exported[kind]
+    for shape in SHAPES:
+        error = logits(each.int8, shape) - logits(each.original, shape)
+        assert 0 < error.abs().mean() < 0.5, f"{shape}: the logits of different texts are about 2 apart"
+    found, expected = each.int8.predict_proba(TEXTS), each.original.predict_proba(TEXTS)
+    assert 0 < (found - expected).abs().mean() < 0.03
+    assert (found.argmax(-1) == expected.argmax(-1)).float().mean() > 0.9
+
+
+@pytest.mark.parametrize("kind", INT8_KINDS)
+def test_int8_is_all_but_the_head(kind: str, exported: dict[str, Exported]) -> None:
+    each = exported[kind]
+    found = tensors(each.int8)
+    floats = [value for value in found.values() if value.dtype == np.float32]
+    for name in HEADS[kind]:
+        weight = each.state[name].numpy()
+        kept = [value for value in floats if weight.tobytes() in (value.tobytes(), value.T.tobytes())]
+        assert kept, f"{name} must be there, bit for bit"
+    matrices = [value for value in floats if value.ndim == 2 and min(value.shape) > 1 and value.shape[1] != 1]
+    assert len(matrices) == len(HEADS[kind]), "no other matrix stays in FP32"
+    assert operators(each.int8).count("MatMulInteger") == LINEAR_LAYERS[kind]
+    assert "MatMulInteger" not in operators(each.fp32)
+    embeddings = sum(isinstance(module, nn.Embedding) for module in each.original.torch_model.modules())
+    assert sum(value.dtype == np.int8 and value.ndim == 2 for value in found.values()) == (
+        LINEAR_LAYERS[kind] + embeddings
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_original_is_left_as_it_is(kind: str, exported: dict[str, Exported]) -> None:
+    each = exported[kind]
+    state = each.original.torch_model.state_dict()
+    assert state.keys() == each.state.keys()
+    assert all(torch.equal(state[name], value) for name, value in each.state.items())
+    assert not any(module._forward_pre_hooks for module in each.original.torch_model.modules())
+    assert "onnx" not in each.original.metadata
+    assert each.fp32.metadata == {**each.original.metadata, "onnx": {"opset": 23, "weights": "float32"}}
+    if each.int8:
+        settings = {"opset": 23, "weights": "int8", "per_channel": True, "reduce_range": False}
+        assert each.int8.metadata["onnx"] == settings
+
+
+def test_no_path_of_this_machine_is_in_the_model(exported: dict[str, Exported]) -> None:
+    for each in exported.values():
+        for checkpoint in each.all:
+            assert b".py" not in checkpoint.model.serialized
+            assert str(Path.home()).encode() not in checkpoint.model.serialized
+
+
+def test_saved_models_predict_the_same_elsewhere_with_onnxruntime_alone(
+    exported: dict[str, Exported], tmp_path: Path
+) -> None:
+    expected = {}
+    for kind, each in exported.items():
+        for number, checkpoint in enumerate(each.all):
+            path = tmp_path / f"{kind}_{number}.onnx"
+            checkpoint.save(path)
+            expected[str(path)] = checkpoint.predict_proba(TEXTS)
+    torch.save((TEXTS, expected), tmp_path / "expected.pt")
+    code = f"""
+import socket, sys
+def refuse(*_): raise OSError("no network here")
+socket.socket.connect = refuse
+for name in ("onnx", "onnxscript", "onnx_ir"):
+    sys.modules[name] = None
+import torch
+from emotion.checkpoint import load
+torch.set_num_threads(1)
+texts, expected = torch.load({str(tmp_path / "expected.pt")!r})
+for path, probabilities in expected.items():
+    assert torch.equal(load(path).predict_proba(texts), probabilities), path
+print(len(expected))
+"""
+    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (0, "7\n"), run.stderr
+
+
+def test_a_shrunk_model_exports_quietly(backbones: dict[str, Path], capfd: pytest.CaptureFixture[str]) -> None:
+    """Local attention within fewer tokens than texts have: padding lies beyond all that some tokens see."""
+    checkpoint = lively("modernbert", backbones["modernbert"])
+    texts, labels = zip(*sample_rows("train", 40), strict=True)
+    trim_vocabulary_(checkpoint, TrimVocabularyConfig(min_count=1), texts)
+    narrow_(checkpoint, NarrowConfig(ffn=0.5, heads=0.5), texts, labels)
+    drop_layers_(checkpoint.torch_model, DropLayersConfig(keep=[0, 1]))
+    assert {layer.attention_type for layer in checkpoint.torch_model.model.layers} == {
+        "full_attention",
+        "sliding_attention",
+    }
+    capfd.readouterr()
+    small = export_onnx(checkpoint)
+    assert capfd.readouterr() == ("", "")
+    torch.testing.assert_close(small.predict_proba(TEXTS), checkpoint.predict_proba(TEXTS), rtol=1e-3, atol=1e-4)
+
+
+class _Unexportable(nn.Module):
+    def forward(self, hidden: Tensor) -> Tensor:
+        return hidden if hidden.numpy().sum() > 0 else -hidden
+
+
+def test_a_model_that_cannot_be_exported_is_told_in_one_line(originals: dict[str, Path]) -> None:
+    checkpoint = load(originals["minilm"])
+    checkpoint.torch_model.dropout = _Unexportable()
+    with pytest.raises(UserError, match="onnx: must have a model that can be exported, found ") as caught:
+        export_onnx(checkpoint)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_exported_model_cannot_be_exported_again(exported: dict[str, Exported]) -> None:
+    with pytest.raises(UserError, match=r"must be a \.pt checkpoint"):
+        export_onnx(exported["minilm"].fp32)
+
+
+def test_without_the_exporters_packages_the_error_says_what_to_install(originals: dict[str, Path]) -> None:
+    code = f"""
+import sys
+sys.modules["onnxscript"] = None
+from emotion.checkpoint import load
+from emotion.compression.onnx_export import export_onnx
+from emotion.errors import UserError
+try:
+    export_onnx(load({str(originals["minilm"])!r}))
+except UserError as error:
+    print(error)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 'found no onnxscript: pip install -e ".[onnx]"\n' in run.stdout
+    assert run.stdout.count("\n") == 1
+
+
+def matrix_product(weight: np.ndarray) -> bytes:
+    nodes = [onnx.helper.make_node("MatMul", ["x", "w"], ["y"], name="product")]
+    values = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", size])
+        for name, size in zip("xy", weight.shape, strict=True)
+    ]
+    graph = onnx.helper.make_graph(nodes, "g", values[:1], values[1:], [numpy_helper.from_array(weight, "w")])
+    opsets = [onnx.helper.make_opsetid("", 23)]
+    serialized: bytes = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString()
+    return serialized
+
+
+@pytest.mark.parametrize(("reduce_range", "largest"), [(False, 127), (True, 64)])
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_weights_are_rounded_to_as_many_bits_and_scales_as_asked(
+    per_channel: bool, reduce_range: bool, largest: int
+) -> None:
+    weight = np.random.default_rng(0).normal(size=(16, 8)).astype(np.float32)
+    weight *= np.float32(2) ** np.arange(8, dtype=np.float32)
+    model = onnx.load_from_string(quantize_linear_layers(matrix_product(weight), [], per_channel, reduce_range))
+    found = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
+    (name,) = [name for name, value in found.items() if value.dtype == np.int8 and value.ndim == 2]
+    (scale,) = [value for name, value in found.items() if value.dtype == np.float32]
+    assert scale.size == (8 if per_channel else 1)
+    assert np.abs(found[name]).max() in (largest, largest - 1)
+    np.testing.assert_allclose(found[name] * scale, weight, atol=scale.max() * 0.51)
+
+
+@pytest.mark.parametrize(("head", "is_kept"), [("itself", True), ("transposed", True), ("another", False)])
+def test_a_matrix_of_the_head_is_kept_however_it_lies(head: str, is_kept: bool) -> None:
+    weights = np.random.default_rng(0).normal(size=(4, 16, 8)).astype(np.float32)
+    matrix = {"itself": weights[0], "transposed": weights[0].T.copy(), "another": weights[1]}[head]
+    two = onnx.compose.merge_models(
+        onnx.compose.add_prefix(onnx.load_from_string(matrix_product(weights[0])), "a_"),
+        onnx.compose.add_prefix(onnx.load_from_string(matrix_product(weights[3].T.copy())), "b_"),
+        io_map=[("a_y", "b_x")],
+    )
+    quantized = quantize_linear_layers(two.SerializeToString(), [torch.from_numpy(matrix)], True, False)
+    found = [node.op_type for node in onnx.load_from_string(quantized).graph.node]
+    assert found.count("MatMulInteger") == (1 if is_kept else 2)
+    assert found.count("MatMul") == (1 if is_kept else 0)
+
+
+def column_maxima(checkpoint: Checkpoint, names: list[str]) -> list[Tensor]:
+    """The largest absolute value that a linear layer multiplies, of each input column, after all its hooks."""
+    found: dict[str, Tensor] = {}
+
+    def record(name: str) -> Any:
+        def hook(_module: nn.Module, inputs: tuple[Tensor]) -> None:
+            largest = inputs[0].abs().flatten(0, -2).amax(0)
+            found[name] = torch.maximum(found.get(name, largest), largest)
+
+        return hook
+
+    handles = [checkpoint.torch_model.get_submodule(name).register_forward_pre_hook(record(name)) for name in names]
+    checkpoint.predict_proba(TEXTS)
+    for handle in handles:
+        handle.remove()
+    return [found[name] for name in names]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_smoothing_changes_the_inputs_but_not_the_answers(kind: str, originals: dict[str, Path]) -> None:
+    checkpoint = load(originals[kind])
+    linears = [name for name, module in checkpoint.torch_model.named_modules() if isinstance(module, nn.Linear)]
+    head = [name.removesuffix(".weight") for name in HEADS["cardiff" if kind == "bertweet" else kind]]
+    assert set(head) < set(linears)
+    with torch.no_grad():
+        for name in linears:  # as in real models: a few columns are far larger than the others
+            if name not in head:
+                checkpoint.torch_model.get_submodule(name).weight[:, 3] /= 50
+        for name, module in checkpoint.torch_model.named_modules():
+            if isinstance(module, nn.LayerNorm) and name not in head:
+                module.weight[3] *= 50
+    expected, before = checkpoint.predict_proba(TEXTS), column_maxima(checkpoint, linears)
+    smooth_(checkpoint)
+    torch.testing.assert_close(checkpoint.predict_proba(TEXTS), expected, rtol=1e-3, atol=1e-4)
+    for name, old, new in zip(linears, before, column_maxima(checkpoint, linears), strict=True):
+        if name in head:
+            assert torch.equal(old, new)
+        else:
+            assert new.max() / new.median() < old.max() / old.median(), name
+
+
+def test_an_embedding_is_rounded_by_row() -> None:
+    torch.manual_seed(0)
+    original = nn.Embedding(20, 8)
+    original.weight.data *= torch.logspace(-6, 6, 20)[:, None]
+    original.weight.data[7] = 0
+    ids = torch.arange(20).view(4, 5)
+    found, expected = Int8Embedding(original)(ids), original(ids).detach()
+    step = expected.abs().amax(-1, keepdim=True) / 127
+    assert ((found - expected).abs() <= 0.501 * step).all()
+    assert not torch.equal(found, expected)
+    assert (found[1, 2] == 0).all()
+
+
+def test_saturation_is_read_off_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "arm64")
+    assert not saturates()
+    monkeypatch.setattr("platform.machine", lambda: "AMD64")
+    monkeypatch.setattr("sys.platform", "win32")
+    assert saturates()
+
+
+@pytest.mark.skipif(sys.platform != "linux" or platform.machine() != "x86_64", reason="reads an x86 Linux's flags")
+def test_saturation_is_what_the_flags_say() -> None:
+    flags = Path("/proc/cpuinfo").read_text()
+    assert saturates() == (re.search(r"\b(avx512_vnni|avx_vnni|amx_int8)\b", flags) is None)
