@@ -1,23 +1,12 @@
 """A classifier that runs in ONNX Runtime instead of torch."""
 
-from importlib import import_module
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from transformers import PretrainedConfig
 
-from emotion.errors import UserError
-
-
-def require_onnx_packages(*names: str) -> list[Any]:
-    """The modules ``names``. Raises :class:`UserError` where one is not installed."""
-    try:
-        return [import_module(name) for name in names]
-    except ImportError as error:
-        raise UserError(
-            f'an .onnx model needs {", ".join(names)}, found no {error.name}: pip install -e ".[onnx]"'
-        ) from error
+from emotion.onnx_format import require_onnx_packages
 
 
 class ClassifierOutput(NamedTuple):

@@ -243,13 +243,18 @@ except UserError as error:
     assert run.stdout.count("\n") == 1
 
 
-def matrix_product(weight: np.ndarray) -> bytes:
-    nodes = [onnx.helper.make_node("MatMul", ["x", "w"], ["y"], name="product")]
-    values = [
-        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", size])
-        for name, size in zip("xy", weight.shape, strict=True)
+def matrix_products(*weights: np.ndarray) -> bytes:
+    """An ONNX model that multiplies its input by each of ``weights`` in turn."""
+    nodes = [
+        onnx.helper.make_node("MatMul", [f"x{place}", f"w{place}"], [f"x{place + 1}"], name=f"product{place}")
+        for place in range(len(weights))
     ]
-    graph = onnx.helper.make_graph(nodes, "g", values[:1], values[1:], [numpy_helper.from_array(weight, "w")])
+    sizes = {"x0": weights[0].shape[0], f"x{len(weights)}": weights[-1].shape[1]}
+    values = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", size]) for name, size in sizes.items()
+    ]
+    constants = [numpy_helper.from_array(weight, f"w{place}") for place, weight in enumerate(weights)]
+    graph = onnx.helper.make_graph(nodes, "g", values[:1], values[1:], constants)
     opsets = [onnx.helper.make_opsetid("", 23)]
     serialized: bytes = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString()
     return serialized
@@ -262,7 +267,7 @@ def test_weights_are_rounded_to_as_many_bits_and_scales_as_asked(
 ) -> None:
     weight = np.random.default_rng(0).normal(size=(16, 8)).astype(np.float32)
     weight *= np.float32(2) ** np.arange(8, dtype=np.float32)
-    model = onnx.load_from_string(quantize_linear_layers(matrix_product(weight), [], per_channel, reduce_range))
+    model = onnx.load_from_string(quantize_linear_layers(matrix_products(weight), [], per_channel, reduce_range))
     found = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
     (name,) = [name for name, value in found.items() if value.dtype == np.int8 and value.ndim == 2]
     (scale,) = [value for name, value in found.items() if value.dtype == np.float32]
@@ -275,12 +280,8 @@ def test_weights_are_rounded_to_as_many_bits_and_scales_as_asked(
 def test_a_matrix_of_the_head_is_kept_however_it_lies(head: str, is_kept: bool) -> None:
     weights = np.random.default_rng(0).normal(size=(4, 16, 8)).astype(np.float32)
     matrix = {"itself": weights[0], "transposed": weights[0].T.copy(), "another": weights[1]}[head]
-    two = onnx.compose.merge_models(
-        onnx.compose.add_prefix(onnx.load_from_string(matrix_product(weights[0])), "a_"),
-        onnx.compose.add_prefix(onnx.load_from_string(matrix_product(weights[3].T.copy())), "b_"),
-        io_map=[("a_y", "b_x")],
-    )
-    quantized = quantize_linear_layers(two.SerializeToString(), [torch.from_numpy(matrix)], True, False)
+    model = matrix_products(weights[0], weights[3].T.copy())
+    quantized = quantize_linear_layers(model, [torch.from_numpy(matrix)], per_channel=True, reduce_range=False)
     found = [node.op_type for node in onnx.load_from_string(quantized).graph.node]
     assert found.count("MatMulInteger") == (1 if is_kept else 2)
     assert found.count("MatMul") == (1 if is_kept else 0)
@@ -322,9 +323,9 @@ def test_smoothing_changes_the_inputs_but_not_the_answers(kind: str, originals: 
     torch.testing.assert_close(checkpoint.predict_proba(TEXTS), expected, rtol=1e-3, atol=1e-4)
     for name, old, new in zip(linears, before, column_maxima(checkpoint, linears), strict=True):
         if name in head:
-            assert torch.equal(old, new)
+            torch.testing.assert_close(old, new, rtol=1e-3, atol=1e-4)
         else:
-            assert new.max() / new.median() < old.max() / old.median(), name
+            assert new.log().std() < old.log().std(), name
 
 
 def test_an_embedding_is_rounded_by_row() -> None:

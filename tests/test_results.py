@@ -1,12 +1,13 @@
 """The frontier and the compressed model that is put beside the original."""
 
-import shutil
 from pathlib import Path
 
+import onnx
 import pytest
 
 from conftest import untrained
 from emotion.checkpoint import load
+from emotion.checkpoint_format import write
 from emotion.compression.results import CompressionResults, best_variant
 from emotion.config import compose_config, resolve
 from emotion.errors import UserError
@@ -89,7 +90,9 @@ def with_file(results: CompressionResults, backbone: Path, **variants: Variant) 
 def test_the_best_variant_is_put_beside_the_original(results: CompressionResults, backbones: dict[str, Path]) -> None:
     report = with_file(results, backbones["minilm"], small=variant(20.0, 2.0, 0.896))
     stale = results.output_dir / "best_MiniLM_compressed.onnx"
-    shutil.copy(results.folder / "model.pt", stale)  # an earlier choice in another format
+    content = untrained("minilm", backbones["minilm"]).content()
+    empty = onnx.helper.make_model(onnx.helper.make_graph([], "empty", [], []))
+    write({**content, "onnx_model": empty.SerializeToString()}, stale)  # an earlier choice in another format
     published = results.publish(report, max_drop=0.005, prefer="size")
     assert published.chosen is not None
     assert published.chosen.variant == "small"

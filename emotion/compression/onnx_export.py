@@ -18,7 +18,8 @@ from emotion.compression.int8_embedding import quantize_embeddings_
 from emotion.compression.onnx_quantization import quantize_linear_layers, saturates
 from emotion.compression.smoothing import smooth_
 from emotion.errors import UserError, first_line
-from emotion.onnx_classifier import OnnxClassifier, require_onnx_packages
+from emotion.onnx_classifier import OnnxClassifier
+from emotion.onnx_format import require_onnx_packages
 from emotion.schemas.compress import OnnxConfig
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
