@@ -12,7 +12,7 @@ from emotion.checkpoint import Checkpoint
 from emotion.compression.benchmark import Candidate, measure
 from emotion.compression.results import CompressionResults
 from emotion.compression.sources import find_weights, load_original, read_data
-from emotion.compression.steps import LEARNING_STEPS, Materials, apply, step_config
+from emotion.compression.steps import LEARNING_STEPS, Materials, apply, check, step_config
 from emotion.compression.techniques import chains
 from emotion.config import compose_config, resolve
 from emotion.devices import pick_device
@@ -110,6 +110,7 @@ def compress(config: CompressConfig, overrides: Sequence[str] = (), run_dir: Pat
 
 def _make(chain: CompressConfig, model: Checkpoint, materials: Materials, path: Path) -> Candidate:
     """Apply the chain's steps to ``model``, in order, and save the result."""
+    check(chain)
     settings = {step: asdict(step_config(step, chain)) for step in chain.technique.steps}
     model.metadata = {**model.metadata, "compression": {"technique": chain.technique.name, "settings": settings}}
     for step in chain.technique.steps:

@@ -15,7 +15,10 @@ from emotion.compression.quantize import quantize
 from emotion.compression.sources import read_data
 from emotion.compression.teacher import Teacher
 from emotion.compression.trim_vocabulary import trim_vocabulary_
+from emotion.csv_files import open_csv
 from emotion.data import LabelledTexts
+from emotion.errors import UserError
+from emotion.onnx_format import require_onnx_packages
 from emotion.schemas.compress import CompressConfig
 
 LEARNING_STEPS = ("trim_vocabulary", "narrow", "distill")
@@ -49,6 +52,27 @@ class Materials:
 def step_config(step: str, config: CompressConfig) -> Any:
     """The settings of ``step``: a dataclass of :mod:`emotion.schemas.compress`."""
     return getattr(config, "onnx" if step == "onnx_int8" else step)
+
+
+def check(config: CompressConfig) -> None:
+    """Refuse a chain that could not be finished, before the first of its steps is done.
+
+    Raises:
+        UserError: A package is missing, a CSV cannot be read, or a step's work would be thrown away.
+    """
+    steps = config.technique.steps
+    if any(step.startswith("onnx") for step in steps):
+        require_onnx_packages("onnx", "onnxruntime", "onnxscript")
+    if "distill" not in steps:
+        return
+    if config.distill.unlabelled is not None:
+        open_csv(config.distill.unlabelled, ["text"], "distill.unlabelled")
+    before = steps[: steps.index("distill")]
+    if config.distill.model is not None and before:
+        raise UserError(
+            f"distill.model: must be null after other steps, whose work a new student does not have,"
+            f" found {config.distill.model} after {', '.join(before)}"
+        )
 
 
 def apply(step: str, model: Checkpoint, config: CompressConfig, materials: Materials) -> Checkpoint:
