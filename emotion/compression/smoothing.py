@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from emotion.checkpoint import Checkpoint
-from emotion.classification_head import head_modules
+from emotion.compression.prune import linear_layers
 from emotion.config import SAMPLE
 from emotion.csv_files import read_labelled
 
@@ -44,13 +44,7 @@ def _multiply_by(factors: Tensor) -> Any:
 
 def _largest_inputs(checkpoint: Checkpoint) -> dict[nn.Linear, Tensor]:
     """(inputs,) of each linear layer outside the head: the largest absolute value of each input column."""
-    head = tuple(f"{name}." for name in head_modules(checkpoint.torch_model))
-    linears = {
-        name: module
-        for name, module in checkpoint.torch_model.named_modules()
-        if isinstance(module, nn.Linear) and not f"{name}.".startswith(head)
-    }
-    largest = {linear: torch.zeros(linear.in_features) for linear in linears.values()}
+    largest = {linear: torch.zeros(linear.in_features) for linear in linear_layers(checkpoint.torch_model)}
 
     def record(linear: nn.Linear, inputs: tuple[Tensor]) -> None:
         largest[linear] = largest[linear].maximum(inputs[0].abs().flatten(0, -2).amax(dim=0))
