@@ -73,21 +73,19 @@ def frontier_figure(report: CompressionReport) -> Figure:
         for name in scores:
             colour = GREY if name == BASELINE else BLUE if name in front else ORANGE
             axes.scatter(sign * merits[name], scores[name], s=50, color=colour, zorder=2)
-            above = name in front and name != BASELINE  # the original often shares its place with another
-            axes.annotate(
-                name,
-                (sign * merits[name], scores[name]),
-                xytext=(0, 7 if above else -7),
-                textcoords="offset points",
-                ha="center",
-                va="bottom" if above else "top",
-                fontsize=8.5,
-                color=colour,
-            )
+            # The original, whose place another often shares, is named on its left, and what is beaten below.
+            offset, across, up = (0, -7), "center", "top"
+            if name == BASELINE:
+                offset, across, up = (-8, 0), "right", "center"
+            elif name in front:
+                offset, across, up = (0, 7), "center", "bottom"
+            place = sign * merits[name], scores[name]
+            axes.annotate(name, place, xytext=offset, textcoords="offset points", ha=across, va=up, fontsize=8.5,
+                          color=colour)  # fmt: skip
         axes.set_xscale("log")
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.margins(x=0.12, y=0.12)
+        axes.margins(x=0.16, y=0.12)
     by_size.invert_xaxis()
     by_size.set_xlabel("file size, share of the original's (smaller to the right)")
     by_size.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
@@ -111,8 +109,8 @@ def pareto_front(merits: Mapping[str, float], scores: Mapping[str, float]) -> li
 
 def _label(axes: Axes, values: list[float], texts: list[str], offset: float = 0.0) -> None:
     """Write each bar's value at its end, and leave room for it."""
-    longest = max(values)
     for row, (value, text) in enumerate(zip(values, texts, strict=True)):
         box = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # a line may run behind it
-        axes.text(value + 0.02 * longest, row + offset, text, va="center", fontsize=8.5, bbox=box, zorder=4)
-    axes.set_xlim(0, longest * 1.55)
+        axes.annotate(text, (value, row + offset), xytext=(6, 0), textcoords="offset points", va="center", fontsize=8.5,
+                      bbox=box, zorder=4)  # fmt: skip
+    axes.set_xlim(0, max(axes.get_xlim()[1], 1.55 * max(values)))
