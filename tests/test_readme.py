@@ -16,7 +16,7 @@ BLOCK = re.compile(r"(<!-- not run: (?P<reason>[^>]+) -->\n)?```(?P<language>bas
 BLOCKS = list(BLOCK.finditer(README))
 SHORTER = {
     "scripts/train.py": ["trainer.max_epochs=1", "trainer.limit_train_batches=2", "trainer.limit_val_batches=1"],
-    "scripts/compress.py": ["rounds=1", "distill.max_epochs=1"],
+    "scripts/compress.py": ["rounds=1", "distill.max_epochs=1", "data.train=train.csv", "data.validation=train.csv"],
 }
 
 
