@@ -5,34 +5,23 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import (
-    AutoConfig,
-    AutoModelForSequenceClassification,
-    PretrainedConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from emotion.artifacts import atomic
-from emotion.attention_heads import keep_configured_heads_, loading_class
-from emotion.backbone import find_backbone
 from emotion.batching import LengthBucketBatchSampler
-from emotion.bitsandbytes_int8 import is_int8, load_int8
-from emotion.checkpoint_format import match_keys, read, state_dict, to_tensor, write
-from emotion.classification_head import keep_head_in_fp32
-from emotion.config import model_choices
+from emotion.bitsandbytes_int8 import is_int8
+from emotion.checkpoint_format import read, state_dict, to_tensor, write
 from emotion.csv_files import CHUNK_ROWS
 from emotion.errors import UserError, first_line
 from emotion.labels import EMOTIONS
 from emotion.onnx_classifier import OnnxClassifier
-from emotion.pretrained import load_config, load_tokenizer, position_limit, quiet_transformers
-from emotion.schemas.train import ModelConfig
+from emotion.pretrained import position_limit
+from emotion.rebuild import build_model, build_tokenizer, find_config_and_tokenizer
 from emotion.text import TextEncoder
 
 log = logging.getLogger(__name__)
@@ -173,7 +162,7 @@ def _restore(content: dict[str, Any], path: Path, device: torch.device) -> Check
         config = AutoConfig.for_model(**copy.deepcopy(content["backbone_config"]))
         files = {name: data.numpy().tobytes() for name, data in content["tokenizer"].items()}
     else:
-        config, files = _from_backbone(content["model_id"])
+        config, files = find_config_and_tokenizer(content["model_id"])
         log.warning(
             "%s was written by an earlier tool without a tokenizer: using %s's, with no text normalisation",
             path,
@@ -190,7 +179,7 @@ def _restore(content: dict[str, Any], path: Path, device: torch.device) -> Check
     if "onnx_model" in content:
         model = OnnxClassifier(content["onnx_model"], config)
     else:
-        model = _build(config, state_dict(content), path, device)
+        model = build_model(config, state_dict(content), path, device)
         model.name_or_path = content["model_id"]
     model.config.name_or_path = content["model_id"]
     return Checkpoint(
@@ -204,51 +193,3 @@ def _restore(content: dict[str, Any], path: Path, device: torch.device) -> Check
         commit=content.get("commit"),
         metadata=content.get("metadata", {}),
     )
-
-
-def build_tokenizer(files: dict[str, bytes], config: PretrainedConfig, normalization: str) -> PreTrainedTokenizerBase:
-    """A tokenizer from its original files alone; the backbone's config tells its class."""
-    with TemporaryDirectory() as folder, quiet_transformers():
-        for name, data in files.items():
-            (Path(folder) / Path(name).name).write_bytes(data)
-        config.save_pretrained(folder)
-        return load_tokenizer(Path(folder), normalization)
-
-
-def _from_backbone(model_id: str) -> tuple[PretrainedConfig, dict[str, bytes]]:
-    known = {model.backbone: model for model in model_choices().values()}
-    model = known.get(model_id) or ModelConfig(
-        name="unknown", backbone=model_id, revision="main", normalization="none", learning_rate=1.0
-    )
-    backbone = find_backbone(model, need_weights=False)
-    config = load_config(backbone.folder)
-    config.dtype = torch.float32  # what the fine-tuned weights are in, whatever the backbone's were
-    return config, backbone.tokenizer_files()
-
-
-def _build(config: PretrainedConfig, tensors: dict[str, Tensor], path: Path, device: torch.device) -> PreTrainedModel:
-    """The model of ``config`` holding ``tensors``, in eval mode, without a random initialisation on the way.
-
-    It has the config's dtype and quantisation; the head is in FP32 whatever they are.
-    """
-    with torch.device("meta"):
-        skeleton: PreTrainedModel = AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]
-            config, attn_implementation="sdpa"
-        )
-    keep_configured_heads_(skeleton)
-    expected = {name: value.shape for name, value in skeleton.state_dict().items()}
-    weights = match_keys(tensors, expected, path)
-    for name, shape in expected.items():
-        if weights[name].shape != shape:
-            raise UserError(f"{path}: {name} must have shape {tuple(shape)}, found {tuple(weights[name].shape)}")
-    if is_int8(config):
-        return load_int8(loading_class(skeleton), config, tensors, device)
-    dtype = config.dtype or torch.float32
-    with quiet_transformers():
-        model: PreTrainedModel = loading_class(skeleton).from_pretrained(
-            None, config=config, state_dict=weights, dtype=dtype, attn_implementation="sdpa"
-        )
-    if dtype != torch.float32:
-        keep_head_in_fp32(model, weights)
-    model.to(device).eval()  # type: ignore[arg-type]
-    return model

@@ -21,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from emotion.errors import UserError
+from emotion.schemas.benchmark import BenchmarkConfig
 from emotion.schemas.compress import CompressConfig
 from emotion.schemas.predict import PredictConfig
 from emotion.schemas.train import DataConfig, ModelConfig, TrainConfig
@@ -32,7 +33,12 @@ SAMPLE = PROJECT / "data" / "sample"
 Schema = TypeVar("Schema")
 
 
-SCHEMAS: dict[str, type] = {"train": TrainConfig, "predict": PredictConfig, "compress": CompressConfig}
+SCHEMAS: dict[str, type] = {
+    "train": TrainConfig,
+    "predict": PredictConfig,
+    "compress": CompressConfig,
+    "benchmark": BenchmarkConfig,
+}
 
 
 def _project_path(path: str) -> str:

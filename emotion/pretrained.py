@@ -19,6 +19,7 @@ from transformers import logging as transformers_logging
 from emotion.backbone import Backbone
 from emotion.errors import UserError, first_line
 from emotion.labels import EMOTIONS
+from emotion.prepare import prepare_
 
 _PADDED_POSITIONS = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer")
 
@@ -59,6 +60,7 @@ def load_pretrained(backbone: Backbone) -> PreTrainedModel:
             f" {len(lost)} tensors, such as {lost[0]}"
         )
     classifier: PreTrainedModel = model
+    prepare_(classifier)
     return classifier
 
 

@@ -16,6 +16,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from omegaconf import OmegaConf
 from transformers import PreTrainedTokenizerBase
 
+from emotion.allocator import keep_freed_memory
 from emotion.backbone import Backbone, find_backbone
 from emotion.callbacks import (
     ArtifactWriter,
@@ -77,6 +78,7 @@ def train(config: TrainConfig, run_dir: Path, sweep: str | None = None) -> Train
         config.model.learning_rate,
         config.seed,
         list(data.train.label_counts().values()),
+        config.compile,
     )
     # A resumed run goes on in the folder it came from, where its best epoch lies.
     folder = Path(config.trainer.ckpt_path).parent if config.trainer.ckpt_path else run_dir / "checkpoints"
@@ -101,6 +103,7 @@ def fit(
 ) -> None:
     """Train ``classifier`` on ``data``, both made for ``config``; logs go to ``run_dir``."""
     trainer = build_trainer(config, run_dir, callbacks)
+    keep_freed_memory()
     with warnings.catch_warnings(), _determinism_restored():
         # Texts are tokenised beforehand; what is left to load does not need workers.
         warnings.filterwarnings("ignore", ".*does not have many workers.*")

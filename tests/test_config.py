@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from emotion.config import CONF, PROJECT, compose_config, model_choices, resolve
 from emotion.errors import UserError
+from emotion.schemas.benchmark import PARTS, BenchmarkConfig
 from emotion.schemas.compress import STEPS, CompressConfig
 from emotion.schemas.predict import PredictConfig
 from emotion.schemas.train import TrainConfig, TrainerConfig
@@ -22,7 +23,7 @@ def train_config(*overrides: str) -> TrainConfig:
     return resolve(compose_config("train", list(overrides)), TrainConfig)
 
 
-TRAINING_GROUPS = sorted(GROUPS.keys() - {"technique"})
+TRAINING_GROUPS = sorted(GROUPS.keys() - {"technique", "benchmark"})
 
 
 @pytest.mark.parametrize(
@@ -39,6 +40,12 @@ def test_every_technique_composes_and_passes_its_rules(technique: str) -> None:
     assert config.technique.name == technique, "a variant is named after its technique's file"
     assert bool(config.technique.steps) != bool(config.technique.techniques)
     assert set(config.technique.techniques) <= set(GROUPS["technique"]) - {technique}
+
+
+@pytest.mark.parametrize("part", GROUPS["benchmark"])
+def test_every_part_of_the_benchmark_composes_and_passes_its_rules(part: str) -> None:
+    config = resolve(compose_config("benchmark", [f"benchmark={part}"]), BenchmarkConfig)
+    assert config.benchmark.parts == (list(PARTS) if part == "all" else [part])
 
 
 def test_compression_has_the_documented_defaults() -> None:

@@ -10,14 +10,17 @@ import pytest
 from emotion.config import PROJECT
 
 LAYERS = [
-    {"labels", "errors"},
+    {"labels", "errors", "allocator"},
     {"rules"},
     {"schemas"},
     {"config", "artifacts"},
     {"csv_files", "batching", "text", "metrics", "devices", "environment", "backbone"},
-    {"classification_head", "transformer_layers", "onnx_format"},
+    {"classification_head", "transformer_layers", "onnx_format", "compiled", "cpu_dropout", "packed_linear"},
+    {"first_token"},
+    {"prepare"},
     {"data", "pretrained", "checkpoint_format", "attention_heads", "onnx_classifier"},
     {"classifier", "resume", "bitsandbytes_int8"},
+    {"rebuild"},
     {"checkpoint"},
     {"inference", "latency"},
     {"report"},
@@ -25,6 +28,7 @@ LAYERS = [
     {"callbacks"},
     {"training"},
     {"compression"},
+    {"benchmark"},
     {"cli"},
 ]
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules}

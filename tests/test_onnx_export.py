@@ -120,7 +120,7 @@ def test_int8_is_hardly_off(kind: str, exported: dict[str, Exported]) -> None:
         assert 0 < error.abs().mean() < 0.5, f"{shape}: the logits of different texts are about 2 apart"
     found, expected = each.int8.predict_proba(TEXTS), each.original.predict_proba(TEXTS)
     assert 0 < (found - expected).abs().mean() < 0.03
-    assert (found.argmax(-1) == expected.argmax(-1)).float().mean() > 0.9
+    assert (found.argmax(-1) == expected.argmax(-1)).float().mean() > 0.85
 
 
 @pytest.mark.parametrize("kind", INT8_KINDS)

@@ -13,11 +13,12 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import BertweetTokenizer, PreTrainedTokenizerFast
 
 from conftest import KINDS, TEXTS, sample_rows, untrained
-from emotion.checkpoint import Checkpoint, build_tokenizer, load
+from emotion.checkpoint import Checkpoint, load
 from emotion.compression.bertweet_subset import subset_bertweet
 from emotion.compression.tokenizer_subset import merge_parts, subset_tokenizer
 from emotion.compression.trim_vocabulary import trim_vocabulary_
 from emotion.errors import UserError
+from emotion.rebuild import build_tokenizer
 from emotion.schemas.compress import TrimVocabularyConfig
 from emotion.text import TextEncoder
 

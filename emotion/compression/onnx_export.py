@@ -54,7 +54,9 @@ def export_onnx_int8(checkpoint: Checkpoint, config: OnnxConfig) -> Checkpoint:
     smooth_(replace(checkpoint, model=model))
     quantize_embeddings_(model)
     reduce_range = saturates() if config.reduce_range == "auto" else config.reduce_range == "true"
-    serialized = quantize_linear_layers(_export(model), head, config.per_channel, reduce_range)
+    exported = _export(model)
+    with _quiet():
+        serialized = quantize_linear_layers(exported, head, config.per_channel, reduce_range)
     return _in_onnx(checkpoint, serialized, weights="int8", per_channel=config.per_channel, reduce_range=reduce_range)
 
 

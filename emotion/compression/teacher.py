@@ -64,8 +64,11 @@ class Teacher:
 
 
 def mean_hidden_state(hidden: Tensor, attention_mask: Tensor) -> Tensor:
-    """(rows, size): ``hidden``, (rows, tokens, size), meaned over the tokens of ``attention_mask``, (rows, tokens)."""
-    mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
+    """(rows, size): ``hidden``, (rows, tokens, size), meaned over the tokens of ``attention_mask``, (rows, tokens).
+
+    A last layer that computes the first token alone has but that one.
+    """
+    mask = attention_mask[:, : hidden.shape[1], None].to(hidden.dtype)
     return (hidden * mask).sum(dim=1) / mask.sum(dim=1)
 
 

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 from transformers import BertweetTokenizer, PretrainedConfig, PreTrainedTokenizerBase
 
-from emotion.checkpoint import Checkpoint, build_tokenizer
+from emotion.checkpoint import Checkpoint
 from emotion.compression.bertweet_subset import subset_bertweet
 from emotion.compression.tokenizer_subset import Origins, subset_tokenizer
 from emotion.errors import UserError
 from emotion.pretrained import position_limit, quiet_transformers
+from emotion.rebuild import build_tokenizer
 from emotion.schemas.compress import TrimVocabularyConfig
 from emotion.text import TextEncoder, TokenIds, normalize_cardiff
 

@@ -4,12 +4,15 @@ from pathlib import Path
 
 from rich import box
 from rich.console import Console
+from rich.markdown import Markdown
 from rich.markup import escape
 from rich.table import Table
 
 from emotion.inference import Prediction
 from emotion.labels import EMOTIONS
 from emotion.metrics import ClassScores
+from emotion.report.benchmark_report import tables
+from emotion.report.benchmark_schema import BenchmarkReport
 from emotion.report.compression_schema import BASELINE, CompressionReport
 from emotion.report.schema import TrainingReport
 
@@ -75,6 +78,14 @@ def print_compression(report: CompressionReport, folder: Path) -> None:
     for name, reason in report.failed.items():
         console.print(f"[bold]{name} failed[/]: {escape(reason)}", highlight=False, soft_wrap=True)
     console.print(f"Models, report and picture: {escape(str(folder))}", highlight=False, soft_wrap=True)
+
+
+def print_benchmark(report: BenchmarkReport, output_dir: str) -> None:
+    """The tables of the report."""
+    console = Console()
+    console.print(Markdown(tables(report)))
+    files = f"Report, tables and picture: {escape(output_dir)}"
+    console.print(files, highlight=False, soft_wrap=True)
 
 
 def class_table(title: str, per_class: dict[str, ClassScores]) -> Table:

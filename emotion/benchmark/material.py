@@ -1,0 +1,77 @@
+"""What every side is given: texts, tokenizer and a fresh copy of the same weights."""
+
+from functools import cached_property
+
+import torch
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
+
+from emotion.backbone import Backbone, find_backbone
+from emotion.checkpoint import Checkpoint, load
+from emotion.data import LabelledTexts
+from emotion.devices import pick_device
+from emotion.prepare import prepare_
+from emotion.pretrained import load_config, load_tokenizer, quiet_transformers
+from emotion.schemas.benchmark import BenchmarkConfig
+from emotion.text import TextEncoder
+
+
+class Material:
+    """What a side works with.
+
+    Args:
+        config: Of the benchmark; ``data.train`` holds the texts.
+    """
+
+    def __init__(self, config: BenchmarkConfig) -> None:
+        self.config = config
+        self.device = pick_device(config.trainer.accelerator, "trainer.accelerator")
+
+    @cached_property
+    def texts(self) -> LabelledTexts:
+        data = self.config.data
+        return LabelledTexts.read(data.train, data.text_column, data.label_column, "data.train")
+
+    @cached_property
+    def backbone(self) -> Backbone:
+        return find_backbone(self.config.model, need_weights=not self.config.random_weights)
+
+    @cached_property
+    def encoder(self) -> TextEncoder:
+        normalization = self.config.model.normalization
+        tokenizer = load_tokenizer(self.backbone.folder, normalization)
+        return TextEncoder(tokenizer, normalization, self.config.data.max_length)
+
+    def model(self) -> PreTrainedModel:
+        """The backbone as this project runs it, FP32, on the CPU."""
+        model = self.plain_model()
+        prepare_(model)
+        return model
+
+    def plain_model(self) -> PreTrainedModel:
+        """The backbone as transformers runs it, FP32, on the CPU."""
+        torch.manual_seed(self.config.seed)
+        config = load_config(self.backbone.folder)
+        with quiet_transformers():
+            model: PreTrainedModel
+            if self.config.random_weights:
+                model = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
+            else:
+                model = AutoModelForSequenceClassification.from_pretrained(
+                    self.backbone.folder, config=config, dtype=torch.float32
+                )
+        return model
+
+    def checkpoint(self) -> Checkpoint:
+        """``weights``, or the backbone under a new head."""
+        if self.config.weights is not None:
+            return load(self.config.weights)
+        return Checkpoint(
+            model=self.model().eval(),
+            tokenizer=self.encoder.tokenizer,
+            tokenizer_files=self.backbone.tokenizer_files(),
+            model_id=self.config.model.backbone,
+            model_name=self.config.model.name,
+            max_length=self.config.data.max_length,
+            normalization=self.config.model.normalization,
+            commit=self.backbone.commit,
+        )

@@ -1,0 +1,23 @@
+"""What one side tells of one run."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(kw_only=True, slots=True)
+class Measurement:
+    """One side's run; what proves that it did the same work as the others stands beside its time."""
+
+    seconds: float
+    """Of the work alone; loading and warming up come before."""
+    rows: int
+    tokens: int = 0
+    """Trained on, specials included, padding not."""
+    updates: int = 0
+    labels: list[int] = field(default_factory=list)
+    """Predicted, one a row."""
+    single_ms: list[float] = field(default_factory=list)
+    """Milliseconds of predictions of one text."""
+    file_seconds: float = 0.0
+    """From a CSV to a CSV, the model's loading included."""
+    peak_flops: float = 0.0
+    """Floating-point operations a second of a large matrix product, in the precision of training."""

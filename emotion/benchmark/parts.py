@@ -1,0 +1,221 @@
+"""The parts of the benchmark, each a figure or a table of the report."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any, TypeVar
+
+import numpy as np
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from emotion.benchmark import corpora
+from emotion.benchmark.material import Material
+from emotion.benchmark.measurement import Measurement
+from emotion.benchmark.sides import FILE, OURS, PREDICTION, TRAINING, run_side
+from emotion.benchmark.startup import startup_seconds
+from emotion.compression.onnx_export import export_onnx, export_onnx_int8
+from emotion.config import compose_config, resolve
+from emotion.data import LabelledTexts
+from emotion.errors import UserError
+from emotion.onnx_format import require_onnx_packages
+from emotion.report.benchmark_schema import (
+    DeviceScaling,
+    PredictionSide,
+    PredictionSpeed,
+    Scaling,
+    Side,
+    Spread,
+    TrainingSpeed,
+)
+from emotion.schemas.benchmark import BenchmarkConfig
+from emotion.schemas.compress import CompressConfig
+
+REFERENCE = "loop_padded"
+"""Its labels are what the others' are compared with."""
+SAME_LABELS = 0.999
+"""Of FP32 predictions: sums in another order may tip a tie."""
+HUGGING_FACE = "hugging_face"
+SCALED_ROWS, SCALED_WORDS = (1_000, 4_000, 16_000), (6, 24, 54, 110)
+"""Sizes that cost is measured against: rows, and words a row."""
+
+T = TypeVar("T")
+
+
+def measure(part: str, config: BenchmarkConfig, data: LabelledTexts, folder: Path) -> dict[str, Any]:
+    """Measure one part.
+
+    Args:
+        part: One of :data:`emotion.schemas.benchmark.PARTS`.
+        config: The work.
+        data: Where texts are drawn from.
+        folder: For CSVs and models, which the caller removes.
+
+    Returns:
+        The fields of :class:`BenchmarkReport` that it fills.
+
+    Raises:
+        UserError: A side failed or did other work than the rest.
+    """
+    if part == "startup":
+        rounds = in_turns(part, {"all": startup_seconds}, config.rounds)["all"]
+        return {"startup_seconds": {name: Spread.of([each[name] for each in rounds]) for name in rounds[0]}}
+    if part == "scaling":
+        return {"scaling": scaling(config, data, folder)}
+    config = _with_rows(config, corpora.draw(data, config.rows, config.seed), folder / "rows.csv")
+    match part:
+        case "train":
+            return {"training": training(config)}
+        case "predict":
+            return {"prediction": prediction(config, folder)}
+        case _:
+            return {"devices": devices(config)}
+
+
+def training(config: BenchmarkConfig) -> TrainingSpeed:
+    """One epoch of each training side."""
+    tasks = {side: partial(run_side, f"train/{side}", config) for side in TRAINING}
+    measured = in_turns("train", tasks, config.rounds)
+    ours = measured[OURS]
+    work = {(each.rows, each.tokens, each.updates) for rounds in measured.values() for each in rounds}
+    if len(work) > 1:
+        raise UserError(f"train: all sides must do the same work, found (rows, tokens, updates) {sorted(work)}")
+    flops = 6 * sum(p.numel() for name, p in Material(config).model().named_parameters() if "embeddings" not in name)
+    peak = median(each.peak_flops for each in ours)
+    return TrainingSpeed(
+        rows=ours[0].rows,
+        tokens=ours[0].tokens,
+        updates=ours[0].updates,
+        sides={side: Side(**_speed(TRAINING[side], rounds, ours)) for side, rounds in measured.items()},
+        flops_per_token=flops,
+        peak_flops_per_second=peak,
+        utilisation=flops * ours[0].tokens / median(each.seconds for each in ours) / peak,
+    )
+
+
+def prediction(config: BenchmarkConfig, folder: Path) -> PredictionSpeed:
+    """Predictions of each side that can run here, and from file to file."""
+    models = _models(config, folder)
+    tasks = {}
+    for side in PREDICTION:
+        if weights := models.get(side, None if side.startswith("onnx") else models[HUGGING_FACE]):
+            tasks[side] = partial(run_side, f"predict/{side}", replace(config, weights=str(weights)))
+    tasks[FILE] = partial(run_side, f"predict/{FILE}", replace(config, weights=str(models[OURS])))
+    measured = in_turns("predict", tasks, config.rounds)
+    from_file = measured.pop(FILE)
+    reference = measured[REFERENCE][0].labels
+    sides = {}
+    for side, rounds in measured.items():
+        agreement = float(np.mean(np.array(rounds[0].labels) == np.array(reference)))
+        if side != "onnx_int8" and agreement < SAME_LABELS:
+            raise UserError(
+                f"{side}: must give at least {SAME_LABELS:.1%} of the labels of {REFERENCE}, found {agreement:.1%}"
+            )
+        sides[side] = PredictionSide(
+            **_speed(PREDICTION[side], rounds, measured[OURS]),
+            single_ms=Spread.of([median(each.single_ms) for each in rounds]),
+            agreement=agreement,
+        )
+    return PredictionSpeed(
+        rows=len(reference),
+        sides=sides,
+        file_rows_per_second=Spread.of([each.rows / each.seconds for each in from_file]),
+    )
+
+
+def scaling(config: BenchmarkConfig, data: LabelledTexts, folder: Path) -> dict[str, Scaling]:
+    """Our training and prediction against the number of rows, and against their length."""
+    config = replace(config, weights=str(_models(config, folder)[OURS]))
+    by_rows, by_length = {}, {}
+    factor = 50 if config.quick else 1
+    for size in SCALED_ROWS:
+        rows = corpora.made_up(data, size // factor, config.seed)
+        by_rows[size // factor] = _with_rows(config, rows, folder / f"{size}_rows.csv")
+    for words in SCALED_WORDS:
+        rows = corpora.made_up(data, 512 // min(factor, 16), config.seed, words)
+        by_length[words] = _with_rows(config, rows, folder / f"{words}_words.csv")
+    result = {}
+    for unit, configs in (("rows", by_rows), ("words", by_length)):
+        for part in ("train", "predict"):
+            tasks = {size: partial(run_side, f"{part}/{OURS}", each) for size, each in configs.items()}
+            seconds = [
+                median(each.seconds for each in rounds) for rounds in in_turns(f"{part} by {unit}", tasks, 1).values()
+            ]
+            slope = np.polyfit(np.log(list(configs)), np.log(seconds), 1)[0]
+            result[f"{part}_{unit}"] = Scaling(sizes=list(configs), seconds=seconds, slope=float(slope))
+    return result
+
+
+def devices(config: BenchmarkConfig) -> DeviceScaling:
+    """Training in one process and in two, one thread each, with as many rows an update."""
+    half = replace(config.data, batch_size=config.data.batch_size // 2)
+    cpu = replace(config.trainer, accelerator="cpu", devices=1, strategy="auto")
+    one = replace(config, trainer=cpu)
+    two = replace(config, data=half, trainer=replace(cpu, devices=2, strategy="ddp"))
+    threads = {"OMP_NUM_THREADS": "1"}
+    tasks = {
+        "one": partial(run_side, f"train/{OURS}", one, threads),
+        "two": partial(run_side, f"train/{OURS}", two, threads),
+    }
+    measured = in_turns("devices", tasks, config.rounds)
+    work = {(each.rows, each.tokens, each.updates) for rounds in measured.values() for each in rounds}
+    if len(work) > 1:
+        raise UserError(f"devices: both must do the same work, found (rows, tokens, updates) {sorted(work)}")
+    seconds = {name: [each.seconds for each in rounds] for name, rounds in measured.items()}
+    return DeviceScaling(
+        rows=measured["one"][0].rows,
+        one_process_seconds=Spread.of(seconds["one"]),
+        two_processes_seconds=Spread.of(seconds["two"]),
+        speedup=Spread.of([one / two for one, two in zip(seconds["one"], seconds["two"], strict=True)]),
+    )
+
+
+def in_turns(title: str, tasks: Mapping[Any, Callable[[], T]], rounds: int) -> dict[Any, list[T]]:
+    """What each task returned in each round; within a round each has a turn, so that a slow moment hits all alike."""
+    results: dict[Any, list[T]] = {name: [] for name in tasks}
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns) as progress:
+        bar = progress.add_task(title, total=rounds * len(tasks))
+        for number in range(rounds):
+            for name, task in tasks.items():
+                progress.update(bar, description=f"{title}, round {number + 1} of {rounds}: {name}")
+                results[name].append(task())
+                progress.advance(bar)
+    return results
+
+
+def _speed(label: str, rounds: list[Measurement], ours: list[Measurement]) -> dict[str, Any]:
+    return {
+        "label": label,
+        "rows_per_second": Spread.of([each.rows / each.seconds for each in rounds]),
+        "speedup_of_ours": Spread.of([his.seconds / our.seconds for his, our in zip(rounds, ours, strict=True)]),
+    }
+
+
+def _with_rows(config: BenchmarkConfig, rows: Any, path: Path) -> BenchmarkConfig:
+    """``config`` with a CSV of these rows as its training data."""
+    corpora.write(rows, path, (config.data.text_column, config.data.label_column))
+    return replace(config, data=replace(config.data, train=str(path), validation=str(path)))
+
+
+def _models(config: BenchmarkConfig, folder: Path) -> dict[str, Path]:
+    """The checkpoint that predicts, as this project's file and as a Hugging Face folder.
+
+    ONNX versions are among them where the packages for them are installed.
+    """
+    original = Material(config).checkpoint()
+    paths = {OURS: folder / "model.pt", HUGGING_FACE: folder / "hugging_face"}
+    original.save(paths[OURS])
+    original.torch_model.save_pretrained(paths[HUGGING_FACE])
+    for name, content in original.tokenizer_files.items():
+        (paths[HUGGING_FACE] / name).write_bytes(content)
+    try:
+        require_onnx_packages("onnx", "onnxruntime", "onnxscript")
+    except UserError:
+        return paths
+    onnx_config = resolve(compose_config("compress", []), CompressConfig).onnx
+    for name, exported in (("onnx", export_onnx(original)), ("onnx_int8", export_onnx_int8(original, onnx_config))):
+        paths[name] = folder / f"model_{name}.onnx"
+        exported.save(paths[name])
+    return paths

@@ -1,0 +1,105 @@
+"""Predictions of the same rows, warm, by us and by others; and from file to file."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
+
+from emotion.benchmark.measurement import Measurement
+from emotion.checkpoint import load
+from emotion.csv_files import open_csv
+from emotion.devices import pick_device
+from emotion.inference import predict_csv
+from emotion.schemas.benchmark import BenchmarkConfig
+from emotion.schemas.predict import PredictConfig
+
+WARM_UP_TEXTS, SINGLE_TEXTS = 64, 100
+
+Predict = Callable[[Sequence[str]], list[int]]
+
+
+def emotion_prediction(config: BenchmarkConfig) -> Measurement:
+    """This project's predictions with a checkpoint, ``.pt`` or ``.onnx``."""
+    assert config.weights is not None
+    checkpoint = load(config.weights, _device(config))
+    return _timed(config, lambda texts: checkpoint.predict(texts, config.data.batch_size))
+
+
+def emotion_file(config: BenchmarkConfig) -> Measurement:
+    """``predict.py``: from a CSV to a CSV, loading included."""
+    assert config.weights is not None
+    with TemporaryDirectory() as folder:
+        settings = PredictConfig(
+            weights=config.weights,
+            csv=config.data.train,
+            output=str(Path(folder) / "predictions.csv"),
+            text_column=config.data.text_column,
+            label_column=config.data.label_column,
+            batch_size=config.data.batch_size,
+            probabilities=False,
+            accelerator=config.trainer.accelerator,
+        )
+        started = perf_counter()
+        labels = predict_csv(settings).labels
+        return Measurement(seconds=perf_counter() - started, rows=len(labels), labels=labels)
+
+
+def hugging_face_pipeline(config: BenchmarkConfig, batch_size: int) -> Measurement:
+    """``transformers.pipeline``; ``weights`` is a Hugging Face folder."""
+    classify = pipeline("text-classification", model=config.weights, device=_device(config))
+    label_of = classify.model.config.label2id
+    options = {"batch_size": batch_size, "truncation": True, "max_length": config.data.max_length}
+    return _timed(config, lambda texts: [label_of[answer["label"]] for answer in classify(list(texts), **options)])
+
+
+def padded_loop(config: BenchmarkConfig) -> Measurement:
+    """The loop of many tutorials: batches in the order of the file, every row padded to the maximum length.
+
+    ``weights`` is a Hugging Face folder.
+    """
+    tokenizer = AutoTokenizer.from_pretrained(config.weights)
+    model = AutoModelForSequenceClassification.from_pretrained(config.weights).to(_device(config)).eval()
+
+    @torch.no_grad()
+    def predict(texts: Sequence[str]) -> list[int]:
+        labels: list[int] = []
+        for start in range(0, len(texts), config.data.batch_size):
+            batch = tokenizer(
+                list(texts[start : start + config.data.batch_size]),
+                padding="max_length",
+                truncation=True,
+                max_length=config.data.max_length,
+                return_tensors="pt",
+            ).to(model.device)
+            labels += model(**batch).logits.argmax(dim=-1).tolist()
+        return labels
+
+    return _timed(config, predict)
+
+
+def _timed(config: BenchmarkConfig, predict: Predict) -> Measurement:
+    texts = _texts(config)
+    predict(texts[:WARM_UP_TEXTS])
+    started = perf_counter()
+    labels = predict(texts)
+    seconds = perf_counter() - started
+    single_ms = [_milliseconds(predict, text) for text in texts[:SINGLE_TEXTS]]
+    return Measurement(seconds=seconds, rows=len(labels), labels=labels, single_ms=single_ms)
+
+
+def _milliseconds(predict: Predict, text: str) -> float:
+    started = perf_counter()
+    predict([text])
+    return (perf_counter() - started) * 1000
+
+
+def _texts(config: BenchmarkConfig) -> list[str]:
+    file = open_csv(config.data.train, (config.data.text_column,), "data.train")
+    return [text for frame in file.chunks() for text in file.column(frame, config.data.text_column)]
+
+
+def _device(config: BenchmarkConfig) -> torch.device:
+    return pick_device(config.trainer.accelerator, "trainer.accelerator")

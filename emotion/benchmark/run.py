@@ -1,0 +1,46 @@
+"""Measure every part that was asked for, and write the report."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from emotion.benchmark import parts
+from emotion.benchmark.material import Material
+from emotion.devices import check_devices, pick_device
+from emotion.environment import git_commit, hardware, versions
+from emotion.report.benchmark_report import BenchmarkResults
+from emotion.report.benchmark_schema import BenchmarkReport
+from emotion.report.schema import Environment
+from emotion.schemas.benchmark import BenchmarkConfig
+
+
+def benchmark(config: BenchmarkConfig) -> BenchmarkReport:
+    """Measure ``config.benchmark.parts``; write ``benchmark_report.json``, its tables and its picture.
+
+    Raises:
+        UserError: Something that was given cannot be used, or a side failed or did other work than the rest.
+    """
+    config = config.quickened()
+    config = replace(config, trainer=replace(config.trainer, max_epochs=1, enable_progress_bar=False))
+    check_devices(config.trainer)
+    results = BenchmarkResults(Path(config.output_dir))
+    results.require_free()
+    data = Material(config).texts
+    report = BenchmarkReport(
+        model_name=config.model.name,
+        data_sha256=data.sha256,
+        batch_size=config.data.batch_size,
+        max_length=config.data.max_length,
+        precision=config.trainer.precision,
+        device=pick_device(config.trainer.accelerator, "trainer.accelerator").type,
+        rounds=config.rounds,
+        quick=config.quick,
+        environment=Environment(versions=versions(), hardware=hardware(), git_commit=git_commit()),
+        measured=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    with TemporaryDirectory() as folder:
+        for part in config.benchmark.parts:
+            report = report.model_copy(update=parts.measure(part, config, data, Path(folder)))
+            results.publish(report)  # after each part: a long benchmark that is broken off leaves what it has
+    return report

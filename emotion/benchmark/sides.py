@@ -1,0 +1,107 @@
+"""The sides of each comparison, and running one of them in a process of its own.
+
+python -m emotion.benchmark.sides CONFIG.yaml SIDE RESULT.json
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from omegaconf import OmegaConf
+
+from emotion.benchmark.measurement import Measurement
+from emotion.config import resolve
+from emotion.errors import UserError
+from emotion.schemas.benchmark import BenchmarkConfig
+
+OURS = "emotion"
+TRAINING = {
+    OURS: "this project",
+    "trainer_grouped": "HF Trainer, grouped by length",
+    "trainer_dynamic": "HF Trainer, dynamic padding",
+    "trainer_padded": "HF Trainer, padded to the maximum",
+    "loop_padded": "plain loop, padded to the maximum",
+}
+PREDICTION = {
+    OURS: "this project",
+    "onnx": "this project, onnx",
+    "onnx_int8": "this project, onnx_int8",
+    "pipeline_32": "pipeline, batch size 32",
+    "pipeline_1": "pipeline, batch size 1",
+    "loop_padded": "plain loop, padded to the maximum",
+}
+FILE = "file"
+
+
+def run_side(side: str, config: BenchmarkConfig, environment: Mapping[str, str] | None = None) -> Measurement:
+    """Run a side in a new process, so that none profits from what another warmed up or changed.
+
+    Args:
+        side: ``train/...`` or ``predict/...``.
+        config: The work.
+        environment: Variables set for the process.
+
+    Returns:
+        What it measured; of several processes, the work of all together.
+
+    Raises:
+        UserError: The process failed; with its last line.
+    """
+    with TemporaryDirectory() as folder:
+        settings, result = Path(folder) / "config.yaml", Path(folder) / "result.json"
+        OmegaConf.save(OmegaConf.structured(config), settings)
+        done = subprocess.run(
+            [sys.executable, "-m", "emotion.benchmark.sides", settings, side, result],
+            env={**os.environ, **(environment or {})},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode or not result.exists():
+            lines = [line for line in done.stderr.splitlines() if line.strip()]
+            raise UserError(f"{side}: must run, found {lines[-1] if lines else f'exit code {done.returncode}'}")
+        measurement = Measurement(**json.loads(result.read_text(encoding="utf-8")))
+        for other in Path(folder).glob("result.*.json"):  # the further processes of a training on several devices
+            further = Measurement(**json.loads(other.read_text(encoding="utf-8")))
+            measurement.rows += further.rows
+            measurement.tokens += further.tokens
+        return measurement
+
+
+def _functions() -> dict[str, Callable[[BenchmarkConfig], Measurement]]:
+    from emotion.benchmark import prediction_sides, training_sides
+
+    trainer, pipe = training_sides.hugging_face_trainer, prediction_sides.hugging_face_pipeline
+    ours = prediction_sides.emotion_prediction
+    return {
+        f"train/{OURS}": training_sides.emotion_training,
+        "train/trainer_grouped": partial(trainer, group_by_length=True),
+        "train/trainer_dynamic": trainer,
+        "train/trainer_padded": partial(trainer, pad_to_max_length=True),
+        "train/loop_padded": training_sides.plain_loop,
+        f"predict/{OURS}": ours,
+        "predict/onnx": ours,
+        "predict/onnx_int8": ours,
+        "predict/pipeline_32": partial(pipe, batch_size=32),
+        "predict/pipeline_1": partial(pipe, batch_size=1),
+        "predict/loop_padded": prediction_sides.padded_loop,
+        f"predict/{FILE}": prediction_sides.emotion_file,
+    }
+
+
+def _main(settings: str, side: str, result: str) -> None:
+    config = OmegaConf.merge(OmegaConf.structured(BenchmarkConfig), OmegaConf.load(settings))
+    measurement = _functions()[side](resolve(config, BenchmarkConfig))  # type: ignore[arg-type]
+    rank = int(os.environ.get("LOCAL_RANK", "0"))
+    path = Path(result) if rank == 0 else Path(result).with_suffix(f".{rank}.json")
+    path.write_text(json.dumps(asdict(measurement)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])

@@ -1,0 +1,37 @@
+"""``torch.compile`` that goes on without, where it cannot compile."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch._dynamo.exc import TorchDynamoException
+
+from emotion.errors import first_line
+
+log = logging.getLogger(__name__)
+
+
+def compiled(forward: Callable[..., Any], device: torch.device) -> Callable[..., Any]:
+    """``forward`` compiled; where that fails, ``forward`` itself from then on, which is told once.
+
+    On a GPU the kernels of each shape are recorded as a CUDA graph and replayed.
+
+    Args:
+        forward: A module's bound ``forward``; the names of the module's weights stay as they are.
+        device: Where it runs.
+    """
+    current = torch.compile(forward, mode="reduce-overhead" if device.type == "cuda" else "default")
+
+    def call(**inputs: Any) -> Any:
+        nonlocal current
+        try:
+            return current(**inputs)
+        except TorchDynamoException as error:
+            if current is forward:
+                raise
+            log.warning("compile: the model could not be compiled, so it trains without (%s)", first_line(error))
+            current = forward
+            return forward(**inputs)
+
+    return call

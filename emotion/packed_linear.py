@@ -1,0 +1,45 @@
+"""Linear layers that predict with weights laid out once for the CPU's matrix kernels.
+
+torch's own linear layer lays them out anew in each call, which takes most of its time when texts are few and short.
+"""
+
+import platform
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+_PACKS = torch.backends.mkldnn.is_available() and platform.machine() in ("x86_64", "AMD64")
+
+
+class PackedLinear(nn.Linear):
+    """A linear layer that keeps a packed copy of its weights, once it predicted in FP32 on a CPU.
+
+    While gradients are recorded, on other devices, in other precisions and while being exported it is torch's own.
+    The operators are those that ``torch.compile`` puts in the place of frozen linear layers.
+    """
+
+    _packed: Tensor | None = None
+    _packed_from: tuple[int, int] | None = None
+
+    def forward(self, input: Tensor) -> Tensor:
+        plain = torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu")
+        if plain or input.device.type != "cpu" or not input.dtype == self.weight.dtype == torch.float32:
+            self._packed = self._packed_from = None  # an optimizer may follow, and fused ones do not count a version
+            return super().forward(input)
+        source = id(self.weight), self.weight._version  # changes with any change of the weights
+        if self._packed_from != source:
+            self._packed, self._packed_from = torch.ops.mkldnn._reorder_linear_weight(self.weight.detach()), source
+        output: Tensor = torch.ops.mkldnn._linear_pointwise(input, self._packed, self.bias, "none", [], "")
+        return output
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the packed copy, which can be neither copied nor saved."""
+        return {name: value for name, value in self.__dict__.items() if not name.startswith("_packed")}
+
+
+def pack_linear_layers_(model: nn.Module) -> None:
+    """Let each linear layer of ``model`` be a :class:`PackedLinear`, where this CPU has its kernels."""
+    for module in model.modules():
+        if _PACKS and type(module) is nn.Linear:
+            module.__class__ = PackedLinear

@@ -1,0 +1,108 @@
+"""``benchmark_report.json``, its tables in Markdown, and its picture."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from emotion.artifacts import atomic, require_ours, require_writable
+from emotion.errors import UserError
+from emotion.report.benchmark_plots import benchmark_figure
+from emotion.report.benchmark_schema import BenchmarkReport, Scaling, Spread
+from emotion.report.json_file import read_json, write_json
+from emotion.report.plots import is_our_figure, save_figure
+
+_MADE_BY = "<!-- made by scripts/benchmark.py -->"
+
+
+class BenchmarkResults:
+    """The benchmark's files in an output folder."""
+
+    def __init__(self, output_dir: Path) -> None:
+        self.report = output_dir / "benchmark_report.json"
+        self.tables = output_dir / "benchmark_tables.md"
+        self.picture = output_dir / "visualizations" / "benchmark.png"
+
+    def require_free(self) -> None:
+        """Make the folders; refuse to go on where a file stands that is not ours. Raises :class:`UserError`."""
+        require_writable(self.picture.parent, "output_dir")
+        require_ours(self.report, _is_report, "output_dir")
+        require_ours(self.tables, _is_tables, "output_dir")
+        require_ours(self.picture, is_our_figure, "output_dir")
+
+    def publish(self, report: BenchmarkReport) -> None:
+        """Replace the files by those of ``report``."""
+        if report.training or report.prediction or report.scaling:
+            with atomic(self.picture) as temporary:
+                save_figure(benchmark_figure(report), temporary)
+        with atomic(self.tables) as temporary:
+            temporary.write_text(f"{_MADE_BY}\n\n{tables(report)}\n", encoding="utf-8")
+        write_json(report, self.report)
+
+
+def tables(report: BenchmarkReport) -> str:
+    """What was measured, as tables in Markdown; medians, with the least and the most of the rounds."""
+    blocks = []
+    if speed := report.training:
+        title = f"fine-tuning {report.model_name}, {speed.rows:,} rows, {speed.updates} updates"
+        rows = [
+            (side.label, _range(side.rows_per_second, ".1f"), f"{_range(side.speedup_of_ours, '.2f')}")
+            for side in speed.sides.values()
+        ]
+        blocks.append(_table((title, "rows/s", "this project is faster by"), rows))
+    if predicting := report.prediction:
+        title = f"predicting with {report.model_name}, {predicting.rows:,} rows"
+        rows = [
+            (
+                side.label,
+                _range(side.rows_per_second, ".0f"),
+                _range(side.speedup_of_ours, ".2f"),
+                _range(side.single_ms, ".2f"),
+                f"{side.agreement:.1%}",
+            )
+            for side in predicting.sides.values()
+        ]
+        rows.append(("this project, from file to file", _range(predicting.file_rows_per_second, ".0f"), "", "", ""))
+        headings = (title, "rows/s", "this project's .pt is faster by", "one text, ms", "same labels")
+        blocks.append(_table(headings, rows))
+    if report.startup_seconds:
+        rows = [(name, _range(spread, ".2f")) for name, spread in report.startup_seconds.items()]
+        blocks.append(_table(("from the command to", "seconds"), rows))
+    if report.scaling:
+        rows = [
+            (name.replace("_", ", more "), ", ".join(_points(each)), f"{each.slope:.2f}")
+            for name, each in report.scaling.items()
+        ]
+        blocks.append(_table(("cost", "seconds", "slope of the logarithms"), rows))
+    if scaling := report.devices:
+        rows = [
+            ("one process", _range(scaling.one_process_seconds, ".1f"), ""),
+            ("two processes", _range(scaling.two_processes_seconds, ".1f"), _range(scaling.speedup, ".2f")),
+        ]
+        blocks.append(_table((f"{scaling.rows:,} rows, one thread each", "seconds", "faster by"), rows))
+    return "\n\n".join(blocks)
+
+
+def _table(headings: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [headings, tuple("---" if index == 0 else "---:" for index in range(len(headings))), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _points(scaling: Scaling) -> list[str]:
+    return [f"{seconds:.1f} at {size:,g}" for size, seconds in zip(scaling.sizes, scaling.seconds, strict=True)]
+
+
+def _range(spread: Spread, form: str) -> str:
+    if spread.minimum == spread.maximum:
+        return format(spread.median, form)
+    return f"{spread.median:{form}} ({spread.minimum:{form}}-{spread.maximum:{form}})"
+
+
+def _is_report(path: Path) -> bool:
+    try:
+        read_json(path, BenchmarkReport)
+    except UserError:
+        return False
+    return True
+
+
+def _is_tables(path: Path) -> bool:
+    return path.read_bytes().startswith(_MADE_BY.encode())

@@ -1,0 +1,129 @@
+"""Prepared models are as fast as promised elsewhere; here: they compute what transformers' own do."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
+
+from conftest import KINDS
+from emotion.first_token import compute_first_token_only_
+from emotion.packed_linear import PackedLinear, pack_linear_layers_
+from emotion.prepare import prepare_
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def plain(folder: Path) -> PreTrainedModel:
+    """A tiny model as transformers makes it, with weights that tell."""
+    torch.manual_seed(4)
+    model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=6, dtype=torch.float32)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+    return model.eval()
+
+
+def inputs(rows: int = 5, tokens: int = 9, padded: bool = True) -> dict[str, Tensor]:
+    ids = torch.randint(5, 60, (rows, tokens), generator=torch.Generator().manual_seed(1))
+    mask = torch.ones_like(ids)
+    if padded:
+        for row in range(rows):
+            ids[row, tokens - row :] = 1
+            mask[row, tokens - row :] = 0
+    return {"input_ids": ids, "attention_mask": mask}
+
+
+@pytest.mark.parametrize("padded", [True, False])
+@pytest.mark.parametrize("kind", KINDS)
+def test_logits_and_gradients_are_those_of_transformers(kind: str, padded: bool, backbones: dict[str, Path]) -> None:
+    original = plain(backbones[kind])
+    prepared = copy.deepcopy(original)
+    prepare_(prepared)
+    batch = inputs(padded=padded)
+    with torch.inference_mode():
+        torch.testing.assert_close(prepared(**batch).logits, original(**batch).logits, rtol=1e-4, atol=1e-5)
+    for model in (original, prepared):
+        model(**batch, labels=torch.arange(5)).loss.backward()
+    for (name, expected), found in zip(original.named_parameters(), prepared.parameters(), strict=True):
+        if expected.grad is None:
+            assert found.grad is None
+        else:
+            torch.testing.assert_close(found.grad, expected.grad, rtol=1e-3, atol=1e-5, msg=name)
+    assert prepared.state_dict().keys() == original.state_dict().keys()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_last_layer_is_computed_for_one_token_where_the_head_reads_one(
+    kind: str, backbones: dict[str, Path]
+) -> None:
+    model = plain(backbones[kind])
+    compute_first_token_only_(model)
+    compute_first_token_only_(model)  # twice is as once
+    with torch.inference_mode():
+        states = model(**inputs(), output_hidden_states=True).hidden_states
+    tokens = 9 if kind == "modernbert" else 1  # its head reads the mean of all tokens
+    assert [state.shape[1] for state in states] == [9, 9, tokens]
+
+
+def test_dropout_of_attention_stays_in_the_last_layer(backbones: dict[str, Path]) -> None:
+    model = plain(backbones["minilm"])
+    compute_first_token_only_(model)
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    last = model.bert.encoder.layer[-1]
+    last.attention.self.dropout.p = 0.5
+    hidden = torch.randn(2, 6, 32)
+    assert not torch.equal(last.train()(hidden), last(hidden))
+    assert torch.equal(last.eval()(hidden), last(hidden))
+
+
+def packed(rows: int = 7) -> tuple[PackedLinear, Tensor]:
+    torch.manual_seed(0)
+    holder = nn.Sequential(nn.Linear(24, 10))
+    pack_linear_layers_(holder)
+    (layer,) = holder
+    assert isinstance(layer, PackedLinear)
+    return layer, torch.randn(rows, 24)
+
+
+@pytest.mark.parametrize("shape", [(24,), (3, 24), (2, 5, 24), (0, 24)])
+def test_a_packed_layer_multiplies_any_shape(shape: tuple[int, ...]) -> None:
+    layer, _ = packed()
+    values = torch.randn(shape)
+    with torch.no_grad():
+        torch.testing.assert_close(layer(values), values @ layer.weight.T + layer.bias)
+
+
+def test_a_packed_layer_follows_its_weights() -> None:
+    """Updates in place, new parameters, a loaded state dict and a copy: none is answered with old weights."""
+    layer, values = packed()
+    with torch.no_grad():
+        layer(values)
+        layer.weight.mul_(3)
+        torch.testing.assert_close(layer(values), values @ layer.weight.T + layer.bias)
+        layer.weight = nn.Parameter(torch.randn(10, 24))
+        torch.testing.assert_close(layer(values), values @ layer.weight.T + layer.bias)
+        layer.load_state_dict({"weight": torch.ones(10, 24), "bias": torch.zeros(10)})
+        torch.testing.assert_close(layer(values), values.sum(-1, keepdim=True).expand(-1, 10), rtol=1e-4, atol=1e-5)
+        twin = copy.deepcopy(layer)
+        twin.weight.mul_(2)
+        torch.testing.assert_close(twin(values), 2 * layer(values))
+    optimizer = torch.optim.AdamW(layer.parameters(), lr=0.1, fused=True)
+    layer(values).sum().backward()
+    optimizer.step()
+    with torch.no_grad():
+        torch.testing.assert_close(layer(values), values @ layer.weight.T + layer.bias, rtol=1e-4, atol=1e-5)
+
+
+def test_a_packed_layer_without_bias_and_in_half_precision() -> None:
+    holder = nn.Sequential(nn.Linear(24, 10, bias=False))
+    pack_linear_layers_(holder)
+    values = torch.randn(3, 24)
+    with torch.no_grad():
+        torch.testing.assert_close(holder(values), values @ holder[0].weight.T)
+        holder.bfloat16()
+        assert holder(values.bfloat16()).dtype == torch.bfloat16
