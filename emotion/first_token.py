@@ -36,7 +36,7 @@ class _FirstToken:
         attention = self.attention.self
 
         def heads(projected: Tensor) -> Tensor:
-            return projected.unflatten(-1, (-1, attention.attention_head_size)).transpose(1, 2)
+            return projected.view(*projected.shape[:2], -1, attention.attention_head_size).transpose(1, 2)
 
         first = hidden_states[:, :1]
         context = scaled_dot_product_attention(

@@ -9,25 +9,27 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-_PACKS = torch.backends.mkldnn.is_available() and platform.machine() in ("x86_64", "AMD64")
+_HAS_KERNELS: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+_PACKS = _HAS_KERNELS and platform.machine() in ("x86_64", "AMD64")
 
 
 class PackedLinear(nn.Linear):
     """A linear layer that keeps a packed copy of its weights, once it predicted in FP32 on a CPU.
 
+    A change of the weights makes a new copy, unless it is made in place through ``weight.data``, which leaves no trace.
     While gradients are recorded, on other devices, in other precisions and while being exported it is torch's own.
     The operators are those that ``torch.compile`` puts in the place of frozen linear layers.
     """
 
     _packed: Tensor | None = None
-    _packed_from: tuple[int, int] | None = None
+    _packed_from: tuple[int, int, int] | None = None
 
     def forward(self, input: Tensor) -> Tensor:
         plain = torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu")
         if plain or input.device.type != "cpu" or not input.dtype == self.weight.dtype == torch.float32:
             self._packed = self._packed_from = None  # an optimizer may follow, and fused ones do not count a version
             return super().forward(input)
-        source = id(self.weight), self.weight._version  # changes with any change of the weights
+        source = id(self.weight), self.weight.data_ptr(), self.weight._version
         if self._packed_from != source:
             self._packed, self._packed_from = torch.ops.mkldnn._reorder_linear_weight(self.weight.detach()), source
         output: Tensor = torch.ops.mkldnn._linear_pointwise(input, self._packed, self.bias, "none", [], "")

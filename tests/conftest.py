@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read at import: no test touches the network
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # read at import; workers that share cores must not wait for threads
 
 import pytest
 import torch
@@ -221,3 +223,8 @@ def model_config(kind: str, backbone: Path) -> ModelConfig:
     config = model_choices()[kind]
     config.backbone = str(backbone)
     return config
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest test first, so that no worker is left with it at the end."""
+    items.sort(key=lambda item: item.path.stem != "test_readme")

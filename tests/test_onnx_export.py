@@ -1,5 +1,6 @@
 """Export to ONNX Runtime: the same logits as torch's in FP32, close ones in INT8, and a head that no bit is lost of."""
 
+import logging
 import platform
 import re
 import subprocess
@@ -357,3 +358,10 @@ def test_saturation_is_read_off_the_processor(monkeypatch: pytest.MonkeyPatch) -
 def test_saturation_is_what_the_flags_say() -> None:
     flags = Path("/proc/cpuinfo").read_text()
     assert saturates() == (re.search(r"\b(avx512_vnni|avx_vnni|amx_int8)\b", flags) is None)
+
+
+def test_exporting_says_nothing(originals: dict[str, Path], caplog: pytest.LogCaptureFixture) -> None:
+    """The exporter's and the quantiser's own messages would hide what users must read."""
+    with caplog.at_level(logging.INFO):
+        export_onnx_int8(load(originals["minilm"]), OnnxConfig(per_channel=True, reduce_range="auto"))
+    assert [record.getMessage() for record in caplog.records if "torch.__trace" not in record.name] == []

@@ -109,6 +109,8 @@ def test_a_packed_layer_follows_its_weights() -> None:
         torch.testing.assert_close(layer(values), values @ layer.weight.T + layer.bias)
         layer.load_state_dict({"weight": torch.ones(10, 24), "bias": torch.zeros(10)})
         torch.testing.assert_close(layer(values), values.sum(-1, keepdim=True).expand(-1, 10), rtol=1e-4, atol=1e-5)
+        layer.weight.data = torch.full((10, 24), 2.0)
+        torch.testing.assert_close(layer(values), 2 * values.sum(-1, keepdim=True).expand(-1, 10), rtol=1e-4, atol=1e-5)
         twin = copy.deepcopy(layer)
         twin.weight.mul_(2)
         torch.testing.assert_close(twin(values), 2 * layer(values))

@@ -66,7 +66,7 @@ class Material:
         if self.config.weights is not None:
             return load(self.config.weights)
         return Checkpoint(
-            model=self.model().eval(),
+            model=self.model().eval(),  # type: ignore[no-untyped-call]
             tokenizer=self.encoder.tokenizer,
             tokenizer_files=self.backbone.tokenizer_files(),
             model_id=self.config.model.backbone,

@@ -15,6 +15,7 @@ from emotion.benchmark.material import Material
 from emotion.benchmark.measurement import Measurement
 from emotion.benchmark.sides import FILE, OURS, PREDICTION, TRAINING, run_side
 from emotion.benchmark.startup import startup_seconds
+from emotion.checkpoint import Checkpoint
 from emotion.compression.onnx_export import export_onnx, export_onnx_int8
 from emotion.config import compose_config, resolve
 from emotion.data import LabelledTexts
@@ -96,7 +97,9 @@ def training(config: BenchmarkConfig) -> TrainingSpeed:
 
 def prediction(config: BenchmarkConfig, folder: Path) -> PredictionSpeed:
     """Predictions of each side that can run here, and from file to file."""
-    models = _models(config, folder)
+    original = Material(config).checkpoint()
+    config = replace(config, data=replace(config.data, max_length=original.max_length))
+    models = _models(original, folder)
     tasks = {}
     for side in PREDICTION:
         if weights := models.get(side, None if side.startswith("onnx") else models[HUGGING_FACE]):
@@ -110,7 +113,8 @@ def prediction(config: BenchmarkConfig, folder: Path) -> PredictionSpeed:
         agreement = float(np.mean(np.array(rounds[0].labels) == np.array(reference)))
         if side != "onnx_int8" and agreement < SAME_LABELS:
             raise UserError(
-                f"{side}: must give at least {SAME_LABELS:.1%} of the labels of {REFERENCE}, found {agreement:.1%}"
+                f"predict/{side}: must give at least {SAME_LABELS:.1%} of the labels of {REFERENCE},"
+                f" found {agreement:.1%}"
             )
         sides[side] = PredictionSide(
             **_speed(PREDICTION[side], rounds, measured[OURS]),
@@ -126,7 +130,7 @@ def prediction(config: BenchmarkConfig, folder: Path) -> PredictionSpeed:
 
 def scaling(config: BenchmarkConfig, data: LabelledTexts, folder: Path) -> dict[str, Scaling]:
     """Our training and prediction against the number of rows, and against their length."""
-    config = replace(config, weights=str(_models(config, folder)[OURS]))
+    config = replace(config, weights=str(_models(Material(config).checkpoint(), folder)[OURS]))
     by_rows, by_length = {}, {}
     factor = 50 if config.quick else 1
     for size in SCALED_ROWS:
@@ -199,12 +203,11 @@ def _with_rows(config: BenchmarkConfig, rows: Any, path: Path) -> BenchmarkConfi
     return replace(config, data=replace(config.data, train=str(path), validation=str(path)))
 
 
-def _models(config: BenchmarkConfig, folder: Path) -> dict[str, Path]:
+def _models(original: Checkpoint, folder: Path) -> dict[str, Path]:
     """The checkpoint that predicts, as this project's file and as a Hugging Face folder.
 
     ONNX versions are among them where the packages for them are installed.
     """
-    original = Material(config).checkpoint()
     paths = {OURS: folder / "model.pt", HUGGING_FACE: folder / "hugging_face"}
     original.save(paths[OURS])
     original.torch_model.save_pretrained(paths[HUGGING_FACE])

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
+from typing import Any
 
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
@@ -49,8 +50,8 @@ def emotion_file(config: BenchmarkConfig) -> Measurement:
 
 def hugging_face_pipeline(config: BenchmarkConfig, batch_size: int) -> Measurement:
     """``transformers.pipeline``; ``weights`` is a Hugging Face folder."""
-    classify = pipeline("text-classification", model=config.weights, device=_device(config))
-    label_of = classify.model.config.label2id
+    classify: Any = pipeline("text-classification", model=config.weights, device=_device(config))
+    label_of: dict[str, int] = classify.model.config.label2id
     options = {"batch_size": batch_size, "truncation": True, "max_length": config.data.max_length}
     return _timed(config, lambda texts: [label_of[answer["label"]] for answer in classify(list(texts), **options)])
 
@@ -60,6 +61,7 @@ def padded_loop(config: BenchmarkConfig) -> Measurement:
 
     ``weights`` is a Hugging Face folder.
     """
+    assert config.weights is not None
     tokenizer = AutoTokenizer.from_pretrained(config.weights)
     model = AutoModelForSequenceClassification.from_pretrained(config.weights).to(_device(config)).eval()
 

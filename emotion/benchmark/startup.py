@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter, time
 
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
 from emotion.config import PROJECT
 from emotion.errors import UserError
@@ -38,8 +38,8 @@ def _first_step_seconds() -> float:
         short = ["trainer=debug", "trainer.limit_train_batches=1", "trainer.limit_val_batches=1"]
         started = time()
         _run([TRAIN, *short, f"output_dir={folder}", f"hydra.run.dir={folder}/run"], 0)
-        events = EventAccumulator(str(Path(folder) / "run" / "tensorboard")).Reload()  # type: ignore[no-untyped-call]
-        first: float = events.Scalars("train/loss_step")[0].wall_time  # type: ignore[no-untyped-call]
+        events = EventAccumulator(str(Path(folder) / "run" / "tensorboard")).Reload()
+        first: float = events.Scalars("train/loss_step")[0].wall_time
         return first - started
 
 

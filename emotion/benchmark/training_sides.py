@@ -131,7 +131,7 @@ def plain_loop(config: BenchmarkConfig) -> Measurement:
     seed_everything(config.seed, verbose=False)
     model = material.plain_model().to(material.device).train()  # type: ignore[arg-type]
     collator = Counting(default_data_collator)
-    loader = DataLoader(
+    loader: DataLoader[Any] = DataLoader(
         _tokenised(config, material, pad_to_max_length=True),  # type: ignore[arg-type]
         batch_size=config.data.batch_size,
         shuffle=True,

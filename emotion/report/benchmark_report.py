@@ -50,7 +50,7 @@ def tables(report: BenchmarkReport) -> str:
         blocks.append(_table((title, "rows/s", "this project is faster by"), rows))
     if predicting := report.prediction:
         title = f"predicting with {report.model_name}, {predicting.rows:,} rows"
-        rows = [
+        predictions = [
             (
                 side.label,
                 _range(side.rows_per_second, ".0f"),
@@ -60,12 +60,13 @@ def tables(report: BenchmarkReport) -> str:
             )
             for side in predicting.sides.values()
         ]
-        rows.append(("this project, from file to file", _range(predicting.file_rows_per_second, ".0f"), "", "", ""))
+        from_file = _range(predicting.file_rows_per_second, ".0f")
+        predictions.append(("this project, from file to file", from_file, "", "", ""))
         headings = (title, "rows/s", "this project's .pt is faster by", "one text, ms", "same labels")
-        blocks.append(_table(headings, rows))
+        blocks.append(_table(headings, predictions))
     if report.startup_seconds:
-        rows = [(name, _range(spread, ".2f")) for name, spread in report.startup_seconds.items()]
-        blocks.append(_table(("from the command to", "seconds"), rows))
+        times = [(name, _range(spread, ".2f")) for name, spread in report.startup_seconds.items()]
+        blocks.append(_table(("from the command to", "seconds"), times))
     if report.scaling:
         rows = [
             (name.replace("_", ", more "), ", ".join(_points(each)), f"{each.slope:.2f}")

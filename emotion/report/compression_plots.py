@@ -1,6 +1,7 @@
 """Pictures of a compression report."""
 
 from collections.abc import Mapping
+from math import log
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -70,17 +71,18 @@ def frontier_figure(report: CompressionReport) -> Figure:
         front = pareto_front(merits, scores)
         axes.plot([sign * merits[name] for name in front], [scores[name] for name in front], color=BLUE, linewidth=1.5,
                   alpha=0.5, zorder=1)  # fmt: skip
-        for name in scores:
+        below: list[tuple[float, float]] = []
+        for name in sorted(scores, key=lambda each: merits[each], reverse=True):
             colour = GREY if name == BASELINE else BLUE if name in front else ORANGE
-            axes.scatter(sign * merits[name], scores[name], s=50, color=colour, zorder=2)
-            # The original, whose place another often shares, is named on its left, and what is beaten below.
-            offset, across, up = (0, -7), "center", "top"
-            if name == BASELINE:
-                offset, across, up = (-8, 0), "right", "center"
-            elif name in front:
-                offset, across, up = (0, 7), "center", "bottom"
             place = sign * merits[name], scores[name]
-            axes.annotate(name, place, xytext=offset, textcoords="offset points", ha=across, va=up, fontsize=8.5,
+            axes.scatter(*place, s=50, color=colour, zorder=2)
+            # What is beaten is named below, on a line of its own where a name stands there already.
+            offset, up = 7.0, "bottom"
+            if name != BASELINE and name not in front:
+                crowd = sum(abs(log(place[0] / x)) < 0.5 and abs(place[1] - y) < 0.003 for x, y in below)
+                offset, up = -7.0 - 10 * crowd, "top"
+                below.append(place)
+            axes.annotate(name, place, xytext=(0, offset), textcoords="offset points", ha="center", va=up, fontsize=8.5,
                           color=colour)  # fmt: skip
         axes.set_xscale("log")
         axes.grid(alpha=0.25)

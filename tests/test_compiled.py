@@ -1,0 +1,67 @@
+"""Compiled training: the same classifier, under the same names, and without compiling where that fails."""
+
+import functools
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+
+from emotion.classifier import EmotionClassifier
+from emotion.compiled import compiled
+from emotion.schemas.train import OptimizerConfig
+from test_prepare import inputs, plain
+
+
+def test_a_compiled_classifier_trains_alike_and_keeps_plain_names(
+    backbones: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Traced, but run by torch: what a compiler makes of it is torch's own affair."""
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
+    config = OptimizerConfig(weight_decay=0.0, warmup_fraction=0.0, class_weights="none")
+    modules = [
+        EmotionClassifier(plain(backbones["minilm"]), config, 1e-3, 0, [1] * 6, compile=choice)
+        for choice in (False, True)
+    ]
+    for module in modules:
+        module.on_fit_start()
+        module.eval()
+    batch = inputs()
+    expected, found = (module(**batch) for module in modules)
+    torch.testing.assert_close(found, expected)
+    for module in modules:
+        module(**batch).sum().backward()
+    for one, other in zip(modules[0].parameters(), modules[1].parameters(), strict=True):
+        assert (one.grad is None) == (other.grad is None)
+        if one.grad is not None:
+            torch.testing.assert_close(other.grad, one.grad, rtol=1e-4, atol=1e-5)
+    assert modules[1].state_dict().keys() == modules[0].state_dict().keys()
+
+
+def test_what_cannot_be_compiled_runs_without_and_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("no compiler\nin this place")
+
+    compile_with = functools.partial(torch.compile, backend=broken)
+    monkeypatch.setattr(torch, "compile", lambda forward, mode: compile_with(forward))  # a backend has no mode
+    call = compiled(lambda x: x + 1, torch.device("cpu"))
+    with caplog.at_level(logging.WARNING, "emotion"):
+        for _ in range(3):
+            assert call(x=torch.ones(2)).tolist() == [2, 2]
+    messages = [record.getMessage() for record in caplog.records if record.name == "emotion.compiled"]
+    assert len(messages) == 1
+    assert "no compiler" in messages[0]
+
+
+def test_an_error_of_the_model_itself_is_not_taken_for_the_compilers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
+
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        if x.sum() > 0:
+            raise ValueError("mine")
+        return x
+
+    with pytest.raises(ValueError, match="mine"):
+        compiled(forward, torch.device("cpu"))(x=torch.ones(1))
