@@ -30,7 +30,8 @@ def compiled(forward: Callable[..., Any], device: torch.device) -> Callable[...,
         except TorchDynamoException as error:
             if current is forward:
                 raise
-            log.warning("compile: the model could not be compiled, so it trains without (%s)", first_line(error))
+            reason = first_line(getattr(error, "inner_exception", error))
+            log.warning("compile: the model could not be compiled, so it trains without (%s)", reason)
             current = forward
             return forward(**inputs)
 

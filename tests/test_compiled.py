@@ -45,7 +45,7 @@ def test_what_cannot_be_compiled_runs_without_and_is_told_once(
         raise RuntimeError("no compiler\nin this place")
 
     compile_with = functools.partial(torch.compile, backend=broken)
-    monkeypatch.setattr(torch, "compile", lambda forward, mode: compile_with(forward))  # a backend has no mode
+    monkeypatch.setattr(torch, "compile", lambda forward, **_: compile_with(forward))  # a backend of ours has no mode
     call = compiled(lambda x: x + 1, torch.device("cpu"))
     with caplog.at_level(logging.WARNING, "emotion"):
         for _ in range(3):
