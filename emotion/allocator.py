@@ -6,6 +6,8 @@ import platform
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 """Of ``malloc.h``."""
 _GIGABYTE = 2**30
+_MOST_BEFORE_2_35 = 2**25
+"""That older releases of glibc accept."""
 
 
 def keep_freed_memory() -> None:
@@ -15,5 +17,6 @@ def keep_freed_memory() -> None:
     """
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(_M_MMAP_THRESHOLD, _GIGABYTE)
+        if not libc.mallopt(_M_MMAP_THRESHOLD, _GIGABYTE):
+            libc.mallopt(_M_MMAP_THRESHOLD, _MOST_BEFORE_2_35)
         libc.mallopt(_M_TRIM_THRESHOLD, 2 * _GIGABYTE - 1)

@@ -16,10 +16,10 @@ from emotion.artifacts import atomic
 from emotion.batching import LengthBucketBatchSampler
 from emotion.bitsandbytes_int8 import is_int8
 from emotion.checkpoint_format import read, state_dict, to_tensor, write
-from emotion.csv_files import CHUNK_ROWS
 from emotion.errors import UserError, first_line
 from emotion.labels import EMOTIONS
 from emotion.onnx_classifier import OnnxClassifier
+from emotion.prefetch import prefetched
 from emotion.pretrained import position_limit
 from emotion.rebuild import build_model, build_tokenizer, find_config_and_tokenizer
 from emotion.text import TextEncoder
@@ -27,6 +27,8 @@ from emotion.text import TextEncoder
 log = logging.getLogger(__name__)
 
 BATCH_SIZE = 32
+CHUNK_TEXTS = 8_192
+"""Enough of them that batches hold texts of like length."""
 
 
 @dataclass(slots=True)
@@ -73,7 +75,7 @@ class Checkpoint:
         """Probabilities (texts, 6), float32 on the CPU, rows sum to 1.
 
         Texts are batched by length within chunks, so results come out the same for the same texts and batch size.
-        Equal texts of a chunk are computed once.
+        Equal texts of a chunk are computed once. A chunk is tokenised while the one before it is predicted.
 
         Args:
             texts: Any strings, empty ones included.
@@ -84,20 +86,20 @@ class Checkpoint:
             raise TypeError("texts must be a sequence of strings, not one string")
         probabilities = torch.empty(len(texts), len(EMOTIONS))
         encoder = TextEncoder(self.tokenizer, self.normalization, self.max_length)
-        for start in range(0, len(texts), CHUNK_ROWS):
-            chunk = texts[start : start + CHUNK_ROWS]
-            place = {text: index for index, text in enumerate(dict.fromkeys(chunk))}
-            copies = np.bincount([place[text] for text in chunk])
-            rows = encoder.encode(list(place))
+        chunks = [texts[start : start + CHUNK_TEXTS] for start in range(0, len(texts), CHUNK_TEXTS)]
+        done = 0
+        encoded = (encoder.encode_unique(chunk) for chunk in chunks)
+        for rows, place in prefetched(encoded) if len(chunks) > 1 else encoded:
+            copies = np.bincount(place)
             unique = torch.empty(len(rows), len(EMOTIONS))
             for batch in LengthBucketBatchSampler(np.array([len(row) for row in rows]), batch_size, shuffle=False):
-                inputs = {
-                    name: ids.to(self.model.device) for name, ids in encoder.pad([rows[i] for i in batch]).items()
-                }
+                padded = encoder.pad([rows[index] for index in batch])
+                inputs = {name: ids.to(self.model.device) for name, ids in padded.items()}
                 unique[batch] = self.model(**inputs).logits.float().softmax(dim=-1).cpu()
                 if advance is not None:
                     advance(int(copies[batch].sum()))
-            probabilities[start : start + len(chunk)] = unique[[place[text] for text in chunk]]
+            probabilities[done : done + len(place)] = unique[place]
+            done += len(place)
         return probabilities
 
     def save(self, path: Path) -> None:

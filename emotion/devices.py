@@ -1,6 +1,8 @@
 """Which device a run gets, and a clear word when it is not there."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -52,3 +54,20 @@ def process_count(config: TrainerConfig) -> int:
     if isinstance(config.devices, int):
         return config.devices
     return max(torch.cuda.device_count(), 1) if pick_device(config.accelerator).type == "cuda" else 1
+
+
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+"""In torch's errors: on a GPU, and on the CPU under Linux or Windows."""
+
+
+@contextmanager
+def batch_size_blamed(key: str, batch_size: int) -> Iterator[None]:
+    """Within: memory that does not suffice is told as too large a batch, under its config key, in one line."""
+    try:
+        yield
+    except RuntimeError as error:
+        if any(words in str(error) for words in _OUT_OF_MEMORY):
+            raise UserError(
+                f"{key}: must fit into this machine's memory, found {batch_size}; try half of it"
+            ) from error
+        raise

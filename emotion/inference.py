@@ -12,7 +12,7 @@ from torch import Tensor
 from emotion import checkpoint
 from emotion.artifacts import atomic, require_ours, require_writable
 from emotion.csv_files import CsvFile, open_csv
-from emotion.devices import pick_device
+from emotion.devices import batch_size_blamed, pick_device
 from emotion.errors import UserError
 from emotion.labels import EMOTIONS, parse_label
 from emotion.metrics import Evaluation, evaluate
@@ -87,7 +87,8 @@ def predict_csv(config: PredictConfig) -> Prediction:
     labels: list[int] = []
     truth: list[int | None] = []
     empty_rows = 0
-    with atomic(output) as temporary, _progress() as progress:
+    memory = batch_size_blamed("batch_size", config.batch_size)
+    with atomic(output) as temporary, _progress() as progress, memory:
         task = progress.add_task(f"{model.model_name} predicts", total=max(file.lines - 1, 1))
         for frame in file.chunks():
             texts = file.column(frame, config.text_column)

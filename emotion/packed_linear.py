@@ -21,23 +21,31 @@ class PackedLinear(nn.Linear):
     The operators are those that ``torch.compile`` puts in the place of frozen linear layers.
     """
 
-    _packed: Tensor | None = None
-    _packed_from: tuple[int, int, int] | None = None
+    _packed: tuple[Tensor, Tensor, int] | None = None
+    """The copy, the weights that it is of, and their version."""
 
     def forward(self, input: Tensor) -> Tensor:
         plain = torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu")
         if plain or input.device.type != "cpu" or not input.dtype == self.weight.dtype == torch.float32:
-            self._packed = self._packed_from = None  # an optimizer may follow, and fused ones do not count a version
+            self._packed = None  # an optimizer may follow, and fused ones do not count a version
             return super().forward(input)
-        source = id(self.weight), self.weight.data_ptr(), self.weight._version
-        if self._packed_from != source:
-            self._packed, self._packed_from = torch.ops.mkldnn._reorder_linear_weight(self.weight.detach()), source
-        output: Tensor = torch.ops.mkldnn._linear_pointwise(input, self._packed, self.bias, "none", [], "")
+        output: Tensor = torch.ops.mkldnn._linear_pointwise(input, self._copy(), self.bias, "none", [], "")
         return output
+
+    def _copy(self) -> Tensor:
+        weight = self.weight.detach()
+        version = 0 if weight.is_inference() else weight._version
+        if self._packed is not None:
+            packed, of, of_version = self._packed  # which is kept, so that no other weights can lie at its address
+            if of.data_ptr() == weight.data_ptr() and of_version == version:
+                return packed
+        packed = torch.ops.mkldnn._reorder_linear_weight(weight)
+        self._packed = packed, weight, version
+        return packed
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the packed copy, which can be neither copied nor saved."""
-        return {name: value for name, value in self.__dict__.items() if not name.startswith("_packed")}
+        return {name: value for name, value in self.__dict__.items() if name != "_packed"}
 
 
 def pack_linear_layers_(model: nn.Module) -> None:

@@ -48,6 +48,11 @@ class TextEncoder:
         ]
         return [np.asarray(row, dtype=np.int32) for row in rows]
 
+    def encode_unique(self, texts: Sequence[str]) -> tuple[list[TokenIds], np.ndarray]:
+        """Token ids of each different text, and for each text its place among them, (texts,), int64."""
+        places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
+        return self.encode(list(places)), np.array([places[text] for text in texts], dtype=np.int64)
+
     def pad(self, rows: Sequence[TokenIds]) -> dict[str, Tensor]:
         """``input_ids`` and ``attention_mask``, each (rows, longest), int64, padded on the right."""
         longest = max(len(row) for row in rows)

@@ -28,7 +28,7 @@ from emotion.classifier import EmotionClassifier
 from emotion.config import compose_config, model_choices, resolve
 from emotion.data import EmotionDataModule
 from emotion.deliverables import Deliverables
-from emotion.devices import check_devices, process_count
+from emotion.devices import batch_size_blamed, check_devices, process_count
 from emotion.errors import UserError, first_line
 from emotion.pretrained import load_config, load_pretrained, load_tokenizer, position_limit
 from emotion.report.console import print_report
@@ -88,7 +88,8 @@ def train(config: TrainConfig, run_dir: Path, sweep: str | None = None) -> Train
     _log_start(config, classifier, data)
     run_dir.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(OmegaConf.structured(config), run_dir / "config.yaml")
-    fit(classifier, data, config, run_dir, [best, last, writer])
+    with batch_size_blamed("data.batch_size", config.data.batch_size):
+        fit(classifier, data, config, run_dir, [best, last, writer])
     if writer.report is not None:
         print_report(writer.report, config.model.name, Path(config.output_dir))
     return writer.report

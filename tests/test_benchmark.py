@@ -12,6 +12,7 @@ import pytest
 from conftest import model_config, sample_rows, write_csv
 from emotion.benchmark import corpora, parts
 from emotion.benchmark.measurement import Measurement
+from emotion.benchmark.model_files import HUGGING_FACE, model_files
 from emotion.benchmark.sides import FILE, OURS, PREDICTION, TRAINING, _functions, run_side
 from emotion.checkpoint import load
 from emotion.config import PROJECT, compose_config, resolve
@@ -51,11 +52,11 @@ def test_all_training_sides_do_the_same_work(config: BenchmarkConfig) -> None:
 def test_all_prediction_sides_give_the_same_labels(config: BenchmarkConfig, tmp_path: Path) -> None:
     expected = load(str(config.weights)).predict([text for text, _ in sample_rows("train", ROWS)])
     assert len(set(expected)) > 2
-    models = parts._models(load(str(config.weights)), tmp_path)
+    models = model_files(load(str(config.weights)), tmp_path)
     for side in (*PREDICTION, FILE):
         if side == "onnx_int8":
             continue  # rounds; its agreement is reported
-        weights = models.get(side, models[OURS if side in (OURS, FILE) else parts.HUGGING_FACE])
+        weights = models.get(side, models[OURS if side in (OURS, FILE) else HUGGING_FACE])
         done = _functions()[f"predict/{side}"](replace(config, weights=str(weights)))
         assert done.labels == expected, side
         assert len(done.single_ms) == (0 if side == FILE else ROWS)
@@ -106,7 +107,7 @@ def test_fp32_sides_with_other_labels_are_refused(
     monkeypatch.setattr(
         parts, "run_side", lambda *_: Measurement(seconds=1, rows=9, labels=next(labels), single_ms=[1])
     )
-    with pytest.raises(UserError, match=r"^predict/pipeline_32: must give at least 99.9% .*, found 99.8%"):
+    with pytest.raises(UserError, match=r"^predict/pipeline_batched: must give at least 99.9% .*, found 99.8%"):
         parts.prediction(replace(config, rounds=1), tmp_path)
 
 
@@ -183,7 +184,7 @@ def test_the_tables_hold_medians_and_ranges(
     text = tables(report_of(config, monkeypatch, tmp_path))
     # two rounds of 64 rows in 2 and 3 seconds beside ours in 1 and 2
     assert "| HF Trainer, grouped by length | 26.7 (21.3-32.0) | 1.75 (1.50-2.00) |" in text
-    assert "| pipeline, batch size 32 | 7 (6-7) | 1.46 (1.43-1.50) | 5.00 | 100.0% |" in text
+    assert "| pipeline, in batches | 7 (6-7) | 1.46 (1.43-1.50) | 5.00 | 100.0% |" in text
 
 
 def test_files_that_are_not_ours_are_kept(

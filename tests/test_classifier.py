@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 from lightning import Trainer
+from torch import nn
 from torch.utils.data import DataLoader
 
 from conftest import KINDS, model_config
 from emotion.backbone import find_backbone
 from emotion.classifier import EmotionClassifier, class_weights
+from emotion.cpu_dropout import CpuDropout
 from emotion.pretrained import load_pretrained
 from emotion.schemas.train import OptimizerConfig
 
@@ -93,3 +95,22 @@ def test_loss_is_weighted_cross_entropy(backbones: dict[str, Path]) -> None:
     weights = torch.tensor([1.0, 2, 3, 4])  # of the labels 0, 1, 2, 3
     rows = -logits.log_softmax(-1)[torch.arange(4), torch.arange(4)]
     assert loss.item() == pytest.approx(((rows * weights).sum() / weights.sum()).item(), rel=1e-5)
+
+
+def test_dropout_is_drawn_fast(backbones: dict[str, Path]) -> None:
+    kinds = {type(module) for module in classifier(backbones["minilm"]).modules() if isinstance(module, nn.Dropout)}
+    assert kinds == {CpuDropout}
+
+
+def test_mixed_precision_clips_and_steps(backbones: dict[str, Path]) -> None:
+    """Lightning refuses to clip for a fused optimizer that says it could unscale."""
+    module = classifier(backbones["minilm"])
+    before = {name: value.clone() for name, value in module.model.state_dict().items()}
+    trainer = Trainer(
+        max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, precision="bf16-mixed", gradient_clip_val=1.0,
+    )  # fmt: skip
+    loader = DataLoader([0] * 2, batch_size=1, collate_fn=lambda _: batch())
+    trainer.fit(module, loader, loader)
+    assert trainer.optimizers[0].defaults["fused"]
+    assert any(not torch.equal(value, before[name]) for name, value in module.model.state_dict().items())

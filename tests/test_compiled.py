@@ -17,7 +17,9 @@ def test_a_compiled_classifier_trains_alike_and_keeps_plain_names(
     backbones: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Traced, but run by torch: what a compiler makes of it is torch's own affair."""
-    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
+    compilations: list[object] = []
+    trace = functools.partial(torch.compile, backend="eager")
+    monkeypatch.setattr(torch, "compile", lambda forward, **_: compilations.append(forward) or trace(forward))
     config = OptimizerConfig(weight_decay=0.0, warmup_fraction=0.0, class_weights="none")
     modules = [
         EmotionClassifier(plain(backbones["minilm"]), config, 1e-3, 0, [1] * 6, compile=choice)
@@ -26,6 +28,7 @@ def test_a_compiled_classifier_trains_alike_and_keeps_plain_names(
     for module in modules:
         module.on_fit_start()
         module.eval()
+    assert compilations == [modules[1].model.forward]
     batch = inputs()
     expected, found = (module(**batch) for module in modules)
     torch.testing.assert_close(found, expected)
@@ -55,7 +58,9 @@ def test_what_cannot_be_compiled_runs_without_and_is_told_once(
     assert "no compiler" in messages[0]
 
 
-def test_an_error_of_the_model_itself_is_not_taken_for_the_compilers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_the_model_itself_is_not_taken_for_the_compilers(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
 
     def forward(x: torch.Tensor) -> torch.Tensor:
@@ -65,3 +70,4 @@ def test_an_error_of_the_model_itself_is_not_taken_for_the_compilers(monkeypatch
 
     with pytest.raises(ValueError, match="mine"):
         compiled(forward, torch.device("cpu"))(x=torch.ones(1))
+    assert "emotion.compiled" not in {record.name for record in caplog.records}

@@ -10,7 +10,7 @@ import pytest
 from emotion.config import PROJECT
 
 LAYERS = [
-    {"labels", "errors", "allocator"},
+    {"labels", "errors", "allocator", "prefetch"},
     {"rules"},
     {"schemas"},
     {"config", "artifacts"},

@@ -2,8 +2,10 @@
 
 import csv
 import math
+import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -21,6 +23,7 @@ from emotion.inference import PROBABILITY_COLUMNS, predict_csv
 from emotion.labels import EMOTIONS
 from emotion.pretrained import load_pretrained, load_tokenizer
 from emotion.schemas.predict import PredictConfig
+from emotion.text import TextEncoder
 
 ADDED = ["predicted_label", "predicted_emotion", "confidence", "empty_text"]
 MAX_LENGTH = 24
@@ -294,3 +297,35 @@ def test_a_checkpoint_predicts_without_its_backbone(kind: str, weights: dict[str
     path = write_texts(tmp_path / "input.csv", TEXTS)
     expected = run_inference(str(weights[kind]), str(path))
     assert run_inference(str(tmp_path / "moved.pt"), str(path)) == expected
+
+
+def test_the_next_chunk_is_tokenised_while_this_one_is_predicted(
+    originals: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = checkpoint.load(originals["minilm"])
+    texts = [text for text, _ in sample_rows("test", 20)]
+    expected = [model.predict_proba(texts[start : start + 8]) for start in (0, 8, 16)]
+    threads: set[str] = set()
+    encode = TextEncoder.encode
+
+    def spied(self: TextEncoder, chunk: list[str]) -> list[Any]:
+        threads.add(threading.current_thread().name)
+        return encode(self, chunk)
+
+    monkeypatch.setattr(checkpoint, "CHUNK_TEXTS", 8)
+    monkeypatch.setattr(TextEncoder, "encode", spied)
+    assert torch.equal(model.predict_proba(texts), torch.cat(expected))
+    assert threading.current_thread().name not in threads
+
+
+def test_too_large_a_batch_is_told_in_one_line(
+    originals: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def starved(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate much")
+
+    monkeypatch.setattr(checkpoint.Checkpoint, "predict_proba", starved)
+    csv = write_csv(tmp_path / "in.csv", [("a", 0)])
+    with pytest.raises(UserError, match=r"^batch_size: must fit into this machine's memory, found 32"):
+        run_inference(str(originals["minilm"]), str(csv))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv"]

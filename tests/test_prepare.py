@@ -1,6 +1,7 @@
 """Prepared models are as fast as promised elsewhere; here: they compute what transformers' own do."""
 
 import copy
+import pickle
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,14 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
-from conftest import KINDS
-from emotion.first_token import compute_first_token_only_
-from emotion.packed_linear import PackedLinear, pack_linear_layers_
+from conftest import KINDS, model_config
+from emotion.backbone import find_backbone
+from emotion.checkpoint import load
+from emotion.first_token import _FirstToken, compute_first_token_only_
+from emotion.packed_linear import _PACKS, PackedLinear, pack_linear_layers_
 from emotion.prepare import prepare_
+from emotion.pretrained import load_pretrained
+from emotion.transformer_layers import transformer_layers
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -81,6 +86,33 @@ def test_dropout_of_attention_stays_in_the_last_layer(backbones: dict[str, Path]
     assert torch.equal(last.eval()(hidden), last(hidden))
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_models_are_prepared_however_they_are_made(
+    kind: str, backbones: dict[str, Path], originals: dict[str, Path]
+) -> None:
+    fine_tuned = load(originals[kind])
+    for model in (load_pretrained(find_backbone(model_config(kind, backbones[kind]))), fine_tuned.torch_model):
+        if _PACKS:
+            assert {type(m) for m in model.modules() if isinstance(m, nn.Linear)} == {PackedLinear}
+        assert isinstance(transformer_layers(model)[-1], _FirstToken) == (kind != "modernbert")
+    with torch.inference_mode():
+        assert load(originals[kind]).predict(["a text"]) == fine_tuned.predict(["a text"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_prepared_models_can_be_copied_and_pickled(kind: str, backbones: dict[str, Path]) -> None:
+    model = plain(backbones[kind])
+    prepare_(model)
+    with torch.inference_mode():
+        expected = model(**inputs()).logits
+        for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+            assert torch.equal(other(**inputs()).logits, expected)
+            assert [type(module) for module in other.modules()] == [type(module) for module in model.modules()]
+
+
+needs_kernels = pytest.mark.skipif(not _PACKS, reason="this processor has no kernels for packed weights")
+
+
 def packed(rows: int = 7) -> tuple[PackedLinear, Tensor]:
     torch.manual_seed(0)
     holder = nn.Sequential(nn.Linear(24, 10))
@@ -90,6 +122,7 @@ def packed(rows: int = 7) -> tuple[PackedLinear, Tensor]:
     return layer, torch.randn(rows, 24)
 
 
+@needs_kernels
 @pytest.mark.parametrize("shape", [(24,), (3, 24), (2, 5, 24), (0, 24)])
 def test_a_packed_layer_multiplies_any_shape(shape: tuple[int, ...]) -> None:
     layer, _ = packed()
@@ -98,11 +131,16 @@ def test_a_packed_layer_multiplies_any_shape(shape: tuple[int, ...]) -> None:
         torch.testing.assert_close(layer(values), values @ layer.weight.T + layer.bias)
 
 
+@needs_kernels
 def test_a_packed_layer_follows_its_weights() -> None:
     """Updates in place, new parameters, a loaded state dict and a copy: none is answered with old weights."""
     layer, values = packed()
     with torch.no_grad():
         layer(values)
+        first = layer._packed
+        layer(values)
+        assert first is not None
+        assert layer._packed is first, "laid out once"
         layer.weight.mul_(3)
         torch.testing.assert_close(layer(values), values @ layer.weight.T + layer.bias)
         layer.weight = nn.Parameter(torch.randn(10, 24))
@@ -121,6 +159,7 @@ def test_a_packed_layer_follows_its_weights() -> None:
         torch.testing.assert_close(layer(values), values @ layer.weight.T + layer.bias, rtol=1e-4, atol=1e-5)
 
 
+@needs_kernels
 def test_a_packed_layer_without_bias_and_in_half_precision() -> None:
     holder = nn.Sequential(nn.Linear(24, 10, bias=False))
     pack_linear_layers_(holder)

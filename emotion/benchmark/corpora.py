@@ -21,7 +21,7 @@ def made_up(data: LabelledTexts, rows: int, seed: int, words: int | None = None)
     Unlike the CSV's own texts they come in any number without repeating, as repeated texts are predicted only once.
     """
     rng = np.random.default_rng(seed)
-    vocabulary = np.array([word for text in data.texts for word in text.split()])
+    vocabulary = np.array([word for text in data.texts for word in text.split()], dtype=object)
     lengths = np.array([max(len(text.split()), 1) for text in data.texts])
     for index in rng.integers(len(data.texts), size=rows):
         yield " ".join(rng.choice(vocabulary, words or lengths[index])), data.labels[index]
@@ -29,4 +29,4 @@ def made_up(data: LabelledTexts, rows: int, seed: int, words: int | None = None)
 
 def write(rows: Iterable[tuple[str, int]], path: Path, columns: tuple[str, str]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([columns, *rows])
+        csv.writer(file).writerows([columns, *rows])

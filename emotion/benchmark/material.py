@@ -9,6 +9,7 @@ from emotion.backbone import Backbone, find_backbone
 from emotion.checkpoint import Checkpoint, load
 from emotion.data import LabelledTexts
 from emotion.devices import pick_device
+from emotion.errors import UserError
 from emotion.prepare import prepare_
 from emotion.pretrained import load_config, load_tokenizer, quiet_transformers
 from emotion.schemas.benchmark import BenchmarkConfig
@@ -62,9 +63,17 @@ class Material:
         return model
 
     def checkpoint(self) -> Checkpoint:
-        """``weights``, or the backbone under a new head."""
+        """``weights``, or the backbone under a new head.
+
+        Raises:
+            UserError: ``weights`` are of another model, or not in FP32.
+        """
         if self.config.weights is not None:
-            return load(self.config.weights)
+            checkpoint = load(self.config.weights)
+            found = f"{checkpoint.model_name} in {checkpoint.precision}"
+            if found != f"{self.config.model.name} in float32":
+                raise UserError(f"weights: must be {self.config.model.name} in float32 (model=...), found {found}")
+            return checkpoint
         return Checkpoint(
             model=self.model().eval(),  # type: ignore[no-untyped-call]
             tokenizer=self.encoder.tokenizer,

@@ -17,7 +17,5 @@ class Measurement:
     """Predicted, one a row."""
     single_ms: list[float] = field(default_factory=list)
     """Milliseconds of predictions of one text."""
-    file_seconds: float = 0.0
-    """From a CSV to a CSV, the model's loading included."""
     peak_flops: float = 0.0
     """Floating-point operations a second of a large matrix product, in the precision of training."""

@@ -13,14 +13,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from emotion.benchmark import corpora
 from emotion.benchmark.material import Material
 from emotion.benchmark.measurement import Measurement
+from emotion.benchmark.model_files import HUGGING_FACE, model_files
 from emotion.benchmark.sides import FILE, OURS, PREDICTION, TRAINING, run_side
 from emotion.benchmark.startup import startup_seconds
-from emotion.checkpoint import Checkpoint
-from emotion.compression.onnx_export import export_onnx, export_onnx_int8
-from emotion.config import compose_config, resolve
 from emotion.data import LabelledTexts
 from emotion.errors import UserError
-from emotion.onnx_format import require_onnx_packages
 from emotion.report.benchmark_schema import (
     DeviceScaling,
     PredictionSide,
@@ -31,13 +28,11 @@ from emotion.report.benchmark_schema import (
     TrainingSpeed,
 )
 from emotion.schemas.benchmark import BenchmarkConfig
-from emotion.schemas.compress import CompressConfig
 
 REFERENCE = "loop_padded"
 """Its labels are what the others' are compared with."""
 SAME_LABELS = 0.999
 """Of FP32 predictions: sums in another order may tip a tie."""
-HUGGING_FACE = "hugging_face"
 SCALED_ROWS, SCALED_WORDS = (1_000, 4_000, 16_000), (6, 24, 54, 110)
 """Sizes that cost is measured against: rows, and words a row."""
 
@@ -79,9 +74,7 @@ def training(config: BenchmarkConfig) -> TrainingSpeed:
     tasks = {side: partial(run_side, f"train/{side}", config) for side in TRAINING}
     measured = in_turns("train", tasks, config.rounds)
     ours = measured[OURS]
-    work = {(each.rows, each.tokens, each.updates) for rounds in measured.values() for each in rounds}
-    if len(work) > 1:
-        raise UserError(f"train: all sides must do the same work, found (rows, tokens, updates) {sorted(work)}")
+    _check_same_work("train", measured)
     flops = 6 * sum(p.numel() for name, p in Material(config).model().named_parameters() if "embeddings" not in name)
     peak = median(each.peak_flops for each in ours)
     return TrainingSpeed(
@@ -99,7 +92,7 @@ def prediction(config: BenchmarkConfig, folder: Path) -> PredictionSpeed:
     """Predictions of each side that can run here, and from file to file."""
     original = Material(config).checkpoint()
     config = replace(config, data=replace(config.data, max_length=original.max_length))
-    models = _models(original, folder)
+    models = model_files(original, folder)
     tasks = {}
     for side in PREDICTION:
         if weights := models.get(side, None if side.startswith("onnx") else models[HUGGING_FACE]):
@@ -130,7 +123,9 @@ def prediction(config: BenchmarkConfig, folder: Path) -> PredictionSpeed:
 
 def scaling(config: BenchmarkConfig, data: LabelledTexts, folder: Path) -> dict[str, Scaling]:
     """Our training and prediction against the number of rows, and against their length."""
-    config = replace(config, weights=str(_models(Material(config).checkpoint(), folder)[OURS]))
+    weights = folder / "scaling.pt"
+    Material(config).checkpoint().save(weights)
+    config = replace(config, weights=str(weights))
     by_rows, by_length = {}, {}
     factor = 50 if config.quick else 1
     for size in SCALED_ROWS:
@@ -143,9 +138,7 @@ def scaling(config: BenchmarkConfig, data: LabelledTexts, folder: Path) -> dict[
     for unit, configs in (("rows", by_rows), ("words", by_length)):
         for part in ("train", "predict"):
             tasks = {size: partial(run_side, f"{part}/{OURS}", each) for size, each in configs.items()}
-            seconds = [
-                median(each.seconds for each in rounds) for rounds in in_turns(f"{part} by {unit}", tasks, 1).values()
-            ]
+            seconds = [each.seconds for (each,) in in_turns(f"{part} by {unit}", tasks, 1).values()]
             slope = np.polyfit(np.log(list(configs)), np.log(seconds), 1)[0]
             result[f"{part}_{unit}"] = Scaling(sizes=list(configs), seconds=seconds, slope=float(slope))
     return result
@@ -153,19 +146,18 @@ def scaling(config: BenchmarkConfig, data: LabelledTexts, folder: Path) -> dict[
 
 def devices(config: BenchmarkConfig) -> DeviceScaling:
     """Training in one process and in two, one thread each, with as many rows an update."""
-    half = replace(config.data, batch_size=config.data.batch_size // 2)
-    cpu = replace(config.trainer, accelerator="cpu", devices=1, strategy="auto")
-    one = replace(config, trainer=cpu)
-    two = replace(config, data=half, trainer=replace(cpu, devices=2, strategy="ddp"))
+    each = max(config.data.batch_size // 2, 1)
+    cpu = replace(config.trainer, accelerator="cpu", precision="32-true")
+    one = replace(config, data=replace(config.data, batch_size=2 * each), trainer=cpu)
+    processes = replace(cpu, devices=2, strategy="ddp")
+    two = replace(config, data=replace(config.data, batch_size=each), trainer=processes)
     threads = {"OMP_NUM_THREADS": "1"}
     tasks = {
         "one": partial(run_side, f"train/{OURS}", one, threads),
         "two": partial(run_side, f"train/{OURS}", two, threads),
     }
     measured = in_turns("devices", tasks, config.rounds)
-    work = {(each.rows, each.tokens, each.updates) for rounds in measured.values() for each in rounds}
-    if len(work) > 1:
-        raise UserError(f"devices: both must do the same work, found (rows, tokens, updates) {sorted(work)}")
+    _check_same_work("devices", measured)
     seconds = {name: [each.seconds for each in rounds] for name, rounds in measured.items()}
     return DeviceScaling(
         rows=measured["one"][0].rows,
@@ -189,6 +181,12 @@ def in_turns(title: str, tasks: Mapping[Any, Callable[[], T]], rounds: int) -> d
     return results
 
 
+def _check_same_work(part: str, measured: Mapping[str, list[Measurement]]) -> None:
+    work = {(each.rows, each.tokens, each.updates) for rounds in measured.values() for each in rounds}
+    if len(work) > 1:
+        raise UserError(f"{part}: all sides must do the same work, found (rows, tokens, updates) {sorted(work)}")
+
+
 def _speed(label: str, rounds: list[Measurement], ours: list[Measurement]) -> dict[str, Any]:
     return {
         "label": label,
@@ -201,24 +199,3 @@ def _with_rows(config: BenchmarkConfig, rows: Any, path: Path) -> BenchmarkConfi
     """``config`` with a CSV of these rows as its training data."""
     corpora.write(rows, path, (config.data.text_column, config.data.label_column))
     return replace(config, data=replace(config.data, train=str(path), validation=str(path)))
-
-
-def _models(original: Checkpoint, folder: Path) -> dict[str, Path]:
-    """The checkpoint that predicts, as this project's file and as a Hugging Face folder.
-
-    ONNX versions are among them where the packages for them are installed.
-    """
-    paths = {OURS: folder / "model.pt", HUGGING_FACE: folder / "hugging_face"}
-    original.save(paths[OURS])
-    original.torch_model.save_pretrained(paths[HUGGING_FACE])
-    for name, content in original.tokenizer_files.items():
-        (paths[HUGGING_FACE] / name).write_bytes(content)
-    try:
-        require_onnx_packages("onnx", "onnxruntime", "onnxscript")
-    except UserError:
-        return paths
-    onnx_config = resolve(compose_config("compress", []), CompressConfig).onnx
-    for name, exported in (("onnx", export_onnx(original)), ("onnx_int8", export_onnx_int8(original, onnx_config))):
-        paths[name] = folder / f"model_{name}.onnx"
-        exported.save(paths[name])
-    return paths

@@ -7,15 +7,17 @@ from time import perf_counter
 from typing import Any
 
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
+from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerBase, pipeline
 
 from emotion.benchmark.measurement import Measurement
 from emotion.checkpoint import load
 from emotion.csv_files import open_csv
 from emotion.devices import pick_device
 from emotion.inference import predict_csv
+from emotion.pretrained import load_tokenizer
 from emotion.schemas.benchmark import BenchmarkConfig
 from emotion.schemas.predict import PredictConfig
+from emotion.text import normalize_cardiff
 
 WARM_UP_TEXTS, SINGLE_TEXTS = 64, 100
 
@@ -48,12 +50,18 @@ def emotion_file(config: BenchmarkConfig) -> Measurement:
         return Measurement(seconds=perf_counter() - started, rows=len(labels), labels=labels)
 
 
-def hugging_face_pipeline(config: BenchmarkConfig, batch_size: int) -> Measurement:
-    """``transformers.pipeline``; ``weights`` is a Hugging Face folder."""
-    classify: Any = pipeline("text-classification", model=config.weights, device=_device(config))
+def hugging_face_pipeline(config: BenchmarkConfig, batch_size: int | None = None) -> Measurement:
+    """``transformers.pipeline``, in batches of ``batch_size`` or our own; ``weights`` is a Hugging Face folder."""
+    assert config.weights is not None
+    classify: Any = pipeline(
+        "text-classification", model=config.weights, tokenizer=_tokenizer(config), device=_device(config)
+    )
     label_of: dict[str, int] = classify.model.config.label2id
+    batch_size = batch_size or config.data.batch_size
     options = {"batch_size": batch_size, "truncation": True, "max_length": config.data.max_length}
-    return _timed(config, lambda texts: [label_of[answer["label"]] for answer in classify(list(texts), **options)])
+    return _timed(
+        config, lambda texts: [label_of[answer["label"]] for answer in classify(_normalised(config, texts), **options)]
+    )
 
 
 def padded_loop(config: BenchmarkConfig) -> Measurement:
@@ -62,15 +70,16 @@ def padded_loop(config: BenchmarkConfig) -> Measurement:
     ``weights`` is a Hugging Face folder.
     """
     assert config.weights is not None
-    tokenizer = AutoTokenizer.from_pretrained(config.weights)
+    tokenizer = _tokenizer(config)
     model = AutoModelForSequenceClassification.from_pretrained(config.weights).to(_device(config)).eval()
 
     @torch.no_grad()
     def predict(texts: Sequence[str]) -> list[int]:
         labels: list[int] = []
+        texts = _normalised(config, texts)
         for start in range(0, len(texts), config.data.batch_size):
             batch = tokenizer(
-                list(texts[start : start + config.data.batch_size]),
+                texts[start : start + config.data.batch_size],
                 padding="max_length",
                 truncation=True,
                 max_length=config.data.max_length,
@@ -80,6 +89,16 @@ def padded_loop(config: BenchmarkConfig) -> Measurement:
         return labels
 
     return _timed(config, predict)
+
+
+def _tokenizer(config: BenchmarkConfig) -> PreTrainedTokenizerBase:
+    """With the normalisation that the model was pre-trained with, as its authors say."""
+    return load_tokenizer(Path(str(config.weights)), config.model.normalization)
+
+
+def _normalised(config: BenchmarkConfig, texts: Sequence[str]) -> list[str]:
+    """As the authors' example does before the tokenizer."""
+    return [normalize_cardiff(text) for text in texts] if config.model.normalization == "cardiff" else list(texts)
 
 
 def _timed(config: BenchmarkConfig, predict: Predict) -> Measurement:

@@ -9,6 +9,7 @@ from emotion.benchmark import parts
 from emotion.benchmark.material import Material
 from emotion.devices import check_devices, pick_device
 from emotion.environment import git_commit, hardware, versions
+from emotion.errors import UserError
 from emotion.report.benchmark_report import BenchmarkResults
 from emotion.report.benchmark_schema import BenchmarkReport
 from emotion.report.schema import Environment
@@ -21,9 +22,7 @@ def benchmark(config: BenchmarkConfig) -> BenchmarkReport:
     Raises:
         UserError: Something that was given cannot be used, or a side failed or did other work than the rest.
     """
-    config = config.quickened()
-    config = replace(config, trainer=replace(config.trainer, max_epochs=1, enable_progress_bar=False))
-    check_devices(config.trainer)
+    config = _shared_by_all(config.quickened())
     results = BenchmarkResults(Path(config.output_dir))
     results.require_free()
     data = Material(config).texts
@@ -44,3 +43,20 @@ def benchmark(config: BenchmarkConfig) -> BenchmarkReport:
             report = report.model_copy(update=parts.measure(part, config, data, Path(folder)))
             results.publish(report)  # after each part: a long benchmark that is broken off leaves what it has
     return report
+
+
+def _shared_by_all(config: BenchmarkConfig) -> BenchmarkConfig:
+    """``config`` with what all sides can do: one device, whole epochs, no workers."""
+    if config.trainer.precision == "16-mixed":
+        raise UserError("trainer.precision: must be 32-true or bf16-mixed, which all sides know, found 16-mixed")
+    trainer = replace(
+        config.trainer,
+        devices=1,
+        strategy="auto",
+        limit_train_batches=None,
+        limit_val_batches=None,
+        ckpt_path=None,
+        enable_progress_bar=False,
+    )
+    check_devices(trainer)
+    return replace(config, trainer=trainer, data=replace(config.data, num_workers=0))

@@ -32,11 +32,13 @@ PREDICTION = {
     OURS: "this project",
     "onnx": "this project, onnx",
     "onnx_int8": "this project, onnx_int8",
-    "pipeline_32": "pipeline, batch size 32",
+    "pipeline_batched": "pipeline, in batches",
     "pipeline_1": "pipeline, batch size 1",
     "loop_padded": "plain loop, padded to the maximum",
 }
 FILE = "file"
+_ONE_GPU = {"CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0]}
+"""The Hugging Face Trainer would take all, with as many times the batch size."""
 
 
 def run_side(side: str, config: BenchmarkConfig, environment: Mapping[str, str] | None = None) -> Measurement:
@@ -58,7 +60,7 @@ def run_side(side: str, config: BenchmarkConfig, environment: Mapping[str, str] 
         OmegaConf.save(OmegaConf.structured(config), settings)
         done = subprocess.run(
             [sys.executable, "-m", "emotion.benchmark.sides", settings, side, result],
-            env={**os.environ, **(environment or {})},
+            env={**os.environ, **_ONE_GPU, **(environment or {})},
             capture_output=True,
             text=True,
             check=False,
@@ -88,7 +90,7 @@ def _functions() -> dict[str, Callable[[BenchmarkConfig], Measurement]]:
         f"predict/{OURS}": ours,
         "predict/onnx": ours,
         "predict/onnx_int8": ours,
-        "predict/pipeline_32": partial(pipe, batch_size=32),
+        "predict/pipeline_batched": pipe,
         "predict/pipeline_1": partial(pipe, batch_size=1),
         "predict/loop_padded": prediction_sides.padded_loop,
         f"predict/{FILE}": prediction_sides.emotion_file,

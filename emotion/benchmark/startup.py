@@ -47,4 +47,7 @@ def _run(arguments: list[str], exit_code: int) -> None:
     with TemporaryDirectory() as elsewhere:
         done = subprocess.run([sys.executable, *arguments], cwd=elsewhere, capture_output=True, text=True, check=False)
     if done.returncode != exit_code:
-        raise UserError(f"startup: {' '.join(arguments)} must exit with {exit_code}, found {done.returncode}")
+        last_line = (done.stderr.strip().splitlines() or [""])[-1]
+        raise UserError(
+            f"startup: {' '.join(arguments)} must exit with {exit_code}, found {done.returncode} ({last_line})"
+        )

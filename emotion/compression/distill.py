@@ -1,7 +1,8 @@
 """Knowledge distillation: a small student learns to answer as the fine-tuned teacher does.
 
 Source: Hinton et al. 2015, arXiv:1503.02531; the hidden-state loss as in DistilBERT, Sanh et al. 2019,
-arXiv:1910.01108, but of whole texts rather than of tokens, so that the student may have a vocabulary of its own.
+arXiv:1910.01108, but of what the head reads rather than of each token, so that the student may have
+a vocabulary of its own.
 """
 
 import logging
@@ -21,6 +22,7 @@ from emotion.classifier import Batch, EmotionClassifier
 from emotion.compression.teacher import Teacher, mean_hidden_state
 from emotion.config import compose_config, resolve
 from emotion.data import EmotionDataModule, LabelledTexts, TokenisedRows
+from emotion.devices import batch_size_blamed
 from emotion.pretrained import load_pretrained, load_tokenizer
 from emotion.schemas.compress import DistillConfig
 from emotion.schemas.train import ModelConfig, TrainConfig
@@ -71,7 +73,8 @@ def distill(
     classifier = DistilledClassifier(student.model, settings, config, teacher.checkpoint.model.config.hidden_size)
     with TemporaryDirectory() as folder:
         best = EpochCheckpoint(Path(folder), "best", monitor="val/macro_f1")
-        fit(classifier, data, settings, run_dir, [best])
+        with batch_size_blamed("distill.batch_size", config.batch_size):
+            fit(classifier, data, settings, run_dir, [best])
         epoch = best.restore(classifier)
         log.info("distilled: best macro F1 %.4f in epoch %d of %d", best.best_model_score, epoch, config.max_epochs)
     model: Any = classifier.model

@@ -48,7 +48,7 @@ class Teacher:
 
     @torch.inference_mode()
     def hidden_states(self, texts: Sequence[str]) -> Tensor:
-        """(texts, hidden size), float32: the last hidden state, meaned over a text's tokens."""
+        """(texts, hidden size), float32: the last hidden state, as :func:`mean_hidden_state` sums it up."""
         unknown = [text for text in dict.fromkeys(texts) if text not in self._hidden_states]
         encoder = TextEncoder(self.checkpoint.tokenizer, self.checkpoint.normalization, self.checkpoint.max_length)
         rows = encoder.encode(unknown)

@@ -33,6 +33,8 @@ class BenchmarkResults:
         if report.training or report.prediction or report.scaling:
             with atomic(self.picture) as temporary:
                 save_figure(benchmark_figure(report), temporary)
+        else:
+            self.picture.unlink(missing_ok=True)  # of other figures
         with atomic(self.tables) as temporary:
             temporary.write_text(f"{_MADE_BY}\n\n{tables(report)}\n", encoding="utf-8")
         write_json(report, self.report)

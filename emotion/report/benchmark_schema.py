@@ -40,7 +40,8 @@ class TrainingSpeed(Strict):
     sides: dict[str, Side]
     flops_per_token: float
     """6 a parameter outside the embeddings, as in Kaplan et al. 2020, arXiv:2001.08361; attention's own products,
-    a few per cent at these lengths, are left out."""
+    a few per cent at these lengths, are left out. It is what the model asks for: that this project leaves out most of
+    the last layer counts as speed."""
     peak_flops_per_second: float
     """Of a large matrix product in the precision of training, measured beside."""
     utilisation: float
@@ -103,5 +104,5 @@ class BenchmarkReport(Strict):
     prediction: PredictionSpeed | None = None
     startup_seconds: dict[str, Spread] | None = None
     scaling: dict[str, Scaling] | None = None
-    """``train_rows``, ``predict_rows``; ``train_tokens``, ``predict_tokens`` against tokens a row."""
+    """``train_rows`` and ``predict_rows`` against rows, ``train_words`` and ``predict_words`` against words a row."""
     devices: DeviceScaling | None = None

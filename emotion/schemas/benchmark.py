@@ -15,7 +15,7 @@ def _is_parts(value: Any) -> bool:
 
 @dataclass(kw_only=True, slots=True)
 class PartsConfig:
-    parts: list[str] = checked(f"must be different ones of {', '.join(PARTS)}", _is_parts)
+    parts: list[str] = checked(f"must be one or more of {', '.join(PARTS)}", _is_parts)
     """What is measured."""
 
 
@@ -31,7 +31,7 @@ class BenchmarkConfig(TrainConfig):
     rows: int = bounded(minimum=64)
     """Rows that each side trains on and predicts, drawn from ``data.train``; all where it has fewer."""
     rounds: int = bounded(minimum=1)
-    """How often each side runs; the sides take turns."""
+    """How often each side runs; the sides take turns. Scaling is measured once."""
     quick: bool
     """About a minute: few rows, one round. Tells whether it runs, not how fast it is."""
 

@@ -1,0 +1,36 @@
+"""The model that predicts, as the file that each side loads."""
+
+from pathlib import Path
+
+from emotion.benchmark.sides import OURS
+from emotion.checkpoint import Checkpoint
+from emotion.compression.onnx_export import export_onnx, export_onnx_int8
+from emotion.config import compose_config, resolve
+from emotion.errors import UserError
+from emotion.onnx_format import require_onnx_packages
+from emotion.pretrained import quiet_transformers
+from emotion.schemas.compress import CompressConfig
+
+HUGGING_FACE = "hugging_face"
+
+
+def model_files(original: Checkpoint, folder: Path) -> dict[str, Path]:
+    """The checkpoint that predicts, as this project's file and as a Hugging Face folder.
+
+    ONNX versions are among them where the packages for them are installed.
+    """
+    paths = {OURS: folder / "model.pt", HUGGING_FACE: folder / "hugging_face"}
+    original.save(paths[OURS])
+    with quiet_transformers():
+        original.torch_model.save_pretrained(paths[HUGGING_FACE])
+    for name, content in original.tokenizer_files.items():
+        (paths[HUGGING_FACE] / name).write_bytes(content)
+    try:
+        require_onnx_packages("onnx", "onnxruntime", "onnxscript")
+    except UserError:
+        return paths
+    onnx_config = resolve(compose_config("compress", []), CompressConfig).onnx
+    for name, exported in (("onnx", export_onnx(original)), ("onnx_int8", export_onnx_int8(original, onnx_config))):
+        paths[name] = folder / f"model_{name}.onnx"
+        exported.save(paths[name])
+    return paths

@@ -1,0 +1,17 @@
+"""Make the next item while this one is worked on."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def prefetched(items: Iterator[T]) -> Iterator[T]:
+    """The same items, each made by another thread while the one before it is used; errors come in their place."""
+    end = object()
+    with ThreadPoolExecutor(max_workers=1) as worker:
+        following = worker.submit(next, items, end)
+        while (item := following.result()) is not end:
+            following = worker.submit(next, items, end)
+            yield item  # type: ignore[misc]
