@@ -22,7 +22,7 @@ def compute_first_token_only_(model: PreTrainedModel) -> None:
         return
     last = transformer_layers(model)[-1]
     if not isinstance(last, _FirstToken):
-        last.__class__ = _first_token_class(type(last))
+        last.__class__ = _first_token_class(type(last))  # type: ignore[arg-type]
 
 
 class _FirstToken:
@@ -65,5 +65,5 @@ def _first_token_class(layer: type) -> type:
 
 
 def _rebuild(layer: type) -> Any:
-    made = _first_token_class(layer)
+    made: Any = _first_token_class(layer)
     return made.__new__(made)

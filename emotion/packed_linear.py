@@ -36,10 +36,10 @@ class PackedLinear(nn.Linear):
         weight = self.weight.detach()
         version = 0 if weight.is_inference() else weight._version
         if self._packed is not None:
-            packed, of, of_version = self._packed  # which is kept, so that no other weights can lie at its address
+            copy, of, of_version = self._packed  # which is kept, so that no other weights can lie at its address
             if of.data_ptr() == weight.data_ptr() and of_version == version:
-                return packed
-        packed = torch.ops.mkldnn._reorder_linear_weight(weight)
+                return copy
+        packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight)
         self._packed = packed, weight, version
         return packed
 

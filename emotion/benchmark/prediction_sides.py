@@ -53,9 +53,8 @@ def emotion_file(config: BenchmarkConfig) -> Measurement:
 def hugging_face_pipeline(config: BenchmarkConfig, batch_size: int | None = None) -> Measurement:
     """``transformers.pipeline``, in batches of ``batch_size`` or our own; ``weights`` is a Hugging Face folder."""
     assert config.weights is not None
-    classify: Any = pipeline(
-        "text-classification", model=config.weights, tokenizer=_tokenizer(config), device=_device(config)
-    )
+    tokenizer: Any = _tokenizer(config)
+    classify: Any = pipeline("text-classification", config.weights, tokenizer=tokenizer, device=_device(config))
     label_of: dict[str, int] = classify.model.config.label2id
     batch_size = batch_size or config.data.batch_size
     options = {"batch_size": batch_size, "truncation": True, "max_length": config.data.max_length}
