@@ -44,7 +44,7 @@ def _bars(axes: Axes, title: str, sides: Mapping[str, Side]) -> None:
         note = (
             ""
             if slower == 1
-            else f"  ({1 / slower:.1f}x of ours)"
+            else f"  ({1 / slower:.1f}x the first)"
             if slower < 1
             else f"  (ours is {slower:.1f}x as fast)"
         )
