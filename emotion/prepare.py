@@ -2,11 +2,11 @@
 
 from transformers import PreTrainedModel
 
-from emotion.first_token import compute_first_token_only_
+from emotion.bert_layer import shorten_bert_layers_
 from emotion.packed_linear import pack_linear_layers_
 
 
 def prepare_(model: PreTrainedModel) -> None:
-    """Leave out what the head does not read, and predict with packed weights on a CPU."""
-    compute_first_token_only_(model)
+    """Leave out what changes no score, and predict with packed weights on a CPU."""
+    shorten_bert_layers_(model)
     pack_linear_layers_(model)

@@ -16,7 +16,7 @@ LAYERS = [
     {"config", "artifacts"},
     {"csv_files", "batching", "text", "metrics", "devices", "environment", "backbone"},
     {"classification_head", "transformer_layers", "onnx_format", "compiled", "cpu_dropout", "packed_linear"},
-    {"first_token"},
+    {"bert_layer"},
     {"prepare"},
     {"data", "pretrained", "checkpoint_format", "attention_heads", "onnx_classifier"},
     {"classifier", "resume", "bitsandbytes_int8"},

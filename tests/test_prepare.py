@@ -11,8 +11,8 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from conftest import KINDS, model_config
 from emotion.backbone import find_backbone
+from emotion.bert_layer import _ShortLayer, shorten_bert_layers_
 from emotion.checkpoint import load
-from emotion.first_token import _FirstToken, compute_first_token_only_
 from emotion.packed_linear import _PACKS, PackedLinear, pack_linear_layers_
 from emotion.prepare import prepare_
 from emotion.pretrained import load_pretrained
@@ -65,25 +65,47 @@ def test_the_last_layer_is_computed_for_one_token_where_the_head_reads_one(
     kind: str, backbones: dict[str, Path]
 ) -> None:
     model = plain(backbones[kind])
-    compute_first_token_only_(model)
-    compute_first_token_only_(model)  # twice is as once
+    shorten_bert_layers_(model)
+    shorten_bert_layers_(model)  # twice is as once
     with torch.inference_mode():
         states = model(**inputs(), output_hidden_states=True).hidden_states
     tokens = 9 if kind == "modernbert" else 1  # its head reads the mean of all tokens
     assert [state.shape[1] for state in states] == [9, 9, tokens]
 
 
-def test_dropout_of_attention_stays_in_the_last_layer(backbones: dict[str, Path]) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_dropout_draws_what_transformers_draws(kind: str, backbones: dict[str, Path]) -> None:
+    original = plain(backbones[kind])
+    for module in original.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.3
+    prepared = copy.deepcopy(original)
+    prepare_(prepared)
+    expected, found = (
+        seeded_hidden_states(model.train())  # the first token's part of the last layer draws fewer numbers
+        for model in (original, prepared)
+    )
+    for ours, theirs in zip(found[:-1], expected[:-1], strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def seeded_hidden_states(model: PreTrainedModel) -> tuple[Tensor, ...]:
+    torch.manual_seed(0)
+    states: tuple[Tensor, ...] = model(**inputs(), output_hidden_states=True).hidden_states
+    return states
+
+
+def test_dropout_of_attention_stays_in_each_layer(backbones: dict[str, Path]) -> None:
     model = plain(backbones["minilm"])
-    compute_first_token_only_(model)
+    shorten_bert_layers_(model)
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
-    last = model.bert.encoder.layer[-1]
-    last.attention.self.dropout.p = 0.5
     hidden = torch.randn(2, 6, 32)
-    assert not torch.equal(last.train()(hidden), last(hidden))
-    assert torch.equal(last.eval()(hidden), last(hidden))
+    for layer in model.bert.encoder.layer:
+        layer.attention.self.dropout.p = 0.5
+        assert not torch.equal(layer.train()(hidden), layer(hidden))
+        assert torch.equal(layer.eval()(hidden), layer(hidden))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -94,7 +116,7 @@ def test_models_are_prepared_however_they_are_made(
     for model in (load_pretrained(find_backbone(model_config(kind, backbones[kind]))), fine_tuned.torch_model):
         if _PACKS:
             assert {type(m) for m in model.modules() if isinstance(m, nn.Linear)} == {PackedLinear}
-        assert isinstance(transformer_layers(model)[-1], _FirstToken) == (kind != "modernbert")
+        assert {isinstance(layer, _ShortLayer) for layer in transformer_layers(model)} == {kind != "modernbert"}
     with torch.inference_mode():
         assert load(originals[kind]).predict(["a text"]) == fine_tuned.predict(["a text"])
 
