@@ -18,13 +18,13 @@ MODEL_TYPES = ("bert", "roberta", "xlm-roberta", "camembert")
 
 
 def shorten_bert_layers_(model: PreTrainedModel) -> None:
-    """Change the layers, where they are BERT's, to :class:`_ShortLayer`; the last one then returns (rows, 1, ...)."""
+    """Run the layers, where they are BERT's, each as one function; the last one then returns (rows, 1, hidden size)."""
     if model.config.model_type not in MODEL_TYPES or model.config.is_decoder:
         return
     layers = transformer_layers(model)
     for layer in layers:
         if not isinstance(layer, _ShortLayer):
-            layer.__class__ = _short_class(type(layer))  # type: ignore[assignment]
+            layer.__class__ = _short_class(type(layer))  # type: ignore[arg-type, assignment]
         layer.first_token_only = layer is layers[-1]  # type: ignore[assignment]
 
 

@@ -165,15 +165,12 @@ class ArtifactWriter(Callback):
             return
         best_epoch = self.best.restore(pl_module)
         model: Any = pl_module.model
-        deliverable = Checkpoint(
-            model=model.to(trainer.strategy.root_device).eval(),
-            tokenizer=self.data.encoder.tokenizer,
-            tokenizer_files=self.backbone.tokenizer_files(),
-            model_id=self.config.model.backbone,
-            model_name=self.config.model.name,
-            max_length=self.config.data.max_length,
-            normalization=self.config.model.normalization,
-            commit=self.backbone.commit,
+        deliverable = Checkpoint.of_backbone(
+            self.backbone,
+            self.config.model,
+            model.to(trainer.strategy.root_device),
+            self.data.encoder.tokenizer,
+            self.config.data.max_length,
         )
         entry = self._entry(deliverable, best_epoch)
         deliverable.metadata = entry.model_dump(

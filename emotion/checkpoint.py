@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from emotion.artifacts import atomic
+from emotion.backbone import Backbone
 from emotion.batching import LengthBucketBatchSampler
 from emotion.bitsandbytes_int8 import is_int8
 from emotion.checkpoint_format import read, state_dict, to_tensor, write
@@ -22,6 +23,7 @@ from emotion.onnx_classifier import OnnxClassifier
 from emotion.prefetch import prefetched
 from emotion.pretrained import position_limit
 from emotion.rebuild import build_model, build_tokenizer, find_config_and_tokenizer
+from emotion.schemas.train import ModelConfig
 from emotion.text import TextEncoder
 
 log = logging.getLogger(__name__)
@@ -45,6 +47,29 @@ class Checkpoint:
     normalization: str
     commit: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of_backbone(
+        cls,
+        backbone: Backbone,
+        config: ModelConfig,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        max_length: int,
+        metadata: dict[str, Any] | None = None,
+    ) -> Self:
+        """Of ``model``, which ``backbone``, chosen by ``config``, became."""
+        return cls(
+            model=model.eval(),  # type: ignore[no-untyped-call]
+            tokenizer=tokenizer,
+            tokenizer_files=backbone.tokenizer_files(),
+            model_id=config.backbone,
+            model_name=config.name,
+            max_length=max_length,
+            normalization=config.normalization,
+            commit=backbone.commit,
+            metadata=metadata or {},
+        )
 
     @property
     def precision(self) -> str:

@@ -11,6 +11,14 @@ from emotion.errors import first_line
 
 log = logging.getLogger(__name__)
 
+GRAPH_LENGTHS = 32
+"""Batches are padded to multiples of it where each shape is recorded, so that few shapes are."""
+
+
+def padding_multiple(compile: bool, device: torch.device) -> int:
+    """What the padded lengths of batches should be multiples of: 1 but for compiled training on a GPU."""
+    return GRAPH_LENGTHS if compile and device.type == "cuda" else 1
+
 
 def compiled(forward: Callable[..., Any], device: torch.device) -> Callable[..., Any]:
     """``forward`` compiled; where that fails, ``forward`` itself from then on, which is told once.

@@ -49,7 +49,7 @@ class LabelledTexts:
         return {emotion: int(count) for emotion, count in zip(EMOTIONS, counts, strict=True)}
 
 
-class TokenisedRows(Dataset[tuple[TokenIds, dict[str, Tensor]]]):
+class TokenisedRows(Dataset[Any]):
     """Token ids with what is learned from each row.
 
     Args:
@@ -64,13 +64,14 @@ class TokenisedRows(Dataset[tuple[TokenIds, dict[str, Tensor]]]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: int) -> tuple[TokenIds, dict[str, Tensor]]:
-        return self.rows[index], {name: values[index] for name, values in self.targets.items()}
+    def __getitems__(self, indices: list[int]) -> tuple[list[TokenIds], dict[str, Tensor]]:
+        """A batch at once, which is what a DataLoader asks for where it can."""
+        return [self.rows[index] for index in indices], {name: each[indices] for name, each in self.targets.items()}
 
 
-def _collate(samples: list[tuple[TokenIds, dict[str, Tensor]]], encoder: TextEncoder) -> dict[str, Tensor]:
-    rows, targets = zip(*samples, strict=True)
-    return {**encoder.pad(rows), **{name: torch.stack([each[name] for each in targets]) for name in targets[0]}}
+def _collate(batch: tuple[list[TokenIds], dict[str, Tensor]], encoder: TextEncoder) -> dict[str, Tensor]:
+    rows, targets = batch
+    return {**encoder.pad(rows), **targets}
 
 
 class EmotionDataModule(LightningDataModule):

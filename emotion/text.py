@@ -1,5 +1,6 @@
 """From text to model input: normalise as the backbone's authors did, tokenise, pad."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -36,6 +37,8 @@ class TextEncoder:
     tokenizer: PreTrainedTokenizerBase
     normalization: str
     max_length: int
+    pad_to_multiple_of: int = 1
+    """Padded lengths are multiples of it, up to ``max_length``."""
 
     def encode(self, texts: Sequence[str]) -> list[TokenIds]:
         """Token ids of each text, cut to ``max_length``, specials included."""
@@ -54,10 +57,12 @@ class TextEncoder:
         return self.encode(list(places)), np.array([places[text] for text in texts], dtype=np.int64)
 
     def pad(self, rows: Sequence[TokenIds]) -> dict[str, Tensor]:
-        """``input_ids`` and ``attention_mask``, each (rows, longest), int64, padded on the right."""
+        """``input_ids`` and ``attention_mask``, each (rows, tokens), int64, padded on the right."""
+        step = self.pad_to_multiple_of
         longest = max(len(row) for row in rows)
-        input_ids = np.full((len(rows), longest), self.tokenizer.pad_token_id, dtype=np.int64)
-        attention_mask = np.zeros((len(rows), longest), dtype=np.int64)
+        tokens = max(longest, min(math.ceil(longest / step) * step, self.max_length))
+        input_ids = np.full((len(rows), tokens), self.tokenizer.pad_token_id, dtype=np.int64)
+        attention_mask = np.zeros((len(rows), tokens), dtype=np.int64)
         for index, row in enumerate(rows):
             input_ids[index, : len(row)] = row
             attention_mask[index, : len(row)] = 1

@@ -25,10 +25,11 @@ from emotion.callbacks import (
     ProgressBar,
 )
 from emotion.classifier import EmotionClassifier
+from emotion.compiled import padding_multiple
 from emotion.config import compose_config, model_choices, resolve
 from emotion.data import EmotionDataModule
 from emotion.deliverables import Deliverables
-from emotion.devices import batch_size_blamed, check_devices, process_count
+from emotion.devices import batch_size_blamed, check_devices, pick_device, process_count
 from emotion.errors import UserError, first_line
 from emotion.pretrained import load_config, load_pretrained, load_tokenizer, position_limit
 from emotion.report.console import print_report
@@ -69,7 +70,8 @@ def train(config: TrainConfig, run_dir: Path, sweep: str | None = None) -> Train
     _check_max_length(config, backbone)
     tokenizer = load_tokenizer(backbone.folder, config.model.normalization)
     _check_padding(tokenizer, config)
-    data.tokenise(TextEncoder(tokenizer, config.model.normalization, config.data.max_length))
+    multiple = padding_multiple(config.compile, pick_device(config.trainer.accelerator))
+    data.tokenise(TextEncoder(tokenizer, config.model.normalization, config.data.max_length, multiple))
 
     seed_everything(config.seed, verbose=False)
     classifier = EmotionClassifier(

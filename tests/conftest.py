@@ -225,6 +225,11 @@ def model_config(kind: str, backbone: Path) -> ModelConfig:
     return config
 
 
+def out_of_memory(*_: object) -> None:
+    """What torch does when a batch is too large."""
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate much")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest test first, so that no worker is left with it at the end."""
     items.sort(key=lambda item: item.path.stem != "test_readme")

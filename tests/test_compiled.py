@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from emotion.classifier import EmotionClassifier
-from emotion.compiled import compiled
+from emotion.compiled import compiled, padding_multiple
 from emotion.schemas.train import OptimizerConfig
 from test_prepare import inputs, plain
 
@@ -71,3 +71,10 @@ def test_an_error_of_the_model_itself_is_not_taken_for_the_compilers(
     with pytest.raises(ValueError, match="mine"):
         compiled(forward, torch.device("cpu"))(x=torch.ones(1))
     assert "emotion.compiled" not in {record.name for record in caplog.records}
+
+
+def test_few_lengths_where_each_is_recorded() -> None:
+    gpu, cpu = torch.device("cuda"), torch.device("cpu")
+    assert padding_multiple(compile=True, device=gpu) == 32
+    assert padding_multiple(compile=True, device=cpu) == 1
+    assert padding_multiple(compile=False, device=gpu) == 1

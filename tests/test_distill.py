@@ -9,7 +9,7 @@ import torch
 from scipy.special import log_softmax, softmax
 from torch.nn.functional import cross_entropy
 
-from conftest import KINDS, sample_rows, untrained, write_csv
+from conftest import KINDS, out_of_memory, sample_rows, untrained, write_csv
 from emotion.checkpoint import Checkpoint, load
 from emotion.compression.distill import DistilledClassifier, distill, soft_label_loss
 from emotion.compression.teacher import Teacher, changed_copies
@@ -122,6 +122,15 @@ def test_the_teacher_answers_as_it_predicts_and_remembers(teacher: Checkpoint) -
             parameter.zero_()
     assert torch.equal(asked.log_probabilities(texts[::-1]), answers.flip(0)), "asked once"
     assert torch.equal(asked.hidden_states(texts), hidden)
+
+
+def test_too_large_a_batch_is_told_in_one_line(
+    teacher: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DistilledClassifier, "training_loss", out_of_memory)
+    train, validation = labelled(tmp_path, "train", 20), labelled(tmp_path, "validation", 10)
+    with pytest.raises(UserError, match=r"^distill\.batch_size: must fit into this machine's memory, found 16"):
+        distill(teacher, settings("batch_size=16"), Teacher(teacher), train, validation, tmp_path, seed=0)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -12,7 +12,7 @@ import torch
 from sklearn.metrics import accuracy_score, f1_score
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
-from conftest import KINDS, NAMES, model_config, sample_rows, write_csv
+from conftest import KINDS, NAMES, model_config, out_of_memory, sample_rows, write_csv
 from emotion import checkpoint, run_inference
 from emotion.backbone import find_backbone
 from emotion.checkpoint import Checkpoint
@@ -321,10 +321,7 @@ def test_the_next_chunk_is_tokenised_while_this_one_is_predicted(
 def test_too_large_a_batch_is_told_in_one_line(
     originals: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def starved(*_: object) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate much")
-
-    monkeypatch.setattr(checkpoint.Checkpoint, "predict_proba", starved)
+    monkeypatch.setattr(checkpoint.Checkpoint, "predict_proba", out_of_memory)
     csv = write_csv(tmp_path / "in.csv", [("a", 0)])
     with pytest.raises(UserError, match=r"^batch_size: must fit into this machine's memory, found 32"):
         run_inference(str(originals["minilm"]), str(csv))

@@ -1,7 +1,9 @@
 """Text to token ids: each architecture's own tokenizer, normalisation, cutting and padding."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -26,6 +28,16 @@ def test_padded_batch_equals_the_tokenizers_own(kind: str, backbones: dict[str, 
     assert torch.equal(batch["input_ids"], expected["input_ids"])
     assert torch.equal(batch["attention_mask"], expected["attention_mask"])
     assert batch["input_ids"].shape == (5, 64)
+
+
+@pytest.mark.parametrize(("step", "tokens"), [(1, 11), (8, 16), (32, 20)])
+def test_lengths_are_padded_to_multiples_up_to_the_maximum(step: int, tokens: int, backbones: dict[str, Path]) -> None:
+    ours = replace(encoder("minilm", backbones["minilm"], max_length=20), pad_to_multiple_of=step)
+    rows = [np.arange(5, dtype=np.int32), np.arange(11, dtype=np.int32)]
+    batch = ours.pad(rows)
+    expected = ours.tokenizer.pad({"input_ids": rows}, padding="max_length", max_length=tokens, return_tensors="pt")
+    assert torch.equal(batch["input_ids"], expected["input_ids"])
+    assert torch.equal(batch["attention_mask"], expected["attention_mask"])
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,11 @@ import torch
 from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from conftest import KINDS, NAMES, sample_rows, write_csv
-from emotion import checkpoint
+from conftest import KINDS, NAMES, out_of_memory, sample_rows, write_csv
+from emotion import checkpoint, training
 from emotion.artifacts import sha256
 from emotion.callbacks import EpochCheckpoint
+from emotion.classifier import EmotionClassifier
 from emotion.config import compose_config, resolve
 from emotion.errors import UserError
 from emotion.metrics import evaluate
@@ -340,6 +341,28 @@ def test_a_device_that_is_not_there_is_one_line(
 ) -> None:
     with pytest.raises(UserError, match=words):
         train(config_for("minilm", backbones["minilm"], corpus, tmp_path / "out", override), tmp_path / "run")
+
+
+def test_too_large_a_batch_is_told_in_one_line(
+    backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(EmotionClassifier, "training_loss", out_of_memory)
+    config = config_for("minilm", backbones["minilm"], corpus, tmp_path / "out")
+    with pytest.raises(UserError, match=r"^data\.batch_size: must fit into this machine's memory, found 32"):
+        train(config, tmp_path / "run")
+    assert not list((tmp_path / "out").rglob("*.pt"))
+
+
+def test_freed_memory_is_kept_from_the_first_batch_on(
+    backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(training, "keep_freed_memory", lambda: calls.append("kept"))
+    step = EmotionClassifier.training_step
+    monkeypatch.setattr(EmotionClassifier, "training_step", lambda *each: calls.append("step") or step(*each))
+    train(config_for("minilm", backbones["minilm"], corpus, tmp_path / "out"), tmp_path / "run")
+    assert calls[:2] == ["kept", "step"]
+    assert calls.count("kept") == 1
 
 
 def test_a_sweep_refuses_several_processes(backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path) -> None:

@@ -74,13 +74,6 @@ class Material:
             if found != f"{self.config.model.name} in float32":
                 raise UserError(f"weights: must be {self.config.model.name} in float32 (model=...), found {found}")
             return checkpoint
-        return Checkpoint(
-            model=self.model().eval(),  # type: ignore[no-untyped-call]
-            tokenizer=self.encoder.tokenizer,
-            tokenizer_files=self.backbone.tokenizer_files(),
-            model_id=self.config.model.backbone,
-            model_name=self.config.model.name,
-            max_length=self.config.data.max_length,
-            normalization=self.config.model.normalization,
-            commit=self.backbone.commit,
+        return Checkpoint.of_backbone(
+            self.backbone, self.config.model, self.model(), self.encoder.tokenizer, self.config.data.max_length
         )

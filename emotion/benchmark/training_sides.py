@@ -26,6 +26,7 @@ from transformers import Trainer as HuggingFaceTrainer
 from emotion.benchmark.material import Material
 from emotion.benchmark.measurement import Measurement
 from emotion.classifier import EmotionClassifier
+from emotion.compiled import padding_multiple
 from emotion.data import EmotionDataModule, LabelledTexts
 from emotion.schemas.benchmark import BenchmarkConfig
 from emotion.training import fit
@@ -56,7 +57,7 @@ def emotion_training(config: BenchmarkConfig) -> Measurement:
     train = material.texts
     few = LabelledTexts(train.path, train.sha256, train.texts[:32], train.labels[:32])
     data = EmotionDataModule(train, few, config.data.batch_size, config.seed, config.data.num_workers)
-    data.tokenise(material.encoder)
+    data.tokenise(replace(material.encoder, pad_to_multiple_of=padding_multiple(config.compile, material.device)))
     seed_everything(config.seed, verbose=False)
     counts = list(train.label_counts().values())
     classifier = EmotionClassifier(

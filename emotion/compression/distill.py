@@ -147,14 +147,7 @@ def _train_config(
 def _new_student(original: Checkpoint, model: ModelConfig) -> Checkpoint:
     """A student from another backbone's pre-trained weights, under a new head."""
     backbone = find_backbone(model)
-    return Checkpoint(
-        model=load_pretrained(backbone),
-        tokenizer=load_tokenizer(backbone.folder, model.normalization),
-        tokenizer_files=backbone.tokenizer_files(),
-        model_id=model.backbone,
-        model_name=model.name,
-        max_length=original.max_length,
-        normalization=model.normalization,
-        commit=backbone.commit,
-        metadata=original.metadata,
+    tokenizer = load_tokenizer(backbone.folder, model.normalization)
+    return Checkpoint.of_backbone(
+        backbone, model, load_pretrained(backbone), tokenizer, original.max_length, original.metadata
     )

@@ -8,8 +8,8 @@ import logging
 
 from transformers import PreTrainedModel
 
-from emotion.errors import UserError
 from emotion.bert_layer import shorten_bert_layers_
+from emotion.errors import UserError
 from emotion.schemas.compress import DropLayersConfig
 from emotion.transformer_layers import transformer_layers
 
