@@ -17,18 +17,18 @@ MODEL_TYPES = ("bert", "roberta", "xlm-roberta", "camembert")
 """Whose layers are BERT's, and whose classification head reads the last layer's first token."""
 
 
-def shorten_bert_layers_(model: PreTrainedModel) -> None:
+def streamline_bert_layers_(model: PreTrainedModel) -> None:
     """Run the layers, where they are BERT's, each as one function; the last one then returns (rows, 1, hidden size)."""
     if model.config.model_type not in MODEL_TYPES or model.config.is_decoder:
         return
     layers = transformer_layers(model)
     for layer in layers:
-        if not isinstance(layer, _ShortLayer):
-            layer.__class__ = _short_class(type(layer))  # type: ignore[arg-type, assignment]
+        if not isinstance(layer, _StreamlinedLayer):
+            layer.__class__ = _streamlined_class(type(layer))  # type: ignore[arg-type, assignment]
         layer.first_token_only = layer is layers[-1]  # type: ignore[assignment]
 
 
-class _ShortLayer:
+class _StreamlinedLayer:
     """BERT's layer in one function."""
 
     layer: type
@@ -72,10 +72,10 @@ class _ShortLayer:
 
 
 @cache
-def _short_class(layer: type) -> type:
-    return type(f"Short{layer.__name__}", (_ShortLayer, layer), {"layer": layer})
+def _streamlined_class(layer: type) -> type:
+    return type(f"Streamlined{layer.__name__}", (_StreamlinedLayer, layer), {"layer": layer})
 
 
 def _rebuild(layer: type) -> Any:
-    made: Any = _short_class(layer)
+    made: Any = _streamlined_class(layer)
     return made.__new__(made)

@@ -2,11 +2,11 @@
 
 from transformers import PreTrainedModel
 
-from emotion.bert_layer import shorten_bert_layers_
+from emotion.bert_layer import streamline_bert_layers_
 from emotion.packed_linear import pack_linear_layers_
 
 
 def prepare_(model: PreTrainedModel) -> None:
     """Leave out what changes no score, and predict with packed weights on a CPU."""
-    shorten_bert_layers_(model)
+    streamline_bert_layers_(model)
     pack_linear_layers_(model)

@@ -11,7 +11,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from conftest import KINDS, model_config
 from emotion.backbone import find_backbone
-from emotion.bert_layer import _ShortLayer, shorten_bert_layers_
+from emotion.bert_layer import _StreamlinedLayer, streamline_bert_layers_
 from emotion.checkpoint import load
 from emotion.packed_linear import _PACKS, PackedLinear, pack_linear_layers_
 from emotion.prepare import prepare_
@@ -65,8 +65,8 @@ def test_the_last_layer_is_computed_for_one_token_where_the_head_reads_one(
     kind: str, backbones: dict[str, Path]
 ) -> None:
     model = plain(backbones[kind])
-    shorten_bert_layers_(model)
-    shorten_bert_layers_(model)  # twice is as once
+    streamline_bert_layers_(model)
+    streamline_bert_layers_(model)  # twice is as once
     with torch.inference_mode():
         states = model(**inputs(), output_hidden_states=True).hidden_states
     tokens = 9 if kind == "modernbert" else 1  # its head reads the mean of all tokens
@@ -97,7 +97,7 @@ def seeded_hidden_states(model: PreTrainedModel) -> tuple[Tensor, ...]:
 
 def test_dropout_of_attention_stays_in_each_layer(backbones: dict[str, Path]) -> None:
     model = plain(backbones["minilm"])
-    shorten_bert_layers_(model)
+    streamline_bert_layers_(model)
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
@@ -116,7 +116,7 @@ def test_models_are_prepared_however_they_are_made(
     for model in (load_pretrained(find_backbone(model_config(kind, backbones[kind]))), fine_tuned.torch_model):
         if _PACKS:
             assert {type(m) for m in model.modules() if isinstance(m, nn.Linear)} == {PackedLinear}
-        assert {isinstance(layer, _ShortLayer) for layer in transformer_layers(model)} == {kind != "modernbert"}
+        assert {isinstance(layer, _StreamlinedLayer) for layer in transformer_layers(model)} == {kind != "modernbert"}
     with torch.inference_mode():
         assert load(originals[kind]).predict(["a text"]) == fine_tuned.predict(["a text"])
 

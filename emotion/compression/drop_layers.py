@@ -8,7 +8,7 @@ import logging
 
 from transformers import PreTrainedModel
 
-from emotion.bert_layer import shorten_bert_layers_
+from emotion.bert_layer import streamline_bert_layers_
 from emotion.errors import UserError
 from emotion.schemas.compress import DropLayersConfig
 from emotion.transformer_layers import transformer_layers
@@ -39,7 +39,7 @@ def drop_layers_(model: PreTrainedModel, config: DropLayersConfig) -> None:
             if hasattr(module, "layer_idx"):
                 module.layer_idx = index  # type: ignore[assignment]
     model.config.num_hidden_layers = len(kept)
-    shorten_bert_layers_(model)  # another layer may be the last one now
+    streamline_bert_layers_(model)  # another layer may be the last one now
     if getattr(model.config, "layer_types", None) is not None:  # global or local attention, layer by layer
         model.config.layer_types = [model.config.layer_types[index] for index in kept]
     log.info("layers: %s of %d kept", ", ".join(map(str, kept)), total)
