@@ -14,8 +14,8 @@ from transformers import BitsAndBytesConfig, PretrainedConfig, PreTrainedModel
 from emotion.attention_heads import loading_class
 from emotion.classification_head import head_modules, head_state, keep_head_in_fp32
 from emotion.errors import UserError, first_line
-from emotion.prepare import prepare_
 from emotion.pretrained import quiet_transformers
+from emotion.speed.prepare import prepare_
 
 
 def is_int8(config: PretrainedConfig) -> bool:

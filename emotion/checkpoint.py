@@ -20,10 +20,10 @@ from emotion.checkpoint_format import read, state_dict, to_tensor, write
 from emotion.errors import UserError, first_line
 from emotion.labels import EMOTIONS
 from emotion.onnx_classifier import OnnxClassifier
-from emotion.prefetch import prefetched
 from emotion.pretrained import position_limit
 from emotion.rebuild import build_model, build_tokenizer, find_config_and_tokenizer
 from emotion.schemas.train import ModelConfig
+from emotion.speed.prefetch import prefetched
 from emotion.text import TextEncoder
 
 log = logging.getLogger(__name__)

@@ -10,11 +10,11 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from transformers import PreTrainedModel, get_linear_schedule_with_warmup
 
-from emotion.compiled import compiled
-from emotion.cpu_dropout import draw_dropout_faster_
 from emotion.labels import EMOTIONS
 from emotion.metrics import classification_metrics
 from emotion.schemas.train import OptimizerConfig
+from emotion.speed.compiled import compiled
+from emotion.speed.cpu_dropout import draw_dropout_faster_
 
 Batch = dict[str, Tensor]
 

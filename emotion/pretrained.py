@@ -19,7 +19,7 @@ from transformers import logging as transformers_logging
 from emotion.backbone import Backbone
 from emotion.errors import UserError, first_line
 from emotion.labels import EMOTIONS
-from emotion.prepare import prepare_
+from emotion.speed.prepare import prepare_
 
 _PADDED_POSITIONS = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer")
 

@@ -19,9 +19,9 @@ from emotion.checkpoint_format import match_keys
 from emotion.classification_head import keep_head_in_fp32
 from emotion.config import model_choices
 from emotion.errors import UserError
-from emotion.prepare import prepare_
 from emotion.pretrained import load_config, load_tokenizer, quiet_transformers
 from emotion.schemas.train import ModelConfig
+from emotion.speed.prepare import prepare_
 
 
 def build_tokenizer(files: dict[str, bytes], config: PretrainedConfig, normalization: str) -> PreTrainedTokenizerBase:

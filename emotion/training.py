@@ -16,7 +16,6 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from omegaconf import OmegaConf
 from transformers import PreTrainedTokenizerBase
 
-from emotion.allocator import keep_freed_memory
 from emotion.backbone import Backbone, find_backbone
 from emotion.callbacks import (
     ArtifactWriter,
@@ -25,7 +24,6 @@ from emotion.callbacks import (
     ProgressBar,
 )
 from emotion.classifier import EmotionClassifier
-from emotion.compiled import padding_multiple
 from emotion.config import compose_config, model_choices, resolve
 from emotion.data import EmotionDataModule
 from emotion.deliverables import Deliverables
@@ -37,6 +35,8 @@ from emotion.report.schema import TrainingReport
 from emotion.report.training_report import read_report
 from emotion.resume import check_resume
 from emotion.schemas.train import TrainConfig
+from emotion.speed.allocator import keep_freed_memory
+from emotion.speed.compiled import padding_multiple
 from emotion.text import TextEncoder
 
 log = logging.getLogger(__name__)

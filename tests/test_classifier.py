@@ -11,9 +11,9 @@ from torch.utils.data import DataLoader
 from conftest import KINDS, model_config
 from emotion.backbone import find_backbone
 from emotion.classifier import EmotionClassifier, class_weights
-from emotion.cpu_dropout import CpuDropout
 from emotion.pretrained import load_pretrained
 from emotion.schemas.train import OptimizerConfig
+from emotion.speed.cpu_dropout import CpuDropout
 
 COUNTS = [50, 30, 0, 10, 5, 5]
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from emotion.classifier import EmotionClassifier
-from emotion.compiled import compiled, padding_multiple
 from emotion.schemas.train import OptimizerConfig
+from emotion.speed.compiled import compiled, padding_multiple
 from test_prepare import inputs, plain
 
 
@@ -53,7 +53,7 @@ def test_what_cannot_be_compiled_runs_without_and_is_told_once(
     with caplog.at_level(logging.WARNING, "emotion"):
         for _ in range(3):
             assert call(x=torch.ones(2)).tolist() == [2, 2]
-    messages = [record.getMessage() for record in caplog.records if record.name == "emotion.compiled"]
+    messages = [record.getMessage() for record in caplog.records if record.name == "emotion.speed.compiled"]
     assert len(messages) == 1
     assert "no compiler" in messages[0]
 
@@ -70,7 +70,7 @@ def test_an_error_of_the_model_itself_is_not_taken_for_the_compilers(
 
     with pytest.raises(ValueError, match="mine"):
         compiled(forward, torch.device("cpu"))(x=torch.ones(1))
-    assert "emotion.compiled" not in {record.name for record in caplog.records}
+    assert "emotion.speed.compiled" not in {record.name for record in caplog.records}
 
 
 def test_few_lengths_where_each_is_recorded() -> None:

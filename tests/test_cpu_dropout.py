@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from emotion.cpu_dropout import CpuDropout, draw_dropout_faster_
+from emotion.speed.cpu_dropout import CpuDropout, draw_dropout_faster_
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])

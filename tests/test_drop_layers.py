@@ -12,8 +12,8 @@ from conftest import KINDS, sample_rows
 from emotion.checkpoint import Checkpoint, load
 from emotion.compression.drop_layers import drop_layers_
 from emotion.errors import UserError
-from emotion.prepare import prepare_
 from emotion.schemas.compress import DropLayersConfig
+from emotion.speed.prepare import prepare_
 from emotion.text import TextEncoder
 from test_checkpoint import untrained
 

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -10,14 +11,13 @@ import pytest
 from emotion.config import PROJECT
 
 LAYERS = [
-    {"labels", "errors", "allocator", "prefetch"},
+    {"labels", "errors"},
     {"rules"},
     {"schemas"},
     {"config", "artifacts"},
     {"csv_files", "batching", "text", "metrics", "devices", "environment", "backbone"},
-    {"classification_head", "transformer_layers", "onnx_format", "compiled", "cpu_dropout", "packed_linear"},
-    {"bert_layer"},
-    {"prepare"},
+    {"classification_head", "transformer_layers", "onnx_format"},
+    {"speed"},
     {"data", "pretrained", "checkpoint_format", "attention_heads", "onnx_classifier"},
     {"classifier", "resume", "bitsandbytes_int8"},
     {"rebuild"},
@@ -55,6 +55,12 @@ def test_imports_point_to_lower_layers(path: Path) -> None:
 def test_the_layers_name_every_module() -> None:
     modules = {path.relative_to(PROJECT / "emotion").parts[0] for path in (PROJECT / "emotion").rglob("*.py")}
     assert {module.removesuffix(".py") for module in modules} - {"__init__"} == set(LEVEL)
+
+
+def test_every_package_is_installed() -> None:
+    installed = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    folders = {path.parent.relative_to(PROJECT) for path in (PROJECT / "emotion").rglob("__init__.py")}
+    assert set(installed["packages"]) == {".".join(folder.parts) for folder in folders}
 
 
 @pytest.mark.parametrize("statement", ["import emotion", "import emotion_classifier", "import emotion.cli"])

@@ -11,11 +11,11 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from conftest import KINDS, model_config
 from emotion.backbone import find_backbone
-from emotion.bert_layer import _StreamlinedLayer, streamline_bert_layers_
 from emotion.checkpoint import load
-from emotion.packed_linear import _PACKS, PackedLinear, pack_linear_layers_
-from emotion.prepare import prepare_
 from emotion.pretrained import load_pretrained
+from emotion.speed.bert_layer import _StreamlinedLayer, streamline_bert_layers_
+from emotion.speed.packed_linear import _PACKS, PackedLinear, pack_linear_layers_
+from emotion.speed.prepare import prepare_
 from emotion.transformer_layers import transformer_layers
 
 pytestmark = pytest.mark.usefixtures("one_thread")

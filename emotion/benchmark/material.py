@@ -10,9 +10,9 @@ from emotion.checkpoint import Checkpoint, load
 from emotion.data import LabelledTexts
 from emotion.devices import pick_device
 from emotion.errors import UserError
-from emotion.prepare import prepare_
 from emotion.pretrained import load_config, load_tokenizer, quiet_transformers
 from emotion.schemas.benchmark import BenchmarkConfig
+from emotion.speed.prepare import prepare_
 from emotion.text import TextEncoder
 
 

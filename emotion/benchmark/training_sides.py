@@ -26,9 +26,9 @@ from transformers import Trainer as HuggingFaceTrainer
 from emotion.benchmark.material import Material
 from emotion.benchmark.measurement import Measurement
 from emotion.classifier import EmotionClassifier
-from emotion.compiled import padding_multiple
 from emotion.data import EmotionDataModule, LabelledTexts
 from emotion.schemas.benchmark import BenchmarkConfig
+from emotion.speed.compiled import padding_multiple
 from emotion.training import fit
 
 

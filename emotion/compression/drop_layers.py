@@ -8,9 +8,9 @@ import logging
 
 from transformers import PreTrainedModel
 
-from emotion.bert_layer import streamline_bert_layers_
 from emotion.errors import UserError
 from emotion.schemas.compress import DropLayersConfig
+from emotion.speed.bert_layer import streamline_bert_layers_
 from emotion.transformer_layers import transformer_layers
 
 log = logging.getLogger(__name__)

@@ -2,8 +2,8 @@
 
 from transformers import PreTrainedModel
 
-from emotion.bert_layer import streamline_bert_layers_
-from emotion.packed_linear import pack_linear_layers_
+from emotion.speed.bert_layer import streamline_bert_layers_
+from emotion.speed.packed_linear import pack_linear_layers_
 
 
 def prepare_(model: PreTrainedModel) -> None:
