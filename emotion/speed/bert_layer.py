@@ -38,7 +38,8 @@ class _StreamlinedLayer:
     """Whether the first token is the only query."""
 
     attention: Any
-    feed_forward_chunk: Any
+    intermediate: Any
+    output: Any
     training: bool
 
     def forward(self, hidden_states: Tensor, attention_mask: Tensor | None = None, *_: Any, **__: Any) -> Tensor:
@@ -46,7 +47,7 @@ class _StreamlinedLayer:
 
         The mask is (rows, 1, tokens or 1, tokens).
         """
-        attention = self.attention.self
+        attention, attended, inner, output = self.attention.self, self.attention.output, self.intermediate, self.output
 
         def heads(projected: Tensor) -> Tensor:
             return projected.view(*projected.shape[:2], -1, attention.attention_head_size).transpose(1, 2)
@@ -63,8 +64,11 @@ class _StreamlinedLayer:
             dropout_p=attention.dropout.p if self.training else 0.0,
             scale=attention.scaling,
         )
-        output: Tensor = self.feed_forward_chunk(self.attention.output(context.transpose(1, 2).flatten(2), queries))
-        return output
+        context = attended.dropout(attended.dense(context.transpose(1, 2).flatten(2)))
+        middle = attended.LayerNorm(context + queries)
+        expanded = inner.intermediate_act_fn(inner.dense(middle))
+        states: Tensor = output.LayerNorm(output.dropout(output.dense(expanded)) + middle)
+        return states
 
     def __reduce_ex__(self, _protocol: Any) -> tuple[Any, ...]:
         """The class is made as needed, so its name alone would not find it again."""
