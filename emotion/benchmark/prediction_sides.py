@@ -19,7 +19,7 @@ from emotion.schemas.benchmark import BenchmarkConfig
 from emotion.schemas.predict import PredictConfig
 from emotion.text import normalize_cardiff
 
-WARM_UP_TEXTS, SINGLE_TEXTS = 64, 100
+WARM_UP_TEXTS, SINGLE_TEXTS, QUICK_SINGLE_TEXTS = 64, 100, 10
 
 Predict = Callable[[Sequence[str]], list[int]]
 
@@ -106,9 +106,10 @@ def _timed(config: BenchmarkConfig, predict: Predict) -> Measurement:
     started = perf_counter()
     labels = predict(texts)
     seconds = perf_counter() - started
-    for text in texts[:SINGLE_TEXTS]:
+    singles = texts[: QUICK_SINGLE_TEXTS if config.quick else SINGLE_TEXTS]
+    for text in singles:
         predict([text])  # kernels are made for each length when it is first met
-    single_ms = [_milliseconds(predict, text) for text in texts[:SINGLE_TEXTS]]
+    single_ms = [_milliseconds(predict, text) for text in singles]
     return Measurement(seconds=seconds, rows=len(labels), labels=labels, single_ms=single_ms)
 
 

@@ -33,8 +33,8 @@ class BenchmarkConfig(TrainConfig):
     rounds: int = bounded(minimum=1)
     """How often each side runs; the sides take turns. Scaling is measured once."""
     quick: bool
-    """About a minute: few rows, one round. Tells whether it runs, not how fast it is."""
+    """About a minute a part: few rows, one round. Tells whether it runs, not how fast it is."""
 
     def quickened(self) -> "BenchmarkConfig":
         """Itself, or its small version where ``quick`` asks for one."""
-        return replace(self, rows=min(self.rows, 96), rounds=1) if self.quick else self
+        return replace(self, rows=min(self.rows, 64), rounds=1) if self.quick else self
