@@ -76,8 +76,12 @@ def make_backbone(kind: str, folder: Path, seed: int = 0) -> Path:
 def _bertweet(folder: Path, texts: list[str]) -> int:
     tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    last_letters = [f"{letter}</w>" for letter in _letters(texts)]
     tokenizer.train_from_iterator(
-        texts, trainers.BpeTrainer(vocab_size=700, end_of_word_suffix="</w>", show_progress=False)
+        texts,
+        trainers.BpeTrainer(
+            vocab_size=700, end_of_word_suffix="</w>", special_tokens=last_letters, show_progress=False
+        ),
     )
     learned = json.loads(tokenizer.to_str())["model"]
     merges = [pair if isinstance(pair, list) else pair.split(" ") for pair in learned["merges"]]
@@ -87,6 +91,14 @@ def _bertweet(folder: Path, texts: list[str]) -> int:
     # Every byte of BERTweet's vocabulary file is a word and a count.
     (folder / "vocab.txt").write_text("".join(f"{word} 0\n" for word in sorted(words)), encoding="utf-8")
     return 4 + len(words) + 1
+
+
+def _letters(texts: list[str]) -> list[str]:
+    """In a fixed order: trainers number pieces as their hash tables come, and equal counts go by number.
+
+    Given to a trainer beforehand, with what marks their place in a word, they make it learn the same in each process.
+    """
+    return sorted({letter for text in texts for letter in text if not letter.isspace()})
 
 
 def _byte_level(texts: list[str], specials: list[str]) -> Tokenizer:
@@ -124,9 +136,14 @@ def _minilm(folder: Path, texts: list[str]) -> int:
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    tokenizer.train_from_iterator(
-        texts, trainers.WordPieceTrainer(vocab_size=700, special_tokens=specials, show_progress=False)
-    )
+    normalised = [tokenizer.normalizer.normalize_str(text) for text in texts]
+    later_letters = [f"##{letter}" for letter in _letters(normalised)]
+    trainer = trainers.WordPieceTrainer(vocab_size=700, special_tokens=[*specials, *later_letters], show_progress=False)
+    learner = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    learner.pre_tokenizer = tokenizer.pre_tokenizer
+    learner.train_from_iterator(normalised, trainer)
+    tokenizer.model = models.WordPiece(learner.get_vocab(), unk_token="[UNK]")
+    tokenizer.add_special_tokens(specials)
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
     tokenizer.save(str(folder / "tokenizer.json"))
     _tokenizer_config(folder, "BertTokenizer", do_lower_case=True)
