@@ -71,19 +71,21 @@ def frontier_figure(report: CompressionReport) -> Figure:
         front = pareto_front(merits, scores)
         axes.plot([sign * merits[name] for name in front], [scores[name] for name in front], color=BLUE, linewidth=1.5,
                   alpha=0.5, zorder=1)  # fmt: skip
-        below: list[tuple[float, float]] = []
+        named: list[tuple[float, float]] = []
+        height = max(scores.values()) - min(scores.values())
         for name in sorted(scores, key=lambda each: merits[each], reverse=True):
             colour = GREY if name == BASELINE else BLUE if name in front else ORANGE
             place = sign * merits[name], scores[name]
             axes.scatter(*place, s=50, color=colour, zorder=2)
-            # What is beaten is named below, on a line of its own where a name stands there already.
-            offset, up = 7.0, "bottom"
-            if name != BASELINE and name not in front:
-                crowd = sum(abs(log(place[0] / x)) < 0.5 and abs(place[1] - y) < 0.003 for x, y in below)
-                offset, up = -7.0 - 10 * crowd, "top"
-                below.append(place)
-            axes.annotate(name, place, xytext=(0, offset), textcoords="offset points", ha="center", va=up, fontsize=8.5,
-                          color=colour)  # fmt: skip
+            if name == BASELINE:
+                axes.annotate(name, place, xytext=(0, 7), textcoords="offset points", ha="center", va="bottom",
+                              fontsize=8.5, color=colour)  # fmt: skip
+                continue
+            # The others' names stand to the right, a line lower where one stands there already.
+            crowd = sum(abs(log(place[0] / x)) < 0.5 and abs(place[1] - y) <= 0.03 * height for x, y in named)
+            named.append(place)
+            axes.annotate(name, place, xytext=(8, -11 * crowd), textcoords="offset points", ha="left", va="center",
+                          fontsize=8.5, color=colour)  # fmt: skip
         axes.set_xscale("log")
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
