@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from conftest import model_config, sample_rows, write_csv
 from emotion.benchmark import corpora, parts
@@ -158,6 +159,17 @@ def test_the_command_measures_in_other_processes_and_writes_its_files(config: Be
     assert report.devices.rows == 64, "no more where it is to be quick"
     assert report.training is None
     assert results.tables.read_text(encoding="utf-8").count("|") > 9
+
+
+def test_each_side_runs_in_a_fresh_process(config: BenchmarkConfig, capfd: pytest.CaptureFixture[str]) -> None:
+    expected = load(str(config.weights)).predict([text for text, _ in sample_rows("train", ROWS)])
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        before = torch.get_rng_state()
+        assert run_side(f"predict/{OURS}", config).labels == expected
+        assert run_side(f"train/{OURS}", config).rows == ROWS  # seeds its process
+        assert torch.equal(torch.get_rng_state(), before)
+    assert capfd.readouterr() == ("", ""), "a side's noise would break the progress bar"
 
 
 def test_a_side_that_fails_says_why_in_one_line(config: BenchmarkConfig) -> None:

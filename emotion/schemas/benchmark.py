@@ -33,7 +33,7 @@ class BenchmarkConfig(TrainConfig):
     rounds: int = bounded(minimum=1)
     """How often each side runs; the sides take turns. Scaling is measured once."""
     quick: bool
-    """A minute or two a part: few rows, one round. Tells whether it runs, not how fast it is."""
+    """Within a minute a part: few rows, one round. Tells whether it runs, not how fast it is."""
 
     def quickened(self) -> "BenchmarkConfig":
         """Itself, or its small version where ``quick`` asks for one."""
