@@ -9,9 +9,10 @@ import pytest
 import torch
 from huggingface_hub import constants
 from safetensors.torch import load_file
+from tiny_backbones import make_backbone
 from transformers import AutoConfig, AutoModel
 
-from conftest import KINDS, make_backbone, model_config
+from conftest import KINDS, model_config
 from emotion.artifacts import sha256
 from emotion.backbone import find_backbone
 from emotion.config import model_choices

@@ -16,7 +16,7 @@ from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_su
 
 import emotion
 import emotion_classifier
-from conftest import KINDS, NAMES, sample_rows, write_csv
+from conftest import KINDS, NAMES, files_in, sample_rows, write_csv
 from emotion import compress_and_evaluate, run_inference
 from emotion.compression import benchmark, steps
 from emotion.compression.run import compress
@@ -63,12 +63,6 @@ def run(*overrides: str) -> CompressionReport:
 
 def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def files_in(folder: Path) -> dict[str, bytes]:
-    """The content of every file but locks, by its path in the folder."""
-    paths = (path for path in folder.rglob("*") if path.is_file() and path.name != ".emotion.lock")
-    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
 def assert_is_what_the_file_predicts(variant: Any, labels: Sequence[int], original: Sequence[int]) -> None:

@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from tiny_backbones import make_backbone
 
-from conftest import make_backbone, sample_rows, write_csv
+from conftest import sample_rows, write_csv
 from emotion.config import PROJECT, model_choices
 from hub_server import Hub, serve
 

@@ -27,7 +27,7 @@ LAYERS = [
     {"deliverables"},
     {"callbacks"},
     {"training"},
-    {"compression"},
+    {"classic", "compression"},
     {"benchmark"},
     {"cli"},
 ]

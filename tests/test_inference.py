@@ -65,15 +65,7 @@ def weights(backbones: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
             head.weight.mul_(scale[:, None])
             head.bias.copy_((head.bias - logits.mean(0)) * scale)
         paths[kind] = folder / f"best_{config.name}.pt"
-        Checkpoint(
-            model=model,
-            tokenizer=tokenizer,
-            tokenizer_files=backbone.tokenizer_files(),
-            model_id=config.backbone,
-            model_name=config.name,
-            max_length=MAX_LENGTH,
-            normalization=config.normalization,
-        ).save(paths[kind])
+        Checkpoint.of_backbone(backbone, config, model, tokenizer, MAX_LENGTH).save(paths[kind])
     return paths
 
 

@@ -7,8 +7,8 @@ import torch
 from omegaconf import OmegaConf
 
 from conftest import sample_rows, write_csv
+from emotion.classic import main
 from emotion.errors import UserError
-from emotion.training import main
 from test_training import read_report
 
 
