@@ -47,6 +47,8 @@ class Checkpoint:
     normalization: str
     commit: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+    temperature: float = 1.0
+    """Divides the logits before the softmax, > 0: calibrates probabilities, changes no label."""
 
     @classmethod
     def of_backbone(
@@ -120,7 +122,8 @@ class Checkpoint:
             for batch in LengthBucketBatchSampler(np.array([len(row) for row in rows]), batch_size, shuffle=False):
                 padded = encoder.pad([rows[index] for index in batch])
                 inputs = {name: ids.to(self.model.device) for name, ids in padded.items()}
-                unique[batch] = self.model(**inputs).logits.float().softmax(dim=-1).cpu()
+                logits = self.model(**inputs).logits.float() / self.temperature
+                unique[batch] = logits.softmax(dim=-1).cpu()
                 if advance is not None:
                     advance(int(copies[batch].sum()))
             probabilities[done : done + len(place)] = unique[place]
@@ -139,6 +142,7 @@ class Checkpoint:
             "num_labels": len(EMOTIONS),
             "labels": EMOTIONS,
             "normalization": self.normalization,
+            "temperature": self.temperature,
         }
         return {
             **_weights(self.model),
@@ -219,4 +223,5 @@ def _restore(content: dict[str, Any], path: Path, device: torch.device) -> Check
         normalization=normalization,
         commit=content.get("commit"),
         metadata=content.get("metadata", {}),
+        temperature=settings.get("temperature", 1.0),
     )

@@ -9,11 +9,11 @@
                        each element, the first the highest; values, (nonzero,), in order; shape
     model_id           hub id or folder of the backbone
     model_name         e.g. "ModernBERT"
-    config             max_length, num_labels, labels, normalization
+    config             max_length, num_labels, labels, normalization; temperature, 1 unless given
     backbone_config    the Hugging Face config
     commit             the backbone's commit on the hub, or None
     tokenizer          file name -> its bytes, (bytes,) uint8
-    metadata           metrics, data, versions, ... of the run that wrote it
+    metadata           metrics, data, versions, ... of the training run; a compressed file's own settings beside them
 
 An ``.onnx`` file (:mod:`emotion.onnx_format`) has an ONNX model, ``onnx_model``, in place of the tensors.
 """
@@ -83,6 +83,9 @@ def read(path: Path) -> dict[str, Any]:
         raise UserError(
             f"{path}: config.normalization must be one of {', '.join(NORMALIZATIONS)}, found {normalization!r}"
         )
+    temperature = settings.get("temperature", 1.0)
+    if not isinstance(temperature, int | float) or not 0 < temperature < math.inf:
+        raise UserError(f"{path}: config.temperature must be a number > 0, found {temperature!r}")
     checked: dict[str, Any] = content
     return checked
 
@@ -110,7 +113,13 @@ def state_dict(content: dict[str, Any]) -> dict[str, Tensor]:
 
 
 def is_checkpoint(path: Path) -> bool:
-    """Whether this program wrote the file (an earlier tool's loads too, but is not ours to replace)."""
+    """Whether this program wrote the file (an earlier tool's loads too, but is not ours to replace).
+
+    Raises:
+        UserError: It is an ``.onnx``, and the package to read one is missing.
+    """
+    if path.suffix == ".onnx" and path.is_file():
+        onnx_format.require_onnx_packages("onnx")
     try:
         return read(path).get("format") == FORMAT
     except UserError:

@@ -101,7 +101,7 @@ def resolve(config: DictConfig, schema: type[Schema]) -> Schema:
 
 
 def _check_one_corpus(data: DataConfig) -> None:
-    of_sample = {key: SAMPLE in Path(getattr(data, key)).parents for key in ("train", "validation")}
+    of_sample = {key: SAMPLE in Path(getattr(data, key)).resolve().parents for key in ("train", "validation")}
     if of_sample["train"] != of_sample["validation"]:
         left = next(key for key, is_sample in of_sample.items() if is_sample)
         given = "validation" if left == "train" else "train"

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from emotion.errors import UserError
+from emotion.errors import UserError, first_line
 
 KEY = "emotion_checkpoint"
 
@@ -48,12 +48,16 @@ def read(path: Path) -> tuple[Any, bytes]:
 
 
 def require_onnx_packages(*names: str) -> list[Any]:
-    """The modules ``names``. Raises :class:`UserError` where one is not installed."""
+    """The modules ``names``. Raises :class:`UserError` where one is not installed, or cannot run here."""
     try:
         return [import_module(name) for name in names]
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise UserError(
             f'an .onnx model needs {", ".join(names)}, found no {error.name}: pip install -e ".[onnx]"'
+        ) from error
+    except Exception as error:  # of compiled code that does not suit this machine
+        raise UserError(
+            f"an .onnx model needs {', '.join(names)}, found that they cannot be used here ({first_line(error)})"
         ) from error
 
 

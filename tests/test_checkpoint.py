@@ -82,6 +82,17 @@ def test_probabilities_come_in_order_and_sum_to_one(backbones: dict[str, Path]) 
     assert checkpoint.predict([]) == []
 
 
+def test_a_temperature_divides_the_logits_and_is_kept(backbones: dict[str, Path], tmp_path: Path) -> None:
+    checkpoint = untrained("minilm", backbones["minilm"])
+    plain = checkpoint.predict_proba(TEXTS)
+    checkpoint.temperature = 2.5
+    expected = (plain.log() / 2.5).softmax(-1)
+    assert torch.allclose(checkpoint.predict_proba(TEXTS), expected, atol=1e-6)
+    checkpoint.save(tmp_path / "model.pt")
+    assert torch.equal(load(tmp_path / "model.pt").predict_proba(TEXTS), checkpoint.predict_proba(TEXTS))
+    assert checkpoint.predict(TEXTS) == plain.argmax(-1).tolist()
+
+
 @pytest.mark.parametrize("prefix", ["", "module.", "model.", "module.model."])
 def test_an_earlier_tools_file_of_four_keys_loads(
     prefix: str, backbones: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -126,6 +137,8 @@ def damage(content: dict[str, Any], path: Path, how: str) -> None:
             content["tokenizer"] = {"tokenizer.json": torch.zeros(3, dtype=torch.uint8)}
         case "unknown architecture":
             content["backbone_config"]["model_type"] = "zzz"
+        case "no temperature":
+            content["config"]["temperature"] = 0.0
         case "unknown normalisation":
             content["config"]["normalization"] = "zzz"
         case "config of another kind":
@@ -156,6 +169,7 @@ def damage(content: dict[str, Any], path: Path, how: str) -> None:
         ("no tokenizer", "must hold a tokenizer's files, found none"),
         ("junk tokenizer", "found unusable tokenizer.json"),
         ("unknown architecture", "zzz"),
+        ("no temperature", "config.temperature must be a number > 0, found 0.0"),
         ("unknown normalisation", "config.normalization must be one of none, bertweet, cardiff, found 'zzz'"),
         ("config of another kind", "config.max_length"),
         ("code", "found code"),

@@ -307,6 +307,24 @@ def test_a_failing_technique_costs_no_other_and_is_told(
     assert run(*options, "technique=combined").failed == {}
 
 
+def test_techniques_that_lack_their_training_data_cost_no_other(weights: Path, csv: Path) -> None:
+    options = f"weights={weights}", f"data.validation={csv}", "technique.techniques=[trim_vocabulary,half]"
+    with pytest.raises(UserError, match=r"^technique: 1 of 2 failed: trim_vocabulary \(data.train: must be given"):
+        run(*options)
+    assert (weights.parent / "compression_results" / "MiniLM_half.pt").exists()
+
+
+def test_weights_that_change_meanwhile_are_told(weights: Path, csv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def half_(*_: object) -> None:
+        with weights.open("ab") as file:
+            file.write(b"0")
+
+    monkeypatch.setattr(steps, "half_", half_)
+    with pytest.raises(UserError, match=r"^weights: must stay as they are while they are compressed, found that "):
+        run(f"weights={weights}", f"data.validation={csv}", "technique=half")
+    assert not (weights.parent / "compression_results" / "compression_report.json").exists()
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -323,7 +341,7 @@ def test_a_file_that_is_not_ours_is_refused_before_any_work(name: str, weights: 
     foreign.write_bytes(b"precious")
     before = files_in(weights.parent)
     with pytest.raises(UserError, match=foreign.name) as caught:
-        run(f"weights={weights}", f"data.validation={csv}", "technique=all")
+        run(f"weights={weights}", f"data.validation={csv}", "technique=all", "max_drop=0.5")
     assert "\n" not in str(caught.value)
     assert files_in(weights.parent) == before
 

@@ -9,11 +9,12 @@ import torch
 from scipy.special import log_softmax, softmax
 from torch.nn.functional import cross_entropy
 
-from conftest import KINDS, out_of_memory, sample_rows, untrained, write_csv
+from conftest import KINDS, model_config, out_of_memory, sample_rows, untrained, write_csv
+from emotion.backbone import find_backbone
 from emotion.checkpoint import Checkpoint, load
 from emotion.compression.distill import DistilledClassifier, distill, soft_label_loss
 from emotion.compression.teacher import Teacher, changed_copies
-from emotion.config import compose_config, resolve
+from emotion.config import SAMPLE, compose_config, resolve
 from emotion.data import LabelledTexts
 from emotion.errors import UserError
 from emotion.schemas.compress import CompressConfig, DistillConfig
@@ -122,6 +123,22 @@ def test_the_teacher_answers_as_it_predicts_and_remembers(teacher: Checkpoint) -
             parameter.zero_()
     assert torch.equal(asked.log_probabilities(texts[::-1]), answers.flip(0)), "asked once"
     assert torch.equal(asked.hidden_states(texts), hidden)
+
+
+def test_a_student_of_another_backbone_has_no_more_tokens_than_positions(
+    backbones: dict[str, Path], tmp_path: Path
+) -> None:
+    """It learns on the sample, and is judged by other data."""
+    teacher = untrained("modernbert", backbones["modernbert"])
+    teacher.max_length = 200
+    config = settings("model=minilm", "max_epochs=1")
+    sample = LabelledTexts.read(str(SAMPLE / "train.csv"), "text", "label", "data.train")
+    train = replace(sample, texts=[*sample.texts[:8], "very " * 300], labels=sample.labels[:9])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("emotion.compression.distill.find_backbone", lambda _: find_backbone(tiny))
+        tiny = model_config("minilm", backbones["minilm"])
+        student = distill(teacher, config, Teacher(teacher), train, labelled(tmp_path, "validation", 8), tmp_path, 0)
+    assert student.max_length == 128
 
 
 def test_too_large_a_batch_is_told_in_one_line(

@@ -15,12 +15,14 @@ from torch import Tensor, nn
 
 from conftest import KINDS, TEXTS, sample_rows
 from emotion.checkpoint import Checkpoint, load
+from emotion.compression import onnx_export
 from emotion.compression.drop_layers import drop_layers_
 from emotion.compression.narrow import narrow_
 from emotion.compression.onnx_export import export_onnx, export_onnx_int8
 from emotion.compression.trim_vocabulary import trim_vocabulary_
+from emotion.config import compose_config, resolve
 from emotion.errors import UserError
-from emotion.schemas.compress import DropLayersConfig, NarrowConfig, OnnxConfig, TrimVocabularyConfig
+from emotion.schemas.compress import CompressConfig, DropLayersConfig, NarrowConfig, OnnxConfig, TrimVocabularyConfig
 from test_drop_layers import lively
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -60,7 +62,7 @@ def exported(originals: dict[str, Path]) -> dict[str, Exported]:
     for kind, path in originals.items():
         original = load(path)
         state = {name: value.clone() for name, value in original.torch_model.state_dict().items()}
-        config = OnnxConfig(per_channel=True, reduce_range="false")
+        config = OnnxConfig(per_channel=True, reduce_range=False)
         int8 = export_onnx_int8(original, config) if kind in INT8_KINDS else None
         results[kind] = Exported(original, state, export_onnx(original), int8)
     return results
@@ -116,6 +118,16 @@ def test_int8_is_hardly_off(kind: str, exported: dict[str, Exported]) -> None:
     found, expected = each.int8.predict_proba(TEXTS), each.original.predict_proba(TEXTS)
     assert 0 < (found - expected).abs().mean() < 0.03
     assert (found.argmax(-1) == expected.argmax(-1)).float().mean() > 0.85
+
+
+@pytest.mark.parametrize(("given", "saturates"), [("true", False), ("auto", True), ("false", True)])
+def test_weights_have_7_bits_where_asked_or_needed(
+    given: str, saturates: bool, originals: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_export, "saturates", lambda: saturates)
+    config = resolve(compose_config("compress", [f"onnx.reduce_range={given}"]), CompressConfig).onnx
+    made = export_onnx_int8(load(originals["minilm"]), config)
+    assert made.metadata["onnx"]["reduce_range"] is (given != "false")
 
 
 @pytest.mark.parametrize("kind", INT8_KINDS)

@@ -1,11 +1,13 @@
 """The frontier and the compressed model that is put beside the original."""
 
+import sys
 from pathlib import Path
 
 import onnx
 import pytest
 
 from conftest import untrained
+from emotion.artifacts import sha256
 from emotion.checkpoint import load
 from emotion.checkpoint_format import write
 from emotion.compression.results import CompressionResults, best_variant
@@ -36,6 +38,28 @@ VARIANTS = {
 )
 def test_the_smallest_or_fastest_within_the_allowed_drop_is_best(max_drop: float, prefer: str, expected: str) -> None:
     assert best_variant(compression_report(VARIANTS), list(VARIANTS), max_drop, prefer) == expected
+
+
+def test_speed_is_that_of_single_texts_and_of_batches() -> None:
+    """The geometric mean: 3 x 3 beats 8 x 1 and 1 x 8."""
+    speeds = {"even": (3.0, 3.0), "alone": (8.0, 1.0), "together": (1.0, 8.0)}
+    variants = {
+        name: variant().model_copy(update={"speedup_batch_1": alone, "speedup": together})
+        for name, (alone, together) in speeds.items()
+    }
+    assert best_variant(compression_report(variants), list(variants), 1.0, "speed") == "even"
+
+
+def test_the_frontier_shows_each_variant_where_it_lies() -> None:
+    report = compression_report({"prune": variant(60.0, 1.0, 0.88), "small": variant(9.0, 4.0, 0.91)})
+    by_size, by_speed = frontier_figure(report).axes
+    for axes, place in ((by_size, "size_ratio"), (by_speed, "speedup_batch_1")):
+        points = {tuple(points.get_offsets()[0]) for points in axes.collections}
+        assert points == {(getattr(v, place), v.macro_f1) for v in report.variants.values()}
+        assert {text.get_text() for text in axes.texts} == set(report.variants)
+        (front,) = axes.lines
+        assert list(front.get_xdata()) == [getattr(report.variants["small"], place)], "it beats all others"
+    assert by_size.xaxis_inverted()
 
 
 def test_there_may_be_none_good_enough() -> None:
@@ -77,14 +101,15 @@ def test_the_frontier_is_drawn_in_a_file_that_is_known_as_ours(suffix: str, tmp_
 @pytest.fixture
 def results(tmp_path: Path) -> CompressionResults:
     results = CompressionResults(tmp_path, "MiniLM")
-    results.require_free([])
+    results.require_free([], may_choose=True)
     return results
 
 
 def with_file(results: CompressionResults, backbone: Path, **variants: Variant) -> CompressionReport:
     """A report whose variants' file is there."""
-    untrained("minilm", backbone).save(results.folder / "model.pt")
-    return compression_report(variants)
+    path = results.folder / "model.pt"
+    untrained("minilm", backbone).save(path)
+    return compression_report({n: v.model_copy(update={"sha256": sha256(path)}) for n, v in variants.items()})
 
 
 def test_the_best_variant_is_put_beside_the_original(results: CompressionResults, backbones: dict[str, Path]) -> None:
@@ -113,6 +138,32 @@ def test_nothing_is_put_beside_where_all_lose_too_much(
     assert results.publish(report, max_drop=0.005, prefer="size").chosen is None
     assert "no variant is within max_drop=0.005" in caplog.text
     assert not list(results.output_dir.glob("best_*"))
+    earlier = results.chosen(".pt")
+    earlier.write_bytes((results.folder / "model.pt").read_bytes())
+    results.publish(report, max_drop=0.005, prefer="size")
+    assert f"{earlier} is an earlier run's choice" in caplog.text
+
+
+def test_a_file_that_is_not_the_measured_one_is_not_put_beside(
+    results: CompressionResults, backbones: dict[str, Path]
+) -> None:
+    report = with_file(results, backbones["minilm"], small=variant(20.0, 2.0, 0.896))
+    other = untrained("minilm", backbones["minilm"])
+    other.max_length = 9  # of a run that broke off before it measured
+    other.save(results.folder / "model.pt")
+    assert results.publish(report, max_drop=0.005, prefer="size").chosen is None
+
+
+def test_a_choice_in_onnx_does_not_stop_who_lacks_onnx_and_chooses_none(
+    results: CompressionResults, backbones: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty = onnx.helper.make_model(onnx.helper.make_graph([], "empty", [], []))
+    content = untrained("minilm", backbones["minilm"]).content()
+    write({**content, "onnx_model": empty.SerializeToString()}, results.chosen(".onnx"))
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    results.require_free([], may_choose=False)
+    with pytest.raises(UserError, match="found no onnx: pip install"):
+        results.require_free([], may_choose=True)
 
 
 @pytest.mark.parametrize(
@@ -129,5 +180,5 @@ def test_what_is_not_ours_is_not_replaced(name: str, results: CompressionResults
     foreign.write_text("mine")
     chain = resolve(compose_config("compress", ["technique=prune"]), CompressConfig)
     with pytest.raises(UserError, match="was not written by this program"):
-        results.require_free([results.model(chain)])
+        results.require_free([results.model(chain)], may_choose=True)
     assert foreign.read_text() == "mine"

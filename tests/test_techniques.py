@@ -1,9 +1,14 @@
 """From a technique's name to chains of steps, with every override in its place."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
+from emotion import config
+from emotion.compression import techniques
 from emotion.compression.techniques import chains
-from emotion.config import compose_config, resolve
+from emotion.config import CONF, compose_config, resolve
 from emotion.errors import UserError
 from emotion.schemas.compress import CompressConfig
 
@@ -59,3 +64,27 @@ def test_a_set_that_cannot_be_is_one_line(overrides: list[str], words: str) -> N
     assert "\n" not in message
     if "techniques: must be names" in message:
         assert "combined" in message, "the names are listed"
+
+
+@pytest.fixture
+def technique_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of ``conf/technique`` that is looked into in its place."""
+    shutil.copytree(CONF, tmp_path / "conf")
+    monkeypatch.setattr(config, "CONF", tmp_path / "conf")
+    monkeypatch.setattr(techniques, "CONF", tmp_path / "conf")
+    return tmp_path / "conf" / "technique"
+
+
+def test_a_technique_of_a_set_has_its_files_name(technique_files: Path) -> None:
+    (technique_files / "strong.yaml").write_text((technique_files / "prune.yaml").read_text())
+    with pytest.raises(UserError, match=r"^technique.name: must be strong, its file's name, found 'prune'"):
+        chains_of("technique.techniques=[prune,strong]")
+
+
+def test_a_set_has_no_settings_of_steps(technique_files: Path) -> None:
+    text = (technique_files / "all.yaml").read_text()
+    (technique_files / "all.yaml").write_text(f"{text}max_drop: 0.1\n")
+    assert len(chains_of("technique=all")) == 3
+    (technique_files / "all.yaml").write_text(f"{text}prune:\n  amount: 0.5\n")
+    with pytest.raises(UserError, match=r"all.yaml: a set must leave settings of steps to .*, found prune"):
+        chains_of("technique=all")

@@ -23,7 +23,7 @@ from emotion.compression.teacher import Teacher, mean_hidden_state
 from emotion.config import compose_config, resolve
 from emotion.data import EmotionDataModule, LabelledTexts, TokenisedRows
 from emotion.devices import batch_size_blamed
-from emotion.pretrained import load_pretrained, load_tokenizer
+from emotion.pretrained import load_pretrained, load_tokenizer, position_limit
 from emotion.schemas.compress import DistillConfig
 from emotion.schemas.train import ModelConfig, TrainConfig
 from emotion.text import TextEncoder
@@ -135,19 +135,21 @@ def _train_config(
 ) -> TrainConfig:
     """``conf/train.yaml`` with what distilling sets."""
     composed = compose_config("train", ["data=csv", *([f"model={config.model}"] if config.model else [])])
-    composed.data.train, composed.data.validation = train.path, validation.path
+    composed.data.train = composed.data.validation = train.path
     composed.data.batch_size, composed.data.max_length = config.batch_size, teacher.max_length
     composed.model.learning_rate = config.learning_rate
     composed.trainer.max_epochs = config.max_epochs
     composed.trainer.accelerator = {"cuda": "gpu"}.get(teacher.model.device.type, teacher.model.device.type)
     composed.seed = seed
-    return resolve(composed, TrainConfig)
+    settings = resolve(composed, TrainConfig)
+    settings.data.validation = validation.path  # which may be of another corpus: who compresses named both
+    return settings
 
 
 def _new_student(original: Checkpoint, model: ModelConfig) -> Checkpoint:
     """A student from another backbone's pre-trained weights, under a new head."""
     backbone = find_backbone(model)
     tokenizer = load_tokenizer(backbone.folder, model.normalization)
-    return Checkpoint.of_backbone(
-        backbone, model, load_pretrained(backbone), tokenizer, original.max_length, original.metadata
-    )
+    pretrained = load_pretrained(backbone)
+    max_length = min(original.max_length, position_limit(pretrained.config) or original.max_length)
+    return Checkpoint.of_backbone(backbone, model, pretrained, tokenizer, max_length, original.metadata)

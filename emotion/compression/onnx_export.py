@@ -53,7 +53,7 @@ def export_onnx_int8(checkpoint: Checkpoint, config: OnnxConfig) -> Checkpoint:
     head = [weight for weight in head_state(model).values() if weight.ndim == 2]
     smooth_(replace(checkpoint, model=model))
     quantize_embeddings_(model)
-    reduce_range = saturates() if config.reduce_range == "auto" else config.reduce_range == "true"
+    reduce_range = saturates() if config.reduce_range == "auto" else config.reduce_range
     exported = _export(model)
     with _quiet():
         serialized = quantize_linear_layers(exported, head, config.per_channel, reduce_range)

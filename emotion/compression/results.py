@@ -4,11 +4,11 @@ import logging
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from emotion.artifacts import atomic, link_or_copy, require_ours, require_writable
+from emotion.artifacts import atomic, link_or_copy, require_ours, require_writable, sha256
 from emotion.checkpoint_format import is_checkpoint
 from emotion.report.compression_plots import comparison_figure, frontier_figure
 from emotion.report.compression_report import merge, read_compression_report, write_compression_report
-from emotion.report.compression_schema import BASELINE, Choice, CompressionReport
+from emotion.report.compression_schema import BASELINE, Choice, CompressionReport, Variant
 from emotion.report.plots import is_our_figure, save_figure
 from emotion.report.training_report import locked
 from emotion.schemas.compress import CompressConfig
@@ -40,11 +40,17 @@ class CompressionResults:
         """The file of the compressed model that is the best."""
         return self.output_dir / f"best_{self.model_name}_compressed{suffix}"
 
-    def require_free(self, models: Iterable[Path]) -> None:
-        """Make the folders; refuse to go on where a file stands that is not ours. Raises :class:`UserError`."""
+    def require_free(self, models: Iterable[Path], may_choose: bool) -> None:
+        """Make the folders; refuse to go on where a file stands that is not ours. Raises :class:`UserError`.
+
+        Args:
+            models: The files that will be written.
+            may_choose: Whether one of them may be put beside the original.
+        """
         require_writable(self.folder, "output_dir")
         require_writable(self.comparison.parent, "output_dir")
-        for path in (*models, self.chosen(".pt"), self.chosen(".onnx")):
+        chosen = (self.chosen(".pt"), self.chosen(".onnx")) if may_choose else ()
+        for path in (*models, *chosen):
             require_ours(path, is_checkpoint, "output_dir")
         for path in (self.comparison, *self.frontier):
             require_ours(path, is_our_figure, "output_dir")
@@ -75,11 +81,18 @@ class CompressionResults:
             write_compression_report(report, self.folder)
         return report
 
+    def _is_there(self, variant: Variant) -> bool:
+        """Whether its file is the one that was measured: a run that broke off may have left another."""
+        path = self.folder / variant.file
+        return path.is_file() and sha256(path) == variant.sha256
+
     def _choose(self, report: CompressionReport, max_drop: float, prefer: str) -> Choice | None:
-        there = [name for name, variant in report.variants.items() if (self.folder / variant.file).is_file()]
+        there = [name for name, variant in report.variants.items() if self._is_there(variant)]
         name = best_variant(report, there, max_drop, prefer)
         if name is None:
             log.warning("no variant is within max_drop=%g of the original's macro F1; none is put beside it", max_drop)
+            for earlier in filter(Path.exists, (self.chosen(".pt"), self.chosen(".onnx"))):
+                log.warning("%s is an earlier run's choice", earlier)
             return None
         source = self.folder / report.variants[name].file
         target = self.chosen(source.suffix)

@@ -12,7 +12,7 @@ from emotion.checkpoint import Checkpoint
 from emotion.compression.benchmark import Candidate, measure
 from emotion.compression.results import CompressionResults
 from emotion.compression.sources import find_weights, load_original, read_data
-from emotion.compression.steps import LEARNING_STEPS, Materials, apply, check, step_config
+from emotion.compression.steps import Materials, apply, check, step_config
 from emotion.compression.techniques import chains
 from emotion.config import compose_config, resolve
 from emotion.devices import pick_device
@@ -67,15 +67,13 @@ def compress(config: CompressConfig, overrides: Sequence[str] = (), run_dir: Pat
     wanted = chains(config, overrides)
     weights = find_weights(config)
     device = pick_device(config.accelerator)
-    original = load_original(weights, device)
+    original, digest = load_original(weights, device), sha256(weights)
     data = read_data(original, "validation", config.data)
     output_dir = Path(config.output_dir or weights.parent)
     results = CompressionResults(output_dir, original.model_name)
-    results.require_free(map(results.model, wanted))
+    results.require_free(map(results.model, wanted), may_choose=config.max_drop is not None)
     run_dir = run_dir or output_dir / datetime.now().strftime("%Y-%m-%d/%H-%M-%S-%f")
     materials = Materials(original, data, config, run_dir)
-    if any(step in LEARNING_STEPS for chain in wanted for step in chain.technique.steps):
-        log.info("learning from %s", materials.train.path)
 
     candidates = {BASELINE: Candidate(weights, {})}
     failed: dict[str, Exception] = {}
@@ -87,13 +85,15 @@ def compress(config: CompressConfig, overrides: Sequence[str] = (), run_dir: Pat
         except Exception as error:  # whatever it is, it must not cost the other variants
             failed[name] = error
     variants, unusable = measure(candidates, data, device, config.rounds)
+    if sha256(weights) != digest:
+        raise UserError(f"weights: must stay as they are while they are compressed, found that {weights} has changed")
     failed |= unusable
     for name, reason in failed.items():
         log.error("%s failed: %s", name, reason, exc_info=None if isinstance(reason, UserError) else reason)
     reasons = {name: first_line(reason) for name, reason in failed.items()}
     measured = CompressionReport(
         model_name=original.model_name,
-        weights=FileRecord(path=str(weights.resolve()), sha256=sha256(weights)),
+        weights=FileRecord(path=str(weights.resolve()), sha256=digest),
         data=DataRecord(path=str(Path(data.path).resolve()), sha256=data.sha256, rows=len(data.texts)),
         environment=Environment(versions=versions(), hardware=hardware(), git_commit=git_commit()),
         variants=variants,

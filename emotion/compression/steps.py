@@ -1,5 +1,6 @@
 """Each step's name and what it does."""
 
+import logging
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,7 @@ from emotion.errors import UserError
 from emotion.onnx_format import require_onnx_packages
 from emotion.schemas.compress import CompressConfig
 
-LEARNING_STEPS = ("trim_vocabulary", "narrow", "distill")
-"""Those that need the training data."""
+log = logging.getLogger(__name__)
 
 
 class Materials:
@@ -41,7 +41,9 @@ class Materials:
     @cached_property
     def train(self) -> LabelledTexts:
         """The training data. Raises :class:`UserError` where it cannot be read."""
-        return read_data(self.original, "train", self.config.data)
+        train = read_data(self.original, "train", self.config.data)
+        log.info("learning from %s", train.path)
+        return train
 
     @cached_property
     def teacher(self) -> Teacher:

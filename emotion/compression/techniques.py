@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
+from omegaconf import OmegaConf
+
 from emotion.config import CONF, compose_config, resolve
 from emotion.errors import UserError
-from emotion.schemas.compress import CompressConfig
+from emotion.schemas.compress import STEPS, CompressConfig
 
 
 def chains(config: CompressConfig, overrides: Sequence[str], within: tuple[str, ...] = ()) -> list[CompressConfig]:
@@ -26,6 +28,7 @@ def chains(config: CompressConfig, overrides: Sequence[str], within: tuple[str, 
             "technique: must have either steps or techniques,"
             f" found steps={technique.steps} and techniques={technique.techniques}"
         )
+    _refuse_settings_of_steps(technique.name)
     within = (*within, technique.name)
     known = sorted(path.stem for path in (CONF / "technique").glob("*.yaml"))
     shared = [override for override in overrides if not override.lstrip("+").startswith(("technique=", "technique."))]
@@ -34,5 +37,15 @@ def chains(config: CompressConfig, overrides: Sequence[str], within: tuple[str, 
         if name not in known or name in within:
             raise UserError(f"technique.techniques: must be names among {', '.join(known)}, found {name!r}")
         member = resolve(compose_config("compress", [*shared, f"technique={name}"]), CompressConfig)
+        if member.technique.name != name:
+            raise UserError(f"technique.name: must be {name}, its file's name, found {member.technique.name!r}")
         members |= {chain.technique.name: chain for chain in chains(member, overrides, within)}
     return list(members.values())
+
+
+def _refuse_settings_of_steps(name: str) -> None:
+    """In a set's file they would do nothing, as each technique of the set is composed by itself."""
+    path = CONF / "technique" / f"{name}.yaml"
+    keys = list(OmegaConf.load(path)) if path.is_file() else []
+    if found := [key for key in keys if key in STEPS]:
+        raise UserError(f"{path}: a set must leave settings of steps to its techniques, found {', '.join(found)}")

@@ -9,7 +9,7 @@ from typing import Any
 from emotion.rules import bounded, checked, is_whole, matching, one_of
 
 PREPARING_STEPS = ("trim_vocabulary", "drop_layers", "narrow", "distill", "prune")
-"""Steps that change the FP32 model; they may be chained in any order."""
+"""Steps that change the FP32 model; in any order, but that ``distill`` would fill again what ``prune`` made zero."""
 FORMAT_STEPS = ("half", "quantize", "onnx", "onnx_int8")
 """Steps that give the model its final format; at most one, at the end."""
 STEPS = (*PREPARING_STEPS, *FORMAT_STEPS)
@@ -28,17 +28,19 @@ def _is_between_0_and_1(value: Any) -> bool:
 def _is_chain(steps: Any) -> bool:
     known = all(step in STEPS for step in steps)
     formats = [step for step in steps if step in FORMAT_STEPS]
-    return known and len(set(steps)) == len(steps) and formats in ([], list(steps[-1:]))
+    filled_again = "prune" in steps and "distill" in steps[steps.index("prune") :]
+    return known and len(set(steps)) == len(steps) and formats in ([], list(steps[-1:])) and not filled_again
 
 
 @dataclass(kw_only=True, slots=True)
 class TechniqueConfig:
     """One chain of steps, or a set of techniques that are each tried beside the original."""
 
-    name: str = matching(r"[A-Za-z0-9][A-Za-z0-9_-]*", "must be letters, digits, '_' or '-'")
+    name: str = matching(r"(?!original$)[A-Za-z0-9][A-Za-z0-9_-]*", "must be letters, digits, '_' or '-', not original")
     """Its file's name in ``conf/technique``; the variant's name in files and reports."""
     steps: list[str] = checked(
-        f"must be different steps of {', '.join(STEPS)}, with at most one of {', '.join(FORMAT_STEPS)}, at the end",
+        f"must be different steps of {', '.join(STEPS)}, with at most one of {', '.join(FORMAT_STEPS)}, at the end,"
+        " and no distill after prune",
         _is_chain,
         default_factory=list,
     )
@@ -92,7 +94,7 @@ class OnnxConfig:
 
     per_channel: bool
     """A scale for each output channel rather than one a matrix."""
-    reduce_range: str = one_of("auto", "true", "false")
+    reduce_range: Any = checked("must be auto, true or false", lambda value: value == "auto" or isinstance(value, bool))
     """7-bit weights; products of 8-bit ones saturate on CPUs without VNNI, which ``auto`` looks for."""
 
 
