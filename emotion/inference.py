@@ -41,7 +41,7 @@ def run_inference(weights: str, csv: str) -> list[int]:
     """Predict every row of a CSV and save ``<input_name>_predictions.csv`` beside it.
 
     Args:
-        weights: A ``.pt`` checkpoint.
+        weights: A ``.pt`` or ``.onnx`` checkpoint.
         csv: CSV with a ``text`` column; any other columns are kept in the output.
 
     Returns:

@@ -61,7 +61,7 @@ def train(config: TrainConfig, run_dir: Path, sweep: str | None = None) -> Train
     check_resume(config, data)
     Deliverables(Path(config.output_dir), config.model.name).require_free()
     backbone = find_backbone(config.model)
-    _check_max_length(config, backbone)
+    check_max_length(config, backbone)
     tokenizer = load_tokenizer(backbone.folder, config.model.normalization)
     _check_padding(tokenizer, config)
     multiple = padding_multiple(config.compile, pick_device(config.trainer.accelerator))
@@ -137,7 +137,8 @@ def build_trainer(config: TrainConfig, run_dir: Path, callbacks: list[Callback])
     )
 
 
-def _check_max_length(config: TrainConfig, backbone: Backbone) -> None:
+def check_max_length(config: TrainConfig, backbone: Backbone) -> None:
+    """Raises :class:`UserError` where texts may have more tokens than the backbone has positions for."""
     limit = position_limit(load_config(backbone.folder))
     if limit is not None and config.data.max_length > limit:
         raise UserError(

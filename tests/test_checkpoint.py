@@ -82,6 +82,15 @@ def test_probabilities_come_in_order_and_sum_to_one(backbones: dict[str, Path]) 
     assert checkpoint.predict([]) == []
 
 
+def test_equal_texts_of_a_chunk_are_computed_once(backbones: dict[str, Path]) -> None:
+    checkpoint = untrained("minilm", backbones["minilm"])
+    rows: list[int] = []
+    checkpoint.torch_model.register_forward_hook(lambda _, __, output: rows.append(len(output.logits)))
+    texts = [*TEXTS, *TEXTS, *TEXTS]
+    assert len(checkpoint.predict(texts)) == len(texts)
+    assert sum(rows) == len(set(TEXTS))
+
+
 def test_a_temperature_divides_the_logits_and_is_kept(backbones: dict[str, Path], tmp_path: Path) -> None:
     checkpoint = untrained("minilm", backbones["minilm"])
     plain = checkpoint.predict_proba(TEXTS)

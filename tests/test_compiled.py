@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from functorch.compile import make_boxed_func
+from torch._dynamo.backends.common import aot_autograd
 
 from emotion.classifier import EmotionClassifier
 from emotion.schemas.train import OptimizerConfig
@@ -56,6 +58,23 @@ def test_what_cannot_be_compiled_runs_without_and_is_told_once(
     messages = [record.getMessage() for record in caplog.records if record.name == "emotion.speed.compiled"]
     assert len(messages) == 1
     assert "no compiler" in messages[0]
+
+
+def test_a_backward_pass_that_cannot_be_compiled_does_not_end_the_training(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("no such kernel")
+
+    backend = aot_autograd(fw_compiler=lambda graph, _: make_boxed_func(graph.forward), bw_compiler=broken)
+    compile_with = functools.partial(torch.compile, backend=backend)
+    monkeypatch.setattr(torch, "compile", lambda forward, **_: compile_with(forward))
+    call = compiled(lambda x: (2 * x).sin(), torch.device("cpu"))
+    x = torch.ones(3, requires_grad=True)
+    call(x=x).sum().backward()
+    assert x.grad is not None
+    torch.testing.assert_close(x.grad, 2 * torch.full((3,), 2.0).cos())
+    assert "no such kernel" in caplog.text
 
 
 def test_an_error_of_the_model_itself_is_not_taken_for_the_compilers(

@@ -1,4 +1,4 @@
-"""The commands themselves: a sweep, several processes, and that help is quick to come."""
+"""The commands themselves: a sweep, and several processes."""
 
 import json
 import subprocess

@@ -14,6 +14,7 @@ from emotion.report.benchmark_report import BenchmarkResults
 from emotion.report.benchmark_schema import BenchmarkReport
 from emotion.report.schema import Environment
 from emotion.schemas.benchmark import BenchmarkConfig
+from emotion.training import check_max_length
 
 
 def benchmark(config: BenchmarkConfig) -> BenchmarkReport:
@@ -26,6 +27,7 @@ def benchmark(config: BenchmarkConfig) -> BenchmarkReport:
     results = BenchmarkResults(Path(config.output_dir))
     results.require_free()
     data = Material(config).texts
+    check_max_length(config, Material(config).backbone)
     report = BenchmarkReport(
         model_name=config.model.name,
         data_sha256=data.sha256,
@@ -38,6 +40,7 @@ def benchmark(config: BenchmarkConfig) -> BenchmarkReport:
         environment=Environment(versions=versions(), hardware=hardware(), git_commit=git_commit()),
         measured=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+    report = results.with_earlier_parts(report)
     with TemporaryDirectory() as folder:
         for part in config.benchmark.parts:
             report = report.model_copy(update=parts.measure(part, config, data, Path(folder)))
@@ -49,6 +52,11 @@ def _shared_by_all(config: BenchmarkConfig) -> BenchmarkConfig:
     """``config`` with what all sides can do: one device, whole epochs, no workers."""
     if config.trainer.precision == "16-mixed":
         raise UserError("trainer.precision: must be 32-true or bf16-mixed, which all sides know, found 16-mixed")
+    if config.trainer.devices not in (1, "auto"):
+        raise UserError(
+            f"trainer.devices: must be 1 in a benchmark, found {config.trainer.devices};"
+            " CUDA_VISIBLE_DEVICES chooses a GPU"
+        )
     trainer = replace(
         config.trainer,
         devices=1,

@@ -64,8 +64,9 @@ def run_side(side: str, config: BenchmarkConfig, environment: Mapping[str, str] 
         start = _start_interpreter if environment or sys.platform == "win32" else _start_fork
         exit_code = start(arguments, errors, {**os.environ, **_ONE_GPU, **(environment or {})})
         if exit_code or not result.exists():
-            lines = [line for line in errors.read_text(encoding="utf-8").splitlines() if line.strip()]
-            raise UserError(f"{side}: must run, found {lines[-1] if lines else f'exit code {exit_code}'}")
+            lines = errors.read_text(encoding="utf-8", errors="replace").split("\n") if exit_code > 0 else []
+            told = next((line for line in reversed(lines) if line.strip()), f"exit code {exit_code}")
+            raise UserError(f"{side}: must run, found {told.strip()}")
         measurement = Measurement(**json.loads(result.read_text(encoding="utf-8")))
         for other in Path(folder).glob("result.*.json"):  # the further processes of a training on several devices
             further = Measurement(**json.loads(other.read_text(encoding="utf-8")))
@@ -75,9 +76,11 @@ def run_side(side: str, config: BenchmarkConfig, environment: Mapping[str, str] 
 
 
 def _start_interpreter(arguments: list[str], errors: Path, environment: Mapping[str, str]) -> int:
-    with errors.open("w", encoding="utf-8") as file:
-        command = [sys.executable, "-m", "emotion.benchmark.sides", *arguments]
-        return subprocess.run(command, env=environment, stdout=file, stderr=file, check=False).returncode
+    command = [sys.executable, "-m", "emotion.benchmark.sides", *arguments]
+    # Through a pipe, which ends with the last of the processes that a training on several devices starts.
+    done = subprocess.run(command, env=environment, capture_output=True, check=False)
+    errors.write_bytes(done.stderr)
+    return done.returncode
 
 
 def _start_fork(arguments: list[str], errors: Path, environment: Mapping[str, str]) -> int:

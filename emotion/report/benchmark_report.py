@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from emotion.artifacts import atomic, require_ours, require_writable
+from emotion.artifacts import atomic, link_or_copy, require_ours, require_writable
 from emotion.errors import UserError
 from emotion.report.benchmark_plots import benchmark_figure
-from emotion.report.benchmark_schema import BenchmarkReport, Scaling, Spread
+from emotion.report.benchmark_schema import PARTS, BenchmarkReport, Scaling, Spread
 from emotion.report.json_file import read_json, write_json
 from emotion.report.plots import is_our_figure, save_figure
 
@@ -27,6 +27,22 @@ class BenchmarkResults:
         require_ours(self.report, _is_report, "output_dir")
         require_ours(self.tables, _is_tables, "output_dir")
         require_ours(self.picture, is_our_figure, "output_dir")
+
+    def with_earlier_parts(self, report: BenchmarkReport) -> BenchmarkReport:
+        """``report`` with the parts of the folder's, where that is of the same work, program and machine.
+
+        A report of others is kept beside, under the time at which it was measured.
+        """
+        if not self.report.exists():
+            return report
+        earlier = read_json(self.report, BenchmarkReport)
+        parts = {name: getattr(earlier, name) for name in PARTS}
+        if earlier.model_copy(update={**dict.fromkeys(PARTS), "measured": report.measured}) == report:
+            return report.model_copy(update=parts)
+        measured = earlier.measured.replace(":", "-")
+        with atomic(self.report.with_name(f"benchmark_report.{measured}.json")) as kept:
+            link_or_copy(self.report, kept)
+        return report
 
     def publish(self, report: BenchmarkReport) -> None:
         """Replace the files by those of ``report``."""
@@ -50,6 +66,11 @@ def tables(report: BenchmarkReport) -> str:
             for side in speed.sides.values()
         ]
         blocks.append(_table((title, "rows/s", "this project is faster by"), rows))
+        blocks.append(
+            f"This project's model FLOP utilisation is {speed.utilisation:.0%} of the"
+            f" {speed.peak_flops_per_second / 1e9:,.0f} GFLOP/s of a large matrix product,"
+            f" counting 6 operations a token and parameter outside the embeddings."
+        )
     if predicting := report.prediction:
         title = f"predicting with {report.model_name}, {predicting.rows:,} rows"
         predictions = [

@@ -85,6 +85,10 @@ class DeviceScaling(Strict):
     speedup: Spread
 
 
+PARTS = ("training", "prediction", "startup_seconds", "scaling", "devices")
+"""Fields of the report; each is measured by itself."""
+
+
 class BenchmarkReport(Strict):
     """The whole file; a part that was not measured is null."""
 

@@ -10,7 +10,7 @@ class PredictConfig:
     """Schema of ``conf/predict.yaml``."""
 
     weights: str
-    """A ``.pt`` checkpoint."""
+    """A ``.pt`` or ``.onnx`` checkpoint."""
     csv: str
     """CSV with a text column."""
     output: str | None

@@ -1,1 +1,1 @@
-"""The same results in less time."""
+"""The same work in less time: predictions are the same but for rounding; training draws other random numbers."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch._dynamo.exc import TorchDynamoException
+from torch._functorch import config as functorch_config
 
 from emotion.errors import first_line
 
@@ -29,6 +30,8 @@ def compiled(forward: Callable[..., Any], device: torch.device) -> Callable[...,
         forward: A module's bound ``forward``; the names of the module's weights stay as they are.
         device: Where it runs.
     """
+    # Else the backward pass is compiled in the first backward(), where there is nothing left to fall back on.
+    functorch_config.force_non_lazy_backward_lowering = True
     current = torch.compile(forward, mode="reduce-overhead" if device.type == "cuda" else "default")
 
     def call(**inputs: Any) -> Any:
