@@ -48,8 +48,8 @@ def run_side(side: str, config: BenchmarkConfig, environment: Mapping[str, str] 
     Args:
         side: ``train/...`` or ``predict/...``.
         config: The work.
-        environment: Variables that a new interpreter is started with; None = a fork of one that has imported torch
-            and transformers and done nothing yet, which saves seconds; under Windows, a new one.
+        environment: Variables that a new interpreter is started with. None = on Linux, where forks are safe, a fork of
+            one that has imported torch and transformers and done nothing yet, which saves seconds.
 
     Returns:
         What it measured; of several processes, the work of all together.
@@ -61,7 +61,7 @@ def run_side(side: str, config: BenchmarkConfig, environment: Mapping[str, str] 
         settings, result, errors = (Path(folder) / name for name in ("config.yaml", "result.json", "errors.txt"))
         OmegaConf.save(OmegaConf.structured(config), settings)
         arguments = [str(settings), side, str(result)]
-        start = _start_interpreter if environment or sys.platform == "win32" else _start_fork
+        start = _start_interpreter if environment or sys.platform != "linux" else _start_fork
         exit_code = start(arguments, errors, {**os.environ, **_ONE_GPU, **(environment or {})})
         if exit_code or not result.exists():
             lines = errors.read_text(encoding="utf-8", errors="replace").split("\n") if exit_code > 0 else []
