@@ -112,7 +112,9 @@ def with_file(results: CompressionResults, backbone: Path, **variants: Variant) 
     return compression_report({n: v.model_copy(update={"sha256": sha256(path)}) for n, v in variants.items()})
 
 
-def test_the_best_variant_is_put_beside_the_original(results: CompressionResults, backbones: dict[str, Path]) -> None:
+def test_the_best_variant_is_put_beside_the_original(
+    results: CompressionResults, backbones: dict[str, Path], caplog: pytest.LogCaptureFixture
+) -> None:
     report = with_file(results, backbones["minilm"], small=variant(20.0, 2.0, 0.896))
     stale = results.output_dir / "best_MiniLM_compressed.onnx"
     content = untrained("minilm", backbones["minilm"]).content()
@@ -129,6 +131,10 @@ def test_the_best_variant_is_put_beside_the_original(results: CompressionResults
     assert all(path.is_file() for path in (results.comparison, *results.frontier))
     later = results.publish(compression_report({"prune": variant(70.0)}), max_drop=None, prefer="size")
     assert later.chosen == published.chosen, "a run that chooses none leaves the choice"
+    assert "earlier" not in caplog.text
+    again = results.publish(compression_report({"small": variant(21.0)}), max_drop=None, prefer="size")
+    assert again.chosen is None, "another model has its name"
+    assert f"{beside} is an earlier run's choice" in caplog.text
 
 
 def test_nothing_is_put_beside_where_all_lose_too_much(

@@ -60,6 +60,7 @@ def run_side(side: str, config: BenchmarkConfig, environment: Mapping[str, str] 
     with TemporaryDirectory() as folder:
         settings, result, errors = (Path(folder) / name for name in ("config.yaml", "result.json", "errors.txt"))
         OmegaConf.save(OmegaConf.structured(config), settings)
+        errors.touch()
         arguments = [str(settings), side, str(result)]
         start = _start_interpreter if environment or sys.platform != "linux" else _start_fork
         exit_code = start(arguments, errors, {**os.environ, **_ONE_GPU, **(environment or {})})

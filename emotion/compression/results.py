@@ -72,6 +72,9 @@ class CompressionResults:
             report = merge(measured, self.folder)
             if max_drop is not None:
                 report.chosen = self._choose(report, max_drop, prefer)
+            if report.chosen is None:
+                for earlier in filter(Path.exists, (self.chosen(".pt"), self.chosen(".onnx"))):
+                    log.warning("%s is an earlier run's choice, none of this report's models", earlier)
             with atomic(self.comparison) as temporary:
                 save_figure(comparison_figure(report), temporary)
             if len(report.variants) > 1:
@@ -91,8 +94,6 @@ class CompressionResults:
         name = best_variant(report, there, max_drop, prefer)
         if name is None:
             log.warning("no variant is within max_drop=%g of the original's macro F1; none is put beside it", max_drop)
-            for earlier in filter(Path.exists, (self.chosen(".pt"), self.chosen(".onnx"))):
-                log.warning("%s is an earlier run's choice", earlier)
             return None
         source = self.folder / report.variants[name].file
         target = self.chosen(source.suffix)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, StrMethodFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from emotion.report.benchmark_schema import BenchmarkReport, Scaling, Side
 from emotion.report.plots import BLUE, GREY, ORANGE, new_figure
@@ -66,6 +66,7 @@ def _curves(axes: Axes, unit: str, curves: Mapping[str, Scaling]) -> None:
     axes.set_xticks(curve.sizes)
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel({"rows": "rows", "words": "words a row"}[unit])

@@ -31,7 +31,10 @@ def merge(new: CompressionReport, folder: Path) -> CompressionReport:
     if (old.weights.sha256, old.data.sha256) == (new.weights.sha256, new.data.sha256):
         variants = old.variants | new.variants
         failed = {name: reason for name, reason in old.failed.items() if name not in new.variants} | new.failed
-        changes = {"variants": variants, "failed": failed, "ranking": ranked(variants), "chosen": old.chosen}
+        chosen = old.chosen
+        if chosen is not None and variants[chosen.variant].sha256 != old.variants[chosen.variant].sha256:
+            chosen = None  # what has its name now is another model
+        changes = {"variants": variants, "failed": failed, "ranking": ranked(variants), "chosen": chosen}
         return new.model_copy(update=changes)
     measured = old.variants[BASELINE].measured.replace(":", "-")
     with atomic(folder / f"compression_report.{old.model_name}.{measured}.json") as kept:
