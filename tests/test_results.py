@@ -62,6 +62,14 @@ def test_the_frontier_shows_each_variant_where_it_lies() -> None:
     assert by_size.xaxis_inverted()
 
 
+def test_what_lost_everything_stands_at_the_bottom_with_its_score() -> None:
+    report = compression_report({"small": variant(9.0, 4.0, 0.88), "ruined": variant(60.0, 3.0, 0.08)})
+    for axes in frontier_figure(report).axes:
+        heights = sorted(float(points.get_offsets()[0][1]) for points in axes.collections)
+        assert heights == pytest.approx([0.83, 0.88, 0.9])
+        assert {text.get_text() for text in axes.texts} == {"original", "small", "ruined (0.08)"}
+
+
 def test_there_may_be_none_good_enough() -> None:
     worse = compression_report({"worse": variant(1.0, 9.0, 0.5)})
     assert best_variant(worse, ["original", "worse"], 0.1, "size") is None, "the original is no compressed model"

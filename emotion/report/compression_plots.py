@@ -67,25 +67,30 @@ def frontier_figure(report: CompressionReport) -> Figure:
         (by_speed, {name: v.speedup_batch_1 for name, v in report.variants.items()}, 1),
     )
     scores = {name: variant.macro_f1 for name, variant in report.variants.items()}
-    for axes, merits, sign in panels:
-        front = pareto_front(merits, scores)
+    fronts = [pareto_front(merits, scores) for _, merits, _ in panels]
+    worth = [scores[name] for name in (BASELINE, *fronts[0], *fronts[1])]
+    # What lost everything stands at the bottom with its score beside it, else it would press the others together.
+    bottom = min(worth) - max(max(worth) - min(worth), 0.05)
+    heights = {name: max(score, bottom) for name, score in scores.items()}
+    for (axes, merits, sign), front in zip(panels, fronts, strict=True):
         axes.plot([sign * merits[name] for name in front], [scores[name] for name in front], color=BLUE, linewidth=1.5,
                   alpha=0.5, zorder=1)  # fmt: skip
         named: list[tuple[float, float]] = []
-        height = max(scores.values()) - min(scores.values())
+        height = max(heights.values()) - min(heights.values())
         for name in sorted(scores, key=lambda each: merits[each], reverse=True):
             colour = GREY if name == BASELINE else BLUE if name in front else ORANGE
-            place = sign * merits[name], scores[name]
-            axes.scatter(*place, s=50, color=colour, zorder=2)
+            place = sign * merits[name], heights[name]
+            is_below = scores[name] < bottom
+            axes.scatter(*place, s=50, color=colour, marker="v" if is_below else "o", zorder=2)
             if name == BASELINE:
                 axes.annotate(name, place, xytext=(0, 7), textcoords="offset points", ha="center", va="bottom",
                               fontsize=8.5, color=colour)  # fmt: skip
                 continue
             # The others' names stand to the right, a line lower where one stands there already.
-            crowd = sum(abs(log(place[0] / x)) < 0.5 and abs(place[1] - y) <= 0.03 * height for x, y in named)
+            crowd = sum(abs(log(place[0] / x)) < 0.5 and abs(place[1] - y) <= 0.025 * height for x, y in named)
             named.append(place)
-            axes.annotate(name, place, xytext=(8, -11 * crowd), textcoords="offset points", ha="left", va="center",
-                          fontsize=8.5, color=colour)  # fmt: skip
+            axes.annotate(f"{name} ({scores[name]:.2f})" if is_below else name, place, xytext=(8, -11 * crowd),
+                          textcoords="offset points", ha="left", va="center", fontsize=8.5, color=colour)  # fmt: skip
         axes.set_xscale("log")
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
