@@ -9,6 +9,15 @@ from emotion.schemas.predict import PredictConfig
 from emotion.schemas.train import TrainConfig
 
 
+def assert_refused(name: str, schema: type, overrides: list[str], parts: list[str]) -> None:
+    """The config cannot be resolved, and one line holds all ``parts``."""
+    with pytest.raises(UserError) as caught:
+        resolve(compose_config(name, overrides), schema)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert [part for part in parts if part not in message] == []
+
+
 @pytest.mark.parametrize(
     ("overrides", "parts"),
     [
@@ -32,11 +41,7 @@ from emotion.schemas.train import TrainConfig
     ],
 )
 def test_a_bad_training_config_names_key_rule_and_value(overrides: list[str], parts: list[str]):
-    with pytest.raises(UserError) as caught:
-        resolve(compose_config("train", overrides), TrainConfig)
-    message = str(caught.value)
-    assert "\n" not in message
-    assert [part for part in parts if part not in message] == []
+    assert_refused("train", TrainConfig, overrides, parts)
 
 
 @pytest.mark.parametrize(
@@ -49,10 +54,7 @@ def test_a_bad_training_config_names_key_rule_and_value(overrides: list[str], pa
     ],
 )
 def test_a_bad_prediction_config_names_key_rule_and_value(overrides: list[str], parts: list[str]):
-    with pytest.raises(UserError) as caught:
-        resolve(compose_config("predict", overrides), PredictConfig)
-    assert "\n" not in str(caught.value)
-    assert [part for part in parts if part not in str(caught.value)] == []
+    assert_refused("predict", PredictConfig, overrides, parts)
 
 
 CHAIN = "technique.steps: must be different steps of trim_vocabulary, "
@@ -96,8 +98,4 @@ CHAIN = "technique.steps: must be different steps of trim_vocabulary, "
     ],
 )
 def test_a_bad_compression_config_names_key_rule_and_value(overrides: list[str], parts: list[str]):
-    with pytest.raises(UserError) as caught:
-        resolve(compose_config("compress", overrides), CompressConfig)
-    message = str(caught.value)
-    assert "\n" not in message
-    assert [part for part in parts if part not in message] == []
+    assert_refused("compress", CompressConfig, overrides, parts)
