@@ -1,6 +1,7 @@
 """The labelled CSVs as batches for training and validation."""
 
 import logging
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from lightning import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from emotion.artifacts import sha256
 from emotion.batching import LengthBucketBatchSampler
@@ -49,8 +50,8 @@ class LabelledTexts:
         return {emotion: int(count) for emotion, count in zip(EMOTIONS, counts, strict=True)}
 
 
-class TokenisedRows(Dataset[Any]):
-    """Token ids with what is learned from each row.
+class TokenisedRows:
+    """Token ids with what is learned from each row, on the device that trains, where batches are made of them.
 
     Args:
         rows: Token ids of each row.
@@ -58,20 +59,34 @@ class TokenisedRows(Dataset[Any]):
     """
 
     def __init__(self, rows: list[TokenIds], targets: dict[str, Tensor]) -> None:
-        self.rows, self.targets = rows, targets
         self.lengths = np.array([len(row) for row in rows])
+        ends = np.cumsum(self.lengths)
+        self._tokens = torch.from_numpy(np.concatenate(rows))
+        self._starts, self._ends = torch.from_numpy(ends - self.lengths), torch.from_numpy(ends)
+        self._targets = targets
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.lengths)
 
-    def __getitems__(self, indices: list[int]) -> tuple[list[TokenIds], dict[str, Tensor]]:
-        """A batch at once, which is what a DataLoader asks for where it can."""
-        return [self.rows[index] for index in indices], {name: each[indices] for name, each in self.targets.items()}
+    def to(self, device: torch.device) -> "TokenisedRows":
+        """The same rows on ``device``."""
+        moved = copy(self)
+        moved._tokens, moved._starts, moved._ends = (
+            each.to(device) for each in (self._tokens, self._starts, self._ends)
+        )
+        moved._targets = {name: values.to(device) for name, values in self._targets.items()}
+        return moved
 
-
-def _collate(batch: tuple[list[TokenIds], dict[str, Tensor]], encoder: TextEncoder) -> dict[str, Tensor]:
-    rows, targets = batch
-    return {**encoder.pad(rows), **targets}
+    def batch(self, indices: list[int], encoder: TextEncoder) -> dict[str, Tensor]:
+        """Those rows as :meth:`TextEncoder.pad` pads them, and their targets; nothing waits for the device."""
+        tokens = self._tokens
+        chosen = torch.tensor(indices).to(tokens.device, non_blocking=True)
+        columns = torch.arange(encoder.padded_length(self.lengths[indices].max()), device=tokens.device)
+        places = self._starts[chosen, None] + columns
+        inside = places < self._ends[chosen, None]
+        input_ids = tokens[places.clamp(max=len(tokens) - 1)].where(inside, encoder.tokenizer.pad_token_id)
+        targets = {name: values[chosen] for name, values in self._targets.items()}
+        return {"input_ids": input_ids.long(), "attention_mask": inside.long(), **targets}
 
 
 class EmotionDataModule(LightningDataModule):
@@ -85,15 +100,12 @@ class EmotionDataModule(LightningDataModule):
         validation: What chooses the best epoch.
         batch_size: Rows a step on each device.
         seed: Of the batches' order.
-        num_workers: Processes that pad batches.
     """
 
-    def __init__(
-        self, train: LabelledTexts, validation: LabelledTexts, batch_size: int, seed: int, num_workers: int = 0
-    ) -> None:
+    def __init__(self, train: LabelledTexts, validation: LabelledTexts, batch_size: int, seed: int) -> None:
         super().__init__()
         self.train, self.validation = train, validation
-        self.batch_size, self.seed, self.num_workers = batch_size, seed, num_workers
+        self.batch_size, self.seed = batch_size, seed
 
     @classmethod
     def read(cls, config: DataConfig, seed: int) -> Self:
@@ -105,7 +117,7 @@ class EmotionDataModule(LightningDataModule):
         columns = config.text_column, config.label_column
         train = LabelledTexts.read(config.train, *columns, "data.train")
         validation = LabelledTexts.read(config.validation, *columns, "data.validation")
-        return cls(train, validation, config.batch_size, seed, config.num_workers)
+        return cls(train, validation, config.batch_size, seed)
 
     def tokenise(self, encoder: TextEncoder) -> None:
         """Turn all texts into token ids, once for all epochs."""
@@ -135,11 +147,5 @@ class EmotionDataModule(LightningDataModule):
             replica=trainer.global_rank,
             replicas=trainer.world_size,
         )
-        return DataLoader(
-            rows,
-            batch_sampler=sampler,
-            collate_fn=partial(_collate, encoder=self.encoder),
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            pin_memory=trainer.strategy.root_device.type == "cuda",
-        )
+        batch = partial(rows.to(trainer.strategy.root_device).batch, encoder=self.encoder)
+        return DataLoader(range(len(rows)), batch_sampler=sampler, collate_fn=batch)  # type: ignore[arg-type]

@@ -56,11 +56,14 @@ class TextEncoder:
         places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
         return self.encode(list(places)), np.array([places[text] for text in texts], dtype=np.int64)
 
+    def padded_length(self, longest: int) -> int:
+        """Tokens that a batch is padded to whose longest row has ``longest``."""
+        step = self.pad_to_multiple_of
+        return max(longest, min(math.ceil(longest / step) * step, self.max_length))
+
     def pad(self, rows: Sequence[TokenIds]) -> dict[str, Tensor]:
         """``input_ids`` and ``attention_mask``, each (rows, tokens), int64, padded on the right."""
-        step = self.pad_to_multiple_of
-        longest = max(len(row) for row in rows)
-        tokens = max(longest, min(math.ceil(longest / step) * step, self.max_length))
+        tokens = self.padded_length(max(len(row) for row in rows))
         input_ids = np.full((len(rows), tokens), self.tokenizer.pad_token_id, dtype=np.int64)
         attention_mask = np.zeros((len(rows), tokens), dtype=np.int64)
         for index, row in enumerate(rows):

@@ -49,7 +49,7 @@ def benchmark(config: BenchmarkConfig) -> BenchmarkReport:
 
 
 def _shared_by_all(config: BenchmarkConfig) -> BenchmarkConfig:
-    """``config`` with what all sides can do: one device, whole epochs, no workers."""
+    """``config`` with what all sides can do: one device, whole epochs."""
     if config.trainer.precision == "16-mixed":
         raise UserError("trainer.precision: must be 32-true or bf16-mixed, which all sides know, found 16-mixed")
     if config.trainer.devices not in (1, "auto"):
@@ -67,4 +67,4 @@ def _shared_by_all(config: BenchmarkConfig) -> BenchmarkConfig:
         enable_progress_bar=False,
     )
     check_devices(trainer)
-    return replace(config, trainer=trainer, data=replace(config.data, num_workers=0))
+    return replace(config, trainer=trainer)

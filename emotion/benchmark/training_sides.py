@@ -55,7 +55,7 @@ def emotion_training(config: BenchmarkConfig) -> Measurement:
     material = Material(config)
     train = material.texts
     few = LabelledTexts(train.path, train.sha256, train.texts[:32], train.labels[:32])
-    data = EmotionDataModule(train, few, config.data.batch_size, config.seed, config.data.num_workers)
+    data = EmotionDataModule(train, few, config.data.batch_size, config.seed)
     data.tokenise(replace(material.encoder, pad_to_multiple_of=padding_multiple(config.compile, material.device)))
     seed_everything(config.seed, verbose=False)
     counts = list(train.label_counts().values())

@@ -72,8 +72,6 @@ class DataConfig:
     """Rows a step on each device."""
     max_length: int = bounded(minimum=4)
     """Tokens a text, specials included; longer texts are cut."""
-    num_workers: int = bounded(minimum=0)
-    """Processes that pad batches; texts are tokenised once, so 0 is rarely the bottleneck."""
 
 
 @dataclass(kw_only=True, slots=True)
