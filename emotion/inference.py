@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
 from emotion import checkpoint
@@ -17,6 +16,7 @@ from emotion.errors import UserError
 from emotion.labels import EMOTIONS, parse_label
 from emotion.metrics import Evaluation, evaluate
 from emotion.schemas.predict import PredictConfig
+from emotion.terminal import progress_bar
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def predict_csv(config: PredictConfig) -> Prediction:
     truth: list[int | None] = []
     empty_rows = 0
     memory = batch_size_blamed("batch_size", config.batch_size)
-    with atomic(output) as temporary, _progress() as progress, memory:
+    with atomic(output) as temporary, progress_bar() as progress, memory:
         task = progress.add_task(f"{model.model_name} predicts", total=max(file.lines - 1, 1))
         for frame in file.chunks():
             texts = file.column(frame, config.text_column)
@@ -143,9 +143,3 @@ def _is_prediction(path: Path) -> bool:
         return set(COLUMNS) <= set(open_csv(path).columns)
     except UserError:
         return False
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("rows"), TimeRemainingColumn()
-    )

@@ -75,23 +75,16 @@ def test_the_lesson_is_the_training_texts_their_copies_and_the_unlabelled_texts(
     teacher: Checkpoint, tmp_path: Path
 ) -> None:
     train = labelled(tmp_path, "train", 20)
-    unlabelled = write_csv(tmp_path / "more.csv", [("one more text", ""), (" ", ""), ("and another", "")])
-    config = settings("augmented_copies=2", f"unlabelled={unlabelled}")
-    texts, labels = Teacher(teacher).lesson(train, config, seed=1)
+    config = settings("augmented_copies=2")
+    texts, labels = Teacher(teacher).lesson(train, ["one more text", "and another"], config, seed=1)
     assert texts[:20] == train.texts
     assert texts[60:] == ["one more text", "and another"]
     assert labels[:20].tolist() == train.labels
     assert labels[20:].tolist() == teacher.predict(texts[20:])
     assert texts[20:40] != train.texts, "copies are changed"
     assert texts[20:40] != texts[40:60], "and not alike"
-    again, _ = Teacher(teacher).lesson(train, config, seed=1)
+    again, _ = Teacher(teacher).lesson(train, ["one more text", "and another"], config, seed=1)
     assert again == texts
-
-
-def test_an_unlabelled_csv_without_texts_is_refused(teacher: Checkpoint, tmp_path: Path) -> None:
-    train = labelled(tmp_path, "train", 4)
-    with pytest.raises(UserError, match=r"distill\.unlabelled: must be a CSV file, found no file"):
-        Teacher(teacher).lesson(train, settings("unlabelled=nowhere.csv"), seed=1)
 
 
 def test_copies_lose_and_swap_the_share_of_words_that_is_asked_for() -> None:
@@ -137,7 +130,9 @@ def test_a_student_of_another_backbone_has_no_more_tokens_than_positions(
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("emotion.compression.distill.find_backbone", lambda _: find_backbone(tiny))
         tiny = model_config("minilm", backbones["minilm"])
-        student = distill(teacher, config, Teacher(teacher), train, labelled(tmp_path, "validation", 8), tmp_path, 0)
+        student = distill(
+            teacher, config, Teacher(teacher), train, [], labelled(tmp_path, "validation", 8), tmp_path, 0
+        )
     assert student.max_length == 128
 
 
@@ -147,7 +142,7 @@ def test_too_large_a_batch_is_told_in_one_line(
     monkeypatch.setattr(DistilledClassifier, "training_loss", out_of_memory)
     train, validation = labelled(tmp_path, "train", 20), labelled(tmp_path, "validation", 10)
     with pytest.raises(UserError, match=r"^distill\.batch_size: must fit into this machine's memory, found 16"):
-        distill(teacher, settings("batch_size=16"), Teacher(teacher), train, validation, tmp_path, seed=0)
+        distill(teacher, settings("batch_size=16"), Teacher(teacher), train, [], validation, tmp_path, seed=0)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -169,7 +164,7 @@ def test_a_student_comes_to_answer_like_its_teacher(kind: str, backbones: dict[s
     before = distance(student)
     config = settings("max_epochs=5", "batch_size=8", "learning_rate=3e-3", "soft_weight=1.0", "hidden_weight=0.1")
     weights = {name: value.clone() for name, value in original.model.state_dict().items()}
-    learned = distill(student, config, teaching, train, train, tmp_path / "run", seed=1)
+    learned = distill(student, config, teaching, train, [], train, tmp_path / "run", seed=1)
     assert distance(learned) < 0.7 * before
     assert not learned.model.training
     assert all(torch.equal(value, weights[name]) for name, value in original.model.state_dict().items())

@@ -11,7 +11,7 @@ import pytest
 from emotion.config import PROJECT
 
 LAYERS = [
-    {"labels", "errors"},
+    {"labels", "errors", "terminal"},
     {"rules"},
     {"schemas"},
     {"config", "artifacts"},

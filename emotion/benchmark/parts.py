@@ -8,7 +8,6 @@ from statistics import median
 from typing import Any, TypeVar
 
 import numpy as np
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from emotion.benchmark import corpora
 from emotion.benchmark.material import Material
@@ -28,6 +27,7 @@ from emotion.report.benchmark_schema import (
     TrainingSpeed,
 )
 from emotion.schemas.benchmark import BenchmarkConfig
+from emotion.terminal import progress_bar
 
 REFERENCE = "loop_padded"
 """Its labels are what the others' are compared with."""
@@ -172,8 +172,7 @@ def in_turns(
     ``check`` is given ``title`` and what there is after each round, so that other work is found before it is repeated.
     """
     results: dict[Any, list[T]] = {name: [] for name in tasks}
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns) as progress:
+    with progress_bar() as progress:
         bar = progress.add_task(title, total=rounds * len(tasks))
         for number in range(rounds):
             for name, task in tasks.items():

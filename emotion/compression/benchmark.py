@@ -8,7 +8,6 @@ from statistics import median, quantiles
 from typing import Any
 
 import torch
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
 
 from emotion import checkpoint
@@ -20,6 +19,7 @@ from emotion.data import LabelledTexts
 from emotion.latency import latencies_ms, spread_batches
 from emotion.metrics import Evaluation, evaluate
 from emotion.report.compression_schema import BASELINE, Latency, Percentiles, Variant
+from emotion.terminal import progress_bar
 
 SINGLE_TEXTS, BATCHES = 64, 8
 """Texts that are timed alone, and batches of 32, in each round."""
@@ -51,7 +51,7 @@ def measure(
     Returns:
         What was measured, and why the others could not be.
     """
-    with _progress() as progress:
+    with progress_bar() as progress:
         task = progress.add_task("measuring quality", total=len(candidates) * len(data.texts))
         loaded: dict[str, Checkpoint] = {}
         labels: dict[str, list[int]] = {}
@@ -133,9 +133,3 @@ def _percentiles(samples: list[float]) -> Percentiles:
         samples = samples * 2
     hundredths = quantiles(samples, n=100, method="inclusive")
     return Percentiles(p50_ms=hundredths[49], p90_ms=hundredths[89], p99_ms=hundredths[98])
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeRemainingColumn()
-    )

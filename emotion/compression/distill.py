@@ -37,6 +37,7 @@ def distill(
     config: DistillConfig,
     teacher: Teacher,
     train: LabelledTexts,
+    unlabelled: list[str],
     validation: LabelledTexts,
     run_dir: Path,
     seed: int,
@@ -49,13 +50,14 @@ def distill(
         student: In FP32; trained in place unless ``config.model`` names another.
         config: The losses' weights, the schedule and the augmentation.
         teacher: The fine-tuned model.
-        train: What is learned from; changed copies and unlabelled texts are added as ``config`` says.
+        train: What is learned from; changed copies are added as ``config`` says.
+        unlabelled: Further texts to learn from, which the teacher labels.
         validation: What chooses the epoch.
         run_dir: Where the curves go.
         seed: Of the order, the dropout and the augmentation.
 
     Raises:
-        UserError: The student's backbone or the unlabelled CSV cannot be used.
+        UserError: The student's backbone cannot be used.
     """
     settings = _train_config(config, teacher.checkpoint, train, validation, seed)
     seed_everything(seed, verbose=False)
@@ -64,7 +66,7 @@ def distill(
     encoder = TextEncoder(student.tokenizer, student.normalization, student.max_length)
     data = EmotionDataModule(train, validation, config.batch_size, seed)
     data.tokenise(encoder)
-    texts, labels = teacher.lesson(train, config, seed)
+    texts, labels = teacher.lesson(train, unlabelled, config, seed)
     targets = {"labels": labels, "teacher_log_probabilities": teacher.log_probabilities(texts)}
     if config.hidden_weight:
         targets["teacher_hidden"] = teacher.hidden_states(texts)

@@ -8,6 +8,7 @@ import torch
 from emotion import checkpoint
 from emotion.artifacts import sha256
 from emotion.checkpoint import Checkpoint
+from emotion.csv_files import open_csv
 from emotion.data import LabelledTexts
 from emotion.errors import UserError
 from emotion.report.training_report import REPORT_NAME, read_report
@@ -72,3 +73,16 @@ def read_data(original: Checkpoint, split: str, config: CompressDataConfig) -> L
     columns = original.metadata.get("config", {}).get("data", {})
     text_column = columns.get("text_column", config.text_column)
     return LabelledTexts.read(str(path), text_column, columns.get("label_column", config.label_column), key)
+
+
+def read_unlabelled(config: CompressConfig) -> list[str]:
+    """The texts of ``distill.unlabelled``, in the column ``data.text_column``; none where it is not given.
+
+    Raises:
+        UserError: The CSV cannot be used.
+    """
+    if config.distill.unlabelled is None:
+        return []
+    column = config.data.text_column
+    file = open_csv(config.distill.unlabelled, [column], "distill.unlabelled")
+    return [text for frame in file.chunks() for text in file.column(frame, column) if text.strip()]

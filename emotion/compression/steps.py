@@ -13,7 +13,7 @@ from emotion.compression.narrow import narrow_
 from emotion.compression.onnx_export import export_onnx, export_onnx_int8
 from emotion.compression.prune import prune_
 from emotion.compression.quantize import quantize
-from emotion.compression.sources import read_data
+from emotion.compression.sources import read_data, read_unlabelled
 from emotion.compression.teacher import Teacher
 from emotion.compression.trim_vocabulary import trim_vocabulary_
 from emotion.csv_files import open_csv
@@ -68,7 +68,7 @@ def check(config: CompressConfig) -> None:
     if "distill" not in steps:
         return
     if config.distill.unlabelled is not None:
-        open_csv(config.distill.unlabelled, ["text"], "distill.unlabelled")
+        open_csv(config.distill.unlabelled, [config.data.text_column], "distill.unlabelled")
     before = steps[: steps.index("distill")]
     if config.distill.model is not None and before:
         raise UserError(
@@ -98,7 +98,8 @@ def apply(step: str, model: Checkpoint, config: CompressConfig, materials: Mater
             narrow_(model, config.narrow, materials.train.texts, materials.train.labels)
         case "distill":
             run_dir = materials.run_dir / config.technique.name
-            data = materials.train, materials.validation
+            unlabelled = read_unlabelled(config)
+            data = materials.train, unlabelled, materials.validation
             return distill(model, config.distill, materials.teacher, *data, run_dir, config.seed)
         case "prune":
             prune_(model.torch_model, config.prune)

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from emotion.batching import LengthBucketBatchSampler
 from emotion.checkpoint import BATCH_SIZE, Checkpoint
-from emotion.csv_files import open_csv
 from emotion.data import LabelledTexts
 from emotion.schemas.compress import DistillConfig
+from emotion.terminal import progress_bar
 from emotion.text import TextEncoder
 
 
@@ -26,7 +26,9 @@ class Teacher:
         self._log_probabilities: dict[str, Tensor] = {}
         self._hidden_states: dict[str, Tensor] = {}
 
-    def lesson(self, train: LabelledTexts, config: DistillConfig, seed: int) -> tuple[list[str], Tensor]:
+    def lesson(
+        self, train: LabelledTexts, unlabelled: list[str], config: DistillConfig, seed: int
+    ) -> tuple[list[str], Tensor]:
         """The training texts, then their changed copies, then the unlabelled texts; and a label of each.
 
         Returns:
@@ -34,15 +36,17 @@ class Teacher:
         """
         rng = np.random.default_rng(seed)
         more = [changed for _ in range(config.augmented_copies) for changed in changed_copies(train.texts, config, rng)]
-        if config.unlabelled is not None:
-            more += _texts(config.unlabelled)
+        more += unlabelled
         told = self.log_probabilities(more).argmax(dim=-1)
         return train.texts + more, torch.cat([torch.tensor(train.labels), told])
 
     def log_probabilities(self, texts: Sequence[str]) -> Tensor:
         """(texts, 6), float32."""
         unknown = [text for text in dict.fromkeys(texts) if text not in self._log_probabilities]
-        answers = self.checkpoint.predict_proba(unknown).clamp(min=1e-12).log()
+        with progress_bar(transient=True) as progress:
+            task = progress.add_task("the teacher's answers", total=len(unknown))
+            answers = self.checkpoint.predict_proba(unknown, advance=lambda rows: progress.advance(task, rows))
+        answers = answers.clamp(min=1e-12).log()
         self._log_probabilities |= zip(unknown, answers, strict=True)
         return torch.stack([self._log_probabilities[text] for text in texts]) if texts else answers
 
@@ -54,11 +58,13 @@ class Teacher:
         rows = encoder.encode(unknown)
         model = self.checkpoint.torch_model
         lengths = np.array([len(row) for row in rows])
-        for batch in LengthBucketBatchSampler(lengths, BATCH_SIZE, shuffle=False) if unknown else ():
-            inputs = {name: ids.to(model.device) for name, ids in encoder.pad([rows[i] for i in batch]).items()}
-            last = model(**inputs, output_hidden_states=True).hidden_states[-1]
-            states = mean_hidden_state(last, inputs["attention_mask"]).float().cpu()
-            self._hidden_states |= zip((unknown[i] for i in batch), states, strict=True)
+        batches = list(LengthBucketBatchSampler(lengths, BATCH_SIZE, shuffle=False)) if unknown else []
+        with progress_bar(transient=True) as progress:
+            for batch in progress.track(batches, description="the teacher's hidden states"):
+                inputs = {name: ids.to(model.device) for name, ids in encoder.pad([rows[i] for i in batch]).items()}
+                last = model(**inputs, output_hidden_states=True).hidden_states[-1]
+                states = mean_hidden_state(last, inputs["attention_mask"]).float().cpu()
+                self._hidden_states |= zip((unknown[i] for i in batch), states, strict=True)
         # A clone is no inference tensor, which autograd would refuse.
         return torch.stack([self._hidden_states[text] for text in texts]).clone()
 
@@ -87,8 +93,3 @@ def changed_copies(texts: Sequence[str], config: DistillConfig, rng: np.random.G
         chosen = rng.random(len(kept)) < config.swap_words
         copies.append(" ".join(np.where(chosen, strange, np.array(kept, dtype=object)).tolist()))
     return copies
-
-
-def _texts(path: str) -> list[str]:
-    file = open_csv(path, ["text"], "distill.unlabelled")
-    return [text for frame in file.chunks() for text in file.column(frame, "text") if text.strip()]

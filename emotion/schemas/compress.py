@@ -148,7 +148,7 @@ class DistillConfig:
     swap_words: float = bounded(minimum=0, maximum=1)
     """Share of the words of a copy that are swapped with another training text's."""
     unlabelled: str | None
-    """A CSV with further texts in a column ``text``, which the teacher labels."""
+    """A CSV with further texts, in the column ``data.text_column``, which the teacher labels."""
 
 
 @dataclass(kw_only=True, slots=True)
