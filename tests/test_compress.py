@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 import math
 import shutil
 from collections.abc import Sequence
@@ -18,19 +17,14 @@ import emotion
 import emotion_classifier
 from conftest import KINDS, NAMES, files_in, sample_rows, write_csv
 from emotion import compress_and_evaluate, run_inference
-from emotion.compression import benchmark, steps
+from emotion.compression import benchmark
 from emotion.compression.run import compress
 from emotion.config import compose_config, resolve
 from emotion.errors import UserError
 from emotion.labels import EMOTIONS
 from emotion.report.compression_schema import CompressionReport
 from emotion.report.plots import is_our_figure
-from emotion.report.schema import TrainingReport
-from emotion.report.training_report import merge, write_report
 from emotion.schemas.compress import CompressConfig
-from emotion.training import train
-from test_report import entry, run_record
-from test_training import config_for
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -215,165 +209,3 @@ def test_compress_and_evaluate_is_the_public_function(weights: Path, csv: Path) 
     assert emotion.compress_and_evaluate is emotion_classifier.compress_and_evaluate is compress_and_evaluate
     with pytest.raises(UserError, match=r"technique/nope.*combined.*prune.*quantize"):
         compress_and_evaluate(str(weights), str(csv), technique="nope")
-
-
-def test_without_weights_the_best_of_the_training_report_is_taken(
-    originals: dict[str, Path], csv: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO, logger="emotion")
-    out = tmp_path / "out"
-    out.mkdir()
-    options = f"output_dir={out}", f"data.validation={csv}", "technique=half"
-    with pytest.raises(UserError, match=r"^weights: must be given where there is no report of a training, found no"):
-        run(*options)
-    training = TrainingReport()
-    for kind, macro_f1 in (("minilm", 0.7), ("cardiff", 0.8), ("modernbert", 0.6)):
-        shutil.copy(originals[kind], out)
-        record = run_record(NAMES[kind], macro_f1)
-        merge(training, record, entry(record))
-    write_report(training, out)
-    report = run(*options)
-    assert report.model_name == "CardiffRoBERTa"
-    assert report.weights.path == str(out / "best_CardiffRoBERTa.pt")
-    assert (out / "compression_results" / "CardiffRoBERTa_half.pt").is_file()
-    assert f"compressing best_CardiffRoBERTa.pt, the best of {out}" in caplog.text
-    (out / "best_CardiffRoBERTa.pt").unlink()
-    with pytest.raises(UserError, match=r"^weights: must be a checkpoint file, found no file at .*best_CardiffRoBERTa"):
-        run(*options)
-
-
-def test_without_data_the_recorded_csv_is_taken_while_it_is_the_same(
-    backbones: dict[str, Path], originals: dict[str, Path], tmp_path: Path
-) -> None:
-    """After a true training, on columns of other names than the usual."""
-    out = tmp_path / "out"
-    csvs = {
-        split: write_csv(tmp_path / f"{split}.csv", sample_rows(split, 24), ("tweet", "mood"))
-        for split in ("train", "validation")
-    }
-    columns = "data.text_column=tweet", "data.label_column=mood"
-    train(config_for("bertweet", backbones["bertweet"], csvs, out, *columns, "trainer.max_epochs=1"), tmp_path / "run")
-    trained = files_in(out)
-
-    report = run(f"output_dir={out}", "technique=half")
-    assert report.model_name == "BERTweet"
-    assert (report.data.path, report.data.rows) == (str(csvs["validation"]), 24)
-    training = json.loads(trained["emotion_classification_report.json"])
-    assert report.variants["original"].macro_f1 == training["models"]["BERTweet"]["macro_f1"]
-    assert {name: content for name, content in files_in(out).items() if name in trained} == trained
-
-    def refusal(weights: Path) -> str:
-        before = files_in(tmp_path)
-        with pytest.raises(UserError) as caught:
-            run(f"weights={weights}", f"output_dir={out}", "technique=prune")
-        assert "\n" not in str(caught.value)
-        assert files_in(tmp_path) == before
-        return str(caught.value)
-
-    best, validation = out / "best_BERTweet.pt", csvs["validation"]
-    instead = "give data.validation=FILE"
-    write_csv(validation, sample_rows("validation", 23), ("tweet", "mood"))
-    assert refusal(best) == f"data.validation: must be given, as the recorded {validation} is changed; {instead}"
-    validation.unlink()
-    assert refusal(best) == f"data.validation: must be given, as the recorded {validation} is gone; {instead}"
-    none = f"data.validation: must be given, as the checkpoint records none; {instead}"
-    assert refusal(originals["minilm"]) == none
-
-
-def test_a_failing_technique_costs_no_other_and_is_told(
-    weights: Path, csv: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def broken(*_: object) -> None:
-        raise RuntimeError("no such kernel\nand more words")
-
-    results = weights.parent / "compression_results"
-    options = f"weights={weights}", f"data.validation={csv}"
-    combined = run(*options, "technique=combined").variants["combined"]
-    with monkeypatch.context() as patched:
-        patched.setattr(steps, "quantize", broken)
-        with pytest.raises(UserError) as caught:
-            run(*options, "technique=all")
-    told = "technique: 2 of 3 failed: quantize (no such kernel); combined (no such kernel)"
-    assert str(caught.value) == told
-    assert "quantize failed: no such kernel" in caplog.text
-    report = CompressionReport.model_validate_json((results / "compression_report.json").read_bytes())
-    assert report.failed == {"quantize": "no such kernel", "combined": "no such kernel"}
-    assert report.variants.keys() == {"original", "prune", "combined"}
-    assert report.variants["prune"].sha256 == digest(results / "MiniLM_prune.pt")
-    assert report.variants["combined"] == combined, "an earlier success stays"
-    assert combined.sha256 == digest(results / "MiniLM_combined.pt")
-    assert not (results / "MiniLM_quantize.pt").exists()
-    assert run(*options, "technique=quantize").failed == {"combined": "no such kernel"}
-    assert run(*options, "technique=combined").failed == {}
-
-
-def test_techniques_that_lack_their_training_data_cost_no_other(weights: Path, csv: Path) -> None:
-    options = f"weights={weights}", f"data.validation={csv}", "technique.techniques=[trim_vocabulary,half]"
-    with pytest.raises(UserError, match=r"^technique: 1 of 2 failed: trim_vocabulary \(data.train: must be given"):
-        run(*options)
-    assert (weights.parent / "compression_results" / "MiniLM_half.pt").exists()
-
-
-def test_weights_that_change_meanwhile_are_told(weights: Path, csv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def half_(*_: object) -> None:
-        with weights.open("ab") as file:
-            file.write(b"0")
-
-    monkeypatch.setattr(steps, "half_", half_)
-    with pytest.raises(UserError, match=r"^weights: must stay as they are while they are compressed, found that "):
-        run(f"weights={weights}", f"data.validation={csv}", "technique=half")
-    assert not (weights.parent / "compression_results" / "compression_report.json").exists()
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "compression_results/MiniLM_combined.pt",
-        "compression_results/compression_report.json",
-        "compression_results/visualizations/compression_comparison.png",
-        "compression_results/visualizations/pareto_frontier.pdf",
-        "best_MiniLM_compressed.pt",
-    ],
-)
-def test_a_file_that_is_not_ours_is_refused_before_any_work(name: str, weights: Path, csv: Path) -> None:
-    foreign = weights.parent / name
-    foreign.parent.mkdir(parents=True, exist_ok=True)
-    foreign.write_bytes(b"precious")
-    before = files_in(weights.parent)
-    with pytest.raises(UserError, match=foreign.name) as caught:
-        run(f"weights={weights}", f"data.validation={csv}", "technique=all", "max_drop=0.5")
-    assert "\n" not in str(caught.value)
-    assert files_in(weights.parent) == before
-
-
-@pytest.mark.parametrize("technique", ["prune", "quantize", "combined", "half"])
-def test_compressed_weights_are_refused(technique: str, weights: Path, csv: Path) -> None:
-    run(f"weights={weights}", f"data.validation={csv}", f"technique={technique}")
-    before = files_in(weights.parent)
-    small = weights.parent / "compression_results" / f"MiniLM_{technique}.pt"
-    for again in ("prune", "quantize"):
-        with pytest.raises(UserError, match=r"^weights: must be a fine-tuned FP32 checkpoint, found .*pt") as caught:
-            run(f"weights={small}", f"data.validation={csv}", f"technique={again}", f"output_dir={weights.parent}")
-        assert "\n" not in str(caught.value)
-    assert files_in(weights.parent) == before
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b"text\nso happy\n", "must have one column 'label', found 'text'"),
-        (b"text,label\nso happy,\n", "column 'label' must hold 0-5 or one of .* found '' in row 2"),
-        (b"text,label\n", "must have at least one row"),
-        (None, "data.validation: must be a CSV file, found no file at "),
-    ],
-)
-def test_a_csv_without_labels_is_one_line_and_nothing_is_written(
-    content: bytes | None, words: str, weights: Path, tmp_path: Path
-) -> None:
-    if content is not None:
-        (tmp_path / "bad.csv").write_bytes(content)
-    with pytest.raises(UserError, match=words) as caught:
-        run(f"weights={weights}", f"data.validation={tmp_path / 'bad.csv'}")
-    assert "\n" not in str(caught.value)
-    assert str(tmp_path / "bad.csv") in str(caught.value)
-    assert list(weights.parent.iterdir()) == [weights]

@@ -8,7 +8,6 @@ import torch
 
 from conftest import NAMES, sample_rows, untrained, write_csv
 from emotion.checkpoint import Checkpoint
-from emotion.compression.sources import read_unlabelled
 from emotion.compression.steps import Materials, apply, check, step_config
 from emotion.config import compose_config, resolve
 from emotion.data import LabelledTexts
@@ -53,16 +52,6 @@ def test_every_step_does_something_of_its_own(materials: Materials, backbones: d
         untrained("minilm", backbones["minilm"]).predict_proba(["so happy"]).log(),
     ), "the teacher is as it was"
     assert materials.original.model_name == NAMES["minilm"]
-
-
-def test_unlabelled_texts_come_from_the_text_column(tmp_path: Path) -> None:
-    more = write_csv(tmp_path / "more.csv", [("one more", ""), (" ", ""), ("and another", "")], ("tweet", "mood"))
-    config = config_of("technique.steps=[distill]", f"distill.unlabelled={more}", "data.text_column=tweet")
-    check(config)
-    assert read_unlabelled(config) == ["one more", "and another"]
-    assert read_unlabelled(config_of()) == []
-    with pytest.raises(UserError, match=r"more\.csv: must have one column 'text', found 'tweet', 'mood'"):
-        check(config_of("technique.steps=[distill]", f"distill.unlabelled={more}"))
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,22 @@
 """The parts of the benchmark, each a figure or a table of the report."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from emotion.benchmark import corpora
+from emotion.benchmark.compressed import compression
 from emotion.benchmark.material import Material
 from emotion.benchmark.measurement import Measurement
 from emotion.benchmark.model_files import HUGGING_FACE, model_files
 from emotion.benchmark.sides import FILE, OURS, PREDICTION, TRAINING, run_side
 from emotion.benchmark.startup import startup_seconds
+from emotion.benchmark.turns import in_turns
 from emotion.data import LabelledTexts
 from emotion.errors import UserError
 from emotion.report.benchmark_schema import (
@@ -27,7 +29,6 @@ from emotion.report.benchmark_schema import (
     TrainingSpeed,
 )
 from emotion.schemas.benchmark import BenchmarkConfig
-from emotion.terminal import progress_bar
 
 REFERENCE = "loop_padded"
 """Its labels are what the others' are compared with."""
@@ -35,8 +36,6 @@ SAME_LABELS = 0.999
 """Of FP32 predictions: sums in another order may tip a tie."""
 SCALED_ROWS, SCALED_WORDS = [1_000, 4_000, 16_000], [6, 24, 54, 110]
 """Sizes that cost is measured against: rows, and words a row."""
-
-T = TypeVar("T")
 
 
 def measure(part: str, config: BenchmarkConfig, data: LabelledTexts, folder: Path) -> dict[str, Any]:
@@ -59,6 +58,8 @@ def measure(part: str, config: BenchmarkConfig, data: LabelledTexts, folder: Pat
         return {"startup_seconds": {name: Spread.of([each[name] for each in rounds]) for name in rounds[0]}}
     if part == "scaling":
         return {"scaling": scaling(config, data, folder)}
+    if part == "compress":
+        return {"compression": compression(config, data, folder)}
     config = _with_rows(config, corpora.draw(data, config.rows, config.seed), folder / "rows.csv")
     match part:
         case "train":
@@ -159,28 +160,6 @@ def devices(config: BenchmarkConfig) -> DeviceScaling:
         two_processes_seconds=Spread.of(seconds["two"]),
         speedup=Spread.of([one / two for one, two in zip(seconds["one"], seconds["two"], strict=True)]),
     )
-
-
-def in_turns(
-    title: str,
-    tasks: Mapping[Any, Callable[[], T]],
-    rounds: int,
-    check: Callable[[str, dict[Any, list[T]]], None] = lambda *_: None,
-) -> dict[Any, list[T]]:
-    """What each task returned in each round; within a round each has a turn, so that a slow moment hits all alike.
-
-    ``check`` is given ``title`` and what there is after each round, so that other work is found before it is repeated.
-    """
-    results: dict[Any, list[T]] = {name: [] for name in tasks}
-    with progress_bar() as progress:
-        bar = progress.add_task(title, total=rounds * len(tasks))
-        for number in range(rounds):
-            for name, task in tasks.items():
-                progress.update(bar, description=f"{title}, round {number + 1} of {rounds}: {name}")
-                results[name].append(task())
-                progress.advance(bar)
-            check(title, results)
-    return results
 
 
 def _agreement(measurement: Measurement, reference: Measurement) -> float:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from emotion.artifacts import sha256
 from emotion.benchmark import parts
 from emotion.benchmark.material import Material
 from emotion.devices import check_devices, pick_device
@@ -28,12 +29,17 @@ def benchmark(config: BenchmarkConfig) -> BenchmarkReport:
     results.require_free()
     data = Material(config).texts
     check_max_length(config, Material(config).backbone)
+    if config.weights is not None:
+        Material(config).checkpoint()  # refuses what cannot be used
     report = BenchmarkReport(
         model_name=config.model.name,
         data_sha256=data.sha256,
         batch_size=config.data.batch_size,
         max_length=config.data.max_length,
         precision=config.trainer.precision,
+        compiled=config.compile,
+        weights_sha256=sha256(Path(config.weights)) if config.weights else None,
+        random_weights=config.random_weights,
         device=pick_device(config.trainer.accelerator, "trainer.accelerator").type,
         rounds=config.rounds,
         quick=config.quick,

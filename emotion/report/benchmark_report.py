@@ -102,6 +102,21 @@ def tables(report: BenchmarkReport) -> str:
             ("two processes", _range(scaling.two_processes_seconds, ".1f"), _range(scaling.speedup, ".2f")),
         ]
         blocks.append(_table((f"{scaling.rows:,} rows, one thread each", "seconds", "faster by"), rows))
+    if compressing := report.compression:
+        title = f"{report.model_name}, texts of {compressing.tokens:.0f} tokens"
+        compressed = [
+            (
+                side.label,
+                f"{side.size_mb:.1f}",
+                f"{side.size_ratio:.1%}",
+                _range(side.single_ms, ".1f"),
+                _range(side.speedup_batch_1, ".2f"),
+                _range(side.speedup, ".2f"),
+            )
+            for side in compressing.sides.values()
+        ]
+        speed_headings = ("one text, ms", "faster than transformers by", f"in batches of {report.batch_size} by")
+        blocks.append(_table((title, "MB", "size", *speed_headings), compressed))
     return "\n\n".join(blocks)
 
 

@@ -85,7 +85,30 @@ class DeviceScaling(Strict):
     speedup: Spread
 
 
-PARTS = ("training", "prediction", "startup_seconds", "scaling", "devices")
+class CompressedSide(Strict):
+    """A model in its form on disk; speeds are beside transformers' FP32, in each round."""
+
+    label: str
+    size_mb: float
+    """Of the file, or of the folder; 1e6 bytes."""
+    size_ratio: float
+    """Beside this project's FP32 file."""
+    single_ms: Spread
+    """Median of single texts, in each round."""
+    speedup_batch_1: Spread
+    speedup: Spread
+    """In batches of the batch size."""
+
+
+class CompressionSpeed(Strict):
+    """Size and speed of compressed models; what they lose is measured by ``scripts/compress.py``."""
+
+    tokens: float
+    """A text, specials included; the mean."""
+    sides: dict[str, CompressedSide]
+
+
+PARTS = ("training", "prediction", "startup_seconds", "scaling", "devices", "compression")
 """Fields of the report; each is measured by itself."""
 
 
@@ -98,6 +121,10 @@ class BenchmarkReport(Strict):
     batch_size: int
     max_length: int
     precision: str
+    compiled: bool = False
+    weights_sha256: str | None = None
+    """Of the file that predicts; null = the backbone under a new head."""
+    random_weights: bool = False
     device: str
     rounds: int = Field(ge=1)
     quick: bool
@@ -110,3 +137,4 @@ class BenchmarkReport(Strict):
     scaling: dict[str, Scaling] | None = None
     """``train_rows`` and ``predict_rows`` against rows, ``train_words`` and ``predict_words`` against words a row."""
     devices: DeviceScaling | None = None
+    compression: CompressionSpeed | None = None

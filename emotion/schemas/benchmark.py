@@ -6,7 +6,7 @@ from typing import Any
 from emotion.rules import bounded, checked
 from emotion.schemas.train import TrainConfig
 
-PARTS = ("train", "predict", "startup", "scaling", "devices")
+PARTS = ("train", "predict", "startup", "scaling", "devices", "compress")
 
 
 def _is_parts(value: Any) -> bool:

@@ -1,0 +1,106 @@
+"""Compressed models beside transformers' FP32: their size and speed, for which weights drawn at random will do."""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from statistics import mean, median
+
+import torch
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
+
+from emotion.benchmark import corpora
+from emotion.benchmark.material import Material
+from emotion.benchmark.model_files import HUGGING_FACE, model_files
+from emotion.benchmark.sides import OURS
+from emotion.benchmark.turns import in_turns
+from emotion.checkpoint import Checkpoint, load
+from emotion.compression.steps import Materials, apply
+from emotion.config import compose_config, resolve
+from emotion.data import LabelledTexts
+from emotion.latency import latencies_ms, spread_batches
+from emotion.pretrained import quiet_transformers
+from emotion.report.benchmark_schema import CompressedSide, CompressionSpeed, Spread
+from emotion.schemas.benchmark import BenchmarkConfig
+from emotion.schemas.compress import CompressConfig
+
+TECHNIQUES = ("quantize", "small", "tiny")
+"""Beside ONNX Runtime's FP32 and INT8, which the comparison of predictions makes too."""
+WORDS, SINGLE_TEXTS, BATCHES = 24, 32, 4
+"""Words a text, texts that are timed alone, and batches, in each round."""
+
+
+def compression(config: BenchmarkConfig, data: LabelledTexts, folder: Path) -> CompressionSpeed:
+    """Size and speed of the compressed models that can be made here.
+
+    Args:
+        config: The model, the batch size and the rounds.
+        data: The vocabulary is trimmed for its texts, and texts of its words are timed.
+        folder: For the models.
+
+    Raises:
+        UserError: A model cannot be made.
+    """
+    material = Material(config)
+    original = material.checkpoint()
+    paths = model_files(original, folder)
+    for technique in TECHNIQUES:
+        if technique == "quantize" or "onnx" in paths:
+            paths[technique] = _make(technique, paths[OURS], data, config, folder)
+    models = {name: load(path, material.device) for name, path in paths.items() if name != HUGGING_FACE}
+    models[HUGGING_FACE] = replace(original, model=_plain(paths[HUGGING_FACE], material.device))
+
+    texts = [text for text, _ in corpora.made_up(data, config.rows, config.seed, WORDS)]
+    batch_size = config.data.batch_size
+    singles, batches = spread_batches(texts, 1, SINGLE_TEXTS), spread_batches(texts, batch_size, BATCHES)
+    alone, together = (
+        in_turns(title, {name: partial(_median_ms, model, work) for name, model in models.items()}, config.rounds)
+        for title, work in (("compress, one text", singles), (f"compress, {batch_size} texts", batches))
+    )
+    sizes_mb = {name: _megabytes(path) for name, path in paths.items()}
+    sides = {
+        name: CompressedSide(
+            label="transformers, FP32" if name == HUGGING_FACE else f"this project, {name}".replace(OURS, "FP32"),
+            size_mb=sizes_mb[name],
+            size_ratio=sizes_mb[name] / sizes_mb[OURS],
+            single_ms=Spread.of(alone[name]),
+            speedup_batch_1=_ratio(alone[HUGGING_FACE], alone[name]),
+            speedup=_ratio(together[HUGGING_FACE], together[name]),
+        )
+        for name in (HUGGING_FACE, *models)
+    }
+    return CompressionSpeed(tokens=mean(map(len, material.encoder.encode(texts))), sides=sides)
+
+
+def _make(technique: str, weights: Path, data: LabelledTexts, config: BenchmarkConfig, folder: Path) -> Path:
+    """Do the technique's steps but for the distillation, which changes neither size nor speed."""
+    chain = resolve(compose_config("compress", [f"technique={technique}"]), CompressConfig)
+    chain.data = replace(
+        chain.data, train=data.path, text_column=config.data.text_column, label_column=config.data.label_column
+    )
+    model = load(weights)
+    materials = Materials(model, data, chain, folder)
+    for step in chain.technique.steps:
+        if step != "distill":
+            model = apply(step, model, chain, materials)
+    path = folder / f"{technique}{'.onnx' if model.precision == 'onnx' else '.pt'}"
+    model.save(path)
+    return path
+
+
+def _plain(folder: Path, device: torch.device) -> PreTrainedModel:
+    with quiet_transformers():
+        model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(folder)
+    return model.to(device).eval()  # type: ignore[arg-type, no-any-return, no-untyped-call]
+
+
+def _median_ms(model: Checkpoint, batches: list[list[str]]) -> float:
+    return median(latencies_ms({"": model}, batches)[""])
+
+
+def _megabytes(path: Path) -> float:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files) / 1e6
+
+
+def _ratio(slower: list[float], faster: list[float]) -> Spread:
+    return Spread.of([ms / other for ms, other in zip(slower, faster, strict=True)])
