@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import emotion
 from emotion.errors import UserError
+from emotion.terminal import stderr
 
 if TYPE_CHECKING:
     from emotion import compress_and_evaluate, main, run_inference
@@ -51,7 +52,7 @@ def _arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     arguments = _arguments()
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=stderr)
     try:
         if arguments.mode == "train":
             emotion.main(arguments.train, arguments.val, arguments.output, arguments.model, arguments.gpu)

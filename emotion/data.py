@@ -51,11 +51,12 @@ class LabelledTexts:
 
 
 class TokenisedRows:
-    """Token ids with what is learned from each row, on the device that trains, where batches are made of them.
+    """Token ids, on the device that trains, where batches are made of them; and what is learned from each row.
 
     Args:
         rows: Token ids of each row.
-        targets: By name, (rows, ...); ``labels``, (rows,) int64, among them.
+        targets: By name, (rows, ...); ``labels``, (rows,) int64, among them. They may be many, so Lightning moves them
+            batch by batch.
     """
 
     def __init__(self, rows: list[TokenIds], targets: dict[str, Tensor]) -> None:
@@ -69,23 +70,23 @@ class TokenisedRows:
         return len(self.lengths)
 
     def to(self, device: torch.device) -> "TokenisedRows":
-        """The same rows on ``device``."""
+        """The same rows with their tokens on ``device``."""
         moved = copy(self)
         moved._tokens, moved._starts, moved._ends = (
             each.to(device) for each in (self._tokens, self._starts, self._ends)
         )
-        moved._targets = {name: values.to(device) for name, values in self._targets.items()}
         return moved
 
     def batch(self, indices: list[int], encoder: TextEncoder) -> dict[str, Tensor]:
-        """Those rows as :meth:`TextEncoder.pad` pads them, and their targets; nothing waits for the device."""
+        """Those rows as :meth:`TextEncoder.pad` pads them, and their targets; a GPU is not waited for."""
         tokens = self._tokens
-        chosen = torch.tensor(indices).to(tokens.device, non_blocking=True)
+        # Elsewhere a copy that is not waited for may read memory that is gone.
+        chosen = torch.tensor(indices).to(tokens.device, non_blocking=tokens.is_cuda)
         columns = torch.arange(encoder.padded_length(self.lengths[indices].max()), device=tokens.device)
         places = self._starts[chosen, None] + columns
         inside = places < self._ends[chosen, None]
         input_ids = tokens[places.clamp(max=len(tokens) - 1)].where(inside, encoder.tokenizer.pad_token_id)
-        targets = {name: values[chosen] for name, values in self._targets.items()}
+        targets = {name: values[indices] for name, values in self._targets.items()}
         return {"input_ids": input_ids.long(), "attention_mask": inside.long(), **targets}
 
 

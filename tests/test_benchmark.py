@@ -1,5 +1,6 @@
 """Sides take turns, other work is refused, and figures are what was measured."""
 
+import hashlib
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,7 +19,7 @@ from emotion.config import PROJECT, compose_config, resolve
 from emotion.data import LabelledTexts
 from emotion.errors import UserError
 from emotion.report.benchmark_report import BenchmarkResults
-from emotion.report.benchmark_schema import BenchmarkReport
+from emotion.report.benchmark_schema import BenchmarkReport, CompressionSpeed
 from emotion.report.json_file import read_json
 from emotion.schemas.benchmark import BenchmarkConfig
 
@@ -172,3 +173,21 @@ def test_startup_is_timed_from_the_command_on() -> None:
         startup._seconds(["-c", wait], 0)
     for command in startup.COMMANDS.values():
         assert startup._seconds(*command) > 0
+
+
+def test_the_report_tells_what_was_measured_with(config: BenchmarkConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = replace(config, benchmark=replace(config.benchmark, parts=["compress"]))
+    measured = CompressionSpeed(tokens=9, sides={})
+    monkeypatch.setattr(parts, "compression", lambda *_: measured)
+    report = benchmark(config)
+    assert report.compression == measured
+    digest = hashlib.sha256(Path(str(config.weights)).read_bytes()).hexdigest()
+    assert (report.weights_sha256, report.random_weights, report.compiled) == (digest, False, False)
+    other = benchmark(replace(config, weights=None, random_weights=True, compile=True))
+    assert (other.weights_sha256, other.random_weights, other.compiled) == (None, True, True)
+
+
+def test_weights_of_another_model_are_refused_at_once(config: BenchmarkConfig, originals: dict[str, Path]) -> None:
+    with pytest.raises(UserError, match=r"^weights: must be MiniLM in float32 .*, found BERTweet in float32"):
+        benchmark(replace(config, weights=str(originals["bertweet"])))
+    assert not list(Path(config.output_dir).rglob("*.json"))

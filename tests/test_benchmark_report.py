@@ -32,7 +32,7 @@ def report_of(config: BenchmarkConfig, monkeypatch: pytest.MonkeyPatch, folder: 
     names = [f"train/{side}" for side in TRAINING] + [f"predict/{side}" for side in (*PREDICTION, FILE)]
     measured(monkeypatch, {name: [number + 1.0, number + 2.0] for number, name in enumerate(names)}, labels=[0, 1])
     small = CompressedSide(
-        label="this project, small", size_mb=10.4, size_ratio=0.114, single_ms=Spread.of([2, 3]),
+        label="this project, small", device="cpu", size_mb=10.4, size_ratio=0.114, single_ms=Spread.of([2, 3]),
         speedup_batch_1=Spread.of([5, 7]), speedup=Spread.of([4]),
     )  # fmt: skip
     environment = {"versions": versions(), "hardware": hardware(), "git_commit": None}
@@ -91,6 +91,8 @@ def test_the_tables_hold_medians_and_ranges(
     assert "| this project, small | 10.4 | 11.4% | 2.5 (2.0-3.0) | 6.00 (5.00-7.00) | 4.00 |" in text
     assert "| two processes | 5.0 | 1.70 (1.60-1.80) |" in text
     assert "FLOP utilisation is" in text
+    on_a_gpu = tables(report_of(config, monkeypatch, tmp_path).model_copy(update={"device": "cuda"}))
+    assert "| this project, small (cpu) | 10.4 |" in on_a_gpu
 
 
 def test_files_that_are_not_ours_are_kept(

@@ -4,12 +4,16 @@ import json
 import logging
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from conftest import NAMES, files_in, sample_rows, write_csv
+from emotion.checkpoint import load
 from emotion.compression.sources import read_unlabelled
-from emotion.compression.steps import check
+from emotion.compression.steps import Materials, apply, check
+from emotion.compression.teacher import Teacher
+from emotion.data import LabelledTexts
 from emotion.errors import UserError
 from emotion.report.schema import TrainingReport
 from emotion.report.training_report import merge, write_report
@@ -127,3 +131,24 @@ def test_unlabelled_texts_come_from_the_text_column(tmp_path: Path) -> None:
     assert read_unlabelled(config_of()) == []
     with pytest.raises(UserError, match=r"more\.csv: must have one column 'text', found 'tweet', 'mood'"):
         check(config_of("technique.steps=[distill]", f"distill.unlabelled={more}"))
+
+
+def test_unlabelled_texts_are_learned_from(
+    originals: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lessons: list[list[str]] = []
+
+    def lesson(self: Teacher, train: LabelledTexts, *arguments: Any) -> Any:
+        texts, labels = untouched(self, train, *arguments)
+        lessons.append(texts)
+        return texts, labels
+
+    untouched = Teacher.lesson
+    monkeypatch.setattr(Teacher, "lesson", lesson)
+    train_csv = write_csv(tmp_path / "train.csv", sample_rows("train", 16))
+    more = write_csv(tmp_path / "more.csv", [("one more", ""), ("and another", "")])
+    config = config_of(f"data.train={train_csv}", f"distill.unlabelled={more}", "distill.max_epochs=1")
+    validation = LabelledTexts.read(str(train_csv), "text", "label", "data.validation")
+    original = load(originals["minilm"])
+    apply("distill", load(originals["minilm"]), config, Materials(original, validation, config, tmp_path / "run"))
+    assert [texts[16:] for texts in lessons] == [["one more", "and another"]]

@@ -1,6 +1,7 @@
 """Tokens go to the device once; batches made there are those that the encoder pads."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 
 from conftest import NAMES, sample_rows
 from emotion.config import model_choices
-from emotion.data import TokenisedRows
+from emotion.data import EmotionDataModule, LabelledTexts, TokenisedRows
 from emotion.pretrained import load_tokenizer
 from emotion.text import TextEncoder
 
@@ -41,5 +42,21 @@ def test_a_batch_is_made_where_the_rows_are(encoder: TextEncoder) -> None:
     """The device ``meta`` computes shapes alone, and fails where a tensor of another device is needed."""
     rows = TokenisedRows(encoder.encode(TEXTS), {"labels": torch.zeros(len(TEXTS))}).to(torch.device("meta"))
     batch = rows.batch([1, 2, 3], encoder)
-    assert {values.device.type for values in batch.values()} == {"meta"}
+    assert {name: values.device.type for name, values in batch.items()} == {
+        "input_ids": "meta",
+        "attention_mask": "meta",
+        "labels": "cpu",
+    }
     assert batch["input_ids"].shape == encoder.pad(encoder.encode(TEXTS[1:4]))["input_ids"].shape
+
+
+def test_the_loaders_keep_tokens_where_the_trainer_trains(encoder: TextEncoder) -> None:
+    rows = LabelledTexts("", "", TEXTS, [0] * len(TEXTS))
+    data = EmotionDataModule(rows, rows, batch_size=8, seed=0)
+    data.tokenise(encoder)
+    strategy = SimpleNamespace(root_device=torch.device("meta"))
+    data.trainer = SimpleNamespace(strategy=strategy, world_size=1, global_rank=0, current_epoch=0)  # type: ignore[assignment]
+    for loader in (data.train_dataloader(), data.val_dataloader()):
+        batches = list(loader)
+        assert len(batches) == 6
+        assert {batch["input_ids"].device.type for batch in batches} == {"meta"}

@@ -16,7 +16,8 @@ BLOCK = re.compile(r"(<!-- not run: (?P<reason>[^>]+) -->\n)?```(?P<language>bas
 BLOCKS = list(BLOCK.finditer(README))
 SHORTER = {
     "scripts/train.py": ["trainer.max_epochs=1", "trainer.limit_train_batches=2", "trainer.limit_val_batches=1"],
-    "scripts/compress.py": ["rounds=1", "distill.max_epochs=1", "data.train=train.csv", "data.validation=train.csv"],
+    "scripts/compress.py": ["rounds=1"],
+    "technique=frontier": ["distill.max_epochs=1", "data.train=train.csv", "data.validation=train.csv"],
 }
 
 
@@ -52,7 +53,8 @@ def test_what_the_readme_shows_runs_in_its_order(checkout: Path) -> None:
             continue
         for program, *arguments in commands(block):
             assert program == "python"
-            execute([sys.executable, *arguments, *SHORTER.get(arguments[0], [])], checkout)
+            shorter = [override for argument in arguments for override in SHORTER.get(argument, [])]
+            execute([sys.executable, *arguments, *shorter], checkout)
             ran += 1
     assert ran >= 7
     assert (checkout / "outputs" / "best_MiniLM.pt").is_file()

@@ -1,5 +1,6 @@
 """Compressed models beside transformers' FP32: their size and speed, for which weights drawn at random will do."""
 
+import logging
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,44 +15,53 @@ from emotion.benchmark.model_files import HUGGING_FACE, model_files
 from emotion.benchmark.sides import OURS
 from emotion.benchmark.turns import in_turns
 from emotion.checkpoint import Checkpoint, load
-from emotion.compression.steps import Materials, apply
+from emotion.compression.steps import Materials, apply, check
 from emotion.config import compose_config, resolve
 from emotion.data import LabelledTexts
+from emotion.errors import UserError
 from emotion.latency import latencies_ms, spread_batches
 from emotion.pretrained import quiet_transformers
 from emotion.report.benchmark_schema import CompressedSide, CompressionSpeed, Spread
 from emotion.schemas.benchmark import BenchmarkConfig
 from emotion.schemas.compress import CompressConfig
+from emotion.terminal import working
+from emotion.text import TextEncoder
+
+log = logging.getLogger(__name__)
 
 TECHNIQUES = ("quantize", "small", "tiny")
 """Beside ONNX Runtime's FP32 and INT8, which the comparison of predictions makes too."""
-WORDS, SINGLE_TEXTS, BATCHES = 24, 32, 4
-"""Words a text, texts that are timed alone, and batches, in each round."""
+_LABELS = {HUGGING_FACE: "transformers, FP32", OURS: "this project, FP32"}
+WORDS, SINGLE_TEXTS, BATCHES = 29, 32, 4
+"""Words a text, which make some 32 tokens; texts that are timed alone, and batches, in each round."""
 
 
 def compression(config: BenchmarkConfig, data: LabelledTexts, folder: Path) -> CompressionSpeed:
-    """Size and speed of the compressed models that can be made here.
+    """Size and speed of the compressed models that can be made here; why another cannot is logged.
 
     Args:
         config: The model, the batch size and the rounds.
         data: The vocabulary is trimmed for its texts, and texts of its words are timed.
         folder: For the models.
-
-    Raises:
-        UserError: A model cannot be made.
     """
     material = Material(config)
     original = material.checkpoint()
     paths = model_files(original, folder)
     for technique in TECHNIQUES:
-        if technique == "quantize" or "onnx" in paths:
-            paths[technique] = _make(technique, paths[OURS], data, config, folder)
+        try:
+            with working(f"compress: making {technique}"):
+                paths[technique] = _make(technique, paths[OURS], data, config, folder)
+        except UserError as error:
+            log.warning("%s is left out: %s", technique, error)
     models = {name: load(path, material.device) for name, path in paths.items() if name != HUGGING_FACE}
     models[HUGGING_FACE] = replace(original, model=_plain(paths[HUGGING_FACE], material.device))
 
-    texts = [text for text, _ in corpora.made_up(data, config.rows, config.seed, WORDS)]
     batch_size = config.data.batch_size
+    rows = corpora.made_up(data, max(config.rows, batch_size), config.seed, WORDS)
+    texts = [text for text, _ in rows]
     singles, batches = spread_batches(texts, 1, SINGLE_TEXTS), spread_batches(texts, batch_size, BATCHES)
+    for model in models.values():
+        latencies_ms({"": model}, [*singles, *batches])  # kernels are made for each length when it is first met
     alone, together = (
         in_turns(title, {name: partial(_median_ms, model, work) for name, model in models.items()}, config.rounds)
         for title, work in (("compress, one text", singles), (f"compress, {batch_size} texts", batches))
@@ -59,7 +69,8 @@ def compression(config: BenchmarkConfig, data: LabelledTexts, folder: Path) -> C
     sizes_mb = {name: _megabytes(path) for name, path in paths.items()}
     sides = {
         name: CompressedSide(
-            label="transformers, FP32" if name == HUGGING_FACE else f"this project, {name}".replace(OURS, "FP32"),
+            label=_LABELS.get(name, f"this project, {name}"),
+            device=str(models[name].model.device),
             size_mb=sizes_mb[name],
             size_ratio=sizes_mb[name] / sizes_mb[OURS],
             single_ms=Spread.of(alone[name]),
@@ -68,15 +79,21 @@ def compression(config: BenchmarkConfig, data: LabelledTexts, folder: Path) -> C
         )
         for name in (HUGGING_FACE, *models)
     }
-    return CompressionSpeed(tokens=mean(map(len, material.encoder.encode(texts))), sides=sides)
+    encoder = TextEncoder(original.tokenizer, original.normalization, original.max_length)
+    return CompressionSpeed(tokens=mean(map(len, encoder.encode(texts))), sides=sides)
 
 
 def _make(technique: str, weights: Path, data: LabelledTexts, config: BenchmarkConfig, folder: Path) -> Path:
-    """Do the technique's steps but for the distillation, which changes neither size nor speed."""
+    """Do the technique's steps but for the distillation, which changes neither size nor speed.
+
+    Raises:
+        UserError: A step cannot be done with this model or on this machine.
+    """
     chain = resolve(compose_config("compress", [f"technique={technique}"]), CompressConfig)
     chain.data = replace(
         chain.data, train=data.path, text_column=config.data.text_column, label_column=config.data.label_column
     )
+    check(chain)
     model = load(weights)
     materials = Materials(model, data, chain, folder)
     for step in chain.technique.steps:

@@ -1,8 +1,8 @@
 """Compress a fine-tuned model by each technique that was asked for, and report what that cost and brought."""
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +24,7 @@ from emotion.report.compression_schema import BASELINE, CompressionReport, DataR
 from emotion.report.console import print_compression
 from emotion.report.schema import Environment
 from emotion.schemas.compress import CompressConfig
-from emotion.terminal import progress_bar
+from emotion.terminal import working
 
 log = logging.getLogger(__name__)
 
@@ -116,18 +116,8 @@ def _make(chain: CompressConfig, model: Checkpoint, materials: Materials, path: 
     settings = {step: asdict(step_config(step, chain)) for step in chain.technique.steps}
     model.metadata = {**model.metadata, "compression": {"technique": chain.technique.name, "settings": settings}}
     for step in chain.technique.steps:
-        with _shown(chain.technique.name, step):
+        # Distilling shows bars of its own, which rich would mix with this one.
+        with nullcontext() if step == "distill" else working(f"{chain.technique.name}: {step}"):
             model = apply(step, model, chain, materials)
     model.save(path)
     return Candidate(path, settings)
-
-
-@contextmanager
-def _shown(technique: str, step: str) -> Iterator[None]:
-    """A moving bar while the step works, but for the one that trains, whose own bars rich would mix with it."""
-    if step == "distill":
-        yield
-        return
-    with progress_bar(transient=True) as progress:
-        progress.add_task(f"{technique}: {step}", total=None)
-        yield

@@ -50,7 +50,7 @@ class Teacher:
         self._log_probabilities |= zip(unknown, answers, strict=True)
         return torch.stack([self._log_probabilities[text] for text in texts]) if texts else answers
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def hidden_states(self, texts: Sequence[str]) -> Tensor:
         """(texts, hidden size), float32: the last hidden state, as :func:`mean_hidden_state` sums it up."""
         unknown = [text for text in dict.fromkeys(texts) if text not in self._hidden_states]
@@ -65,8 +65,7 @@ class Teacher:
                 last = model(**inputs, output_hidden_states=True).hidden_states[-1]
                 states = mean_hidden_state(last, inputs["attention_mask"]).float().cpu()
                 self._hidden_states |= zip((unknown[i] for i in batch), states, strict=True)
-        # A clone is no inference tensor, which autograd would refuse.
-        return torch.stack([self._hidden_states[text] for text in texts]).clone()
+        return torch.stack([self._hidden_states[text] for text in texts])
 
 
 def mean_hidden_state(hidden: Tensor, attention_mask: Tensor) -> Tensor:

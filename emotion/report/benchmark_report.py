@@ -106,7 +106,7 @@ def tables(report: BenchmarkReport) -> str:
         title = f"{report.model_name}, texts of {compressing.tokens:.0f} tokens"
         compressed = [
             (
-                side.label,
+                side.label if side.device.startswith(report.device) else f"{side.label} ({side.device})",
                 f"{side.size_mb:.1f}",
                 f"{side.size_ratio:.1%}",
                 _range(side.single_ms, ".1f"),

@@ -89,6 +89,8 @@ class CompressedSide(Strict):
     """A model in its form on disk; speeds are beside transformers' FP32, in each round."""
 
     label: str
+    device: str
+    """ONNX Runtime's models run on the CPU."""
     size_mb: float
     """Of the file, or of the folder; 1e6 bytes."""
     size_ratio: float
