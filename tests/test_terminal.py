@@ -4,6 +4,7 @@ import io
 import logging
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -40,9 +41,9 @@ def test_every_script_logs_there(script: str) -> None:
 
 
 @pytest.mark.parametrize("choice", ["default", "stdout", "disabled", "none"])
-def test_hydras_other_choices_of_logging_still_work(choice: str) -> None:
+def test_hydras_other_choices_of_logging_still_work(choice: str, tmp_path: Path) -> None:
     script = [sys.executable, PROJECT / "scripts" / "predict.py", f"hydra/job_logging={choice}", "csv=x.csv"]
-    done = subprocess.run([*script, "weights=w.pt"], capture_output=True, text=True, check=False)
+    done = subprocess.run([*script, "weights=w.pt"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stderr.startswith("error: csv: must be a CSV file"), done.stderr
 
 
