@@ -5,6 +5,7 @@ from math import log
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator, NullLocator, PercentFormatter
 
 from emotion.report.compression_schema import BASELINE, CompressionReport
@@ -90,7 +91,8 @@ def frontier_figure(report: CompressionReport) -> Figure:
             crowd = sum(abs(log(place[0] / x)) < 0.5 and abs(place[1] - y) <= 0.025 * height for x, y in named)
             named.append(place)
             axes.annotate(f"{name} ({scores[name]:.2f})" if is_below else name, place, xytext=(8, -11 * crowd),
-                          textcoords="offset points", ha="left", va="center", fontsize=8.5, color=colour)  # fmt: skip
+                          textcoords="offset points", ha="left", va="center", fontsize=8.5, color=colour,
+                          path_effects=[withStroke(linewidth=3, foreground="white")])  # fmt: skip
         axes.set_xscale("log")
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
