@@ -49,12 +49,23 @@ class ConfusionMatrixLogger(Callback):
 
 
 class ProgressBar(RichProgressBar):
-    """Rich's bar with the loss of the step and the macro F1 of the last validation, short enough for 80 columns."""
+    """Rich's bar with the loss of the step and the macro F1 of the last validation, short enough for 80 columns.
+
+    Epochs count from 1, as in the log and the reports.
+    """
+
+    def configure_columns(self, trainer: Trainer) -> list[Any]:
+        description, bar, batches, times, _speed = super().configure_columns(trainer)
+        bar.bar_width = 16
+        return [description, bar, batches, times]
 
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
         metrics = super().get_metrics(trainer, pl_module)
         names = {"train/loss_step": "loss", "val/macro_f1": "F1"}
         return {short: metrics[name] for name, short in names.items() if name in metrics}
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return f"Epoch {current_epoch + 1}/{self.trainer.max_epochs}".ljust(len(self.validation_description))
 
 
 class EpochCheckpoint(ModelCheckpoint):
