@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import emotion
-from emotion.errors import UserError
+from emotion.errors import UserError, of_file
 from emotion.terminal import stderr
 
 if TYPE_CHECKING:
@@ -62,3 +62,5 @@ if __name__ == "__main__":
             emotion.run_inference(arguments.weights, arguments.test_csv)
     except UserError as error:
         sys.exit(f"error: {error}")
+    except OSError as error:
+        sys.exit(f"error: {of_file(error)}")

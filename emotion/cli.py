@@ -14,8 +14,8 @@ from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from emotion.config import one_line
-from emotion.errors import UserError
+from emotion.config import one_line, refuse_several_choices
+from emotion.errors import UserError, of_file
 
 log = logging.getLogger(__name__)
 
@@ -25,11 +25,12 @@ def run(main: Callable[[], Any]) -> None:
     # With this variable Hydra hands exceptions on instead of printing them in its own words of many lines.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     try:
+        refuse_several_choices(sys.argv[1:])
         main()
     except (HydraException, OmegaConfBaseException, YAMLError, UserError) as error:
         sys.exit(f"error: {one_line(error)}")
     except OSError as error:
-        sys.exit(f"error: {error.filename or 'file'}: must be usable, found: {error.strerror or error}")
+        sys.exit(f"error: {of_file(error)}")
 
 
 def place() -> tuple[Path, str | None]:

@@ -5,8 +5,9 @@ keys and wrong types are refused while composing; :func:`resolve` then checks wh
 choices) and hands plain dataclasses to the rest of the package.
 """
 
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -123,6 +124,19 @@ def compose_config(config_name: str, overrides: list[str]) -> DictConfig:
             return compose(config_name, overrides=overrides)
     except CompactHydraException as error:
         raise UserError(one_line(error)) from error
+
+
+def refuse_several_choices(overrides: Iterable[str]) -> None:
+    """Of a list of a group's files Hydra would merge all into one config, in which the last wins.
+
+    Raises:
+        UserError: A group is given a list, or null.
+    """
+    for override in overrides:
+        group, _, value = override.lstrip("+").partition("=")
+        if group in os.listdir(CONF) and (value.startswith("[") or value == "null"):
+            files = ", ".join(sorted(path.stem for path in (CONF / group).glob("*.yaml")))
+            raise UserError(f"{group}: must be one of {files}, found {value}; several are run with -m {group}=A,B")
 
 
 def model_choices() -> dict[str, ModelConfig]:

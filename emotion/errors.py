@@ -5,6 +5,11 @@ class UserError(ValueError):
     """A mistake in what the user gave, told in one line: the key or file, the rule, and what was found."""
 
 
+def of_file(error: OSError) -> str:
+    """One line of a file that the operating system refused, such as on a full disk."""
+    return f"{error.filename or 'file'}: must be usable, found: {error.strerror or error}"
+
+
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, or its type where it has none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

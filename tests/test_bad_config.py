@@ -1,8 +1,12 @@
 """A wrong key, type or value in a config is one line that names it, the rule and what was found."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
-from emotion.config import compose_config, resolve
+from emotion.config import PROJECT, compose_config, resolve
 from emotion.errors import UserError
 from emotion.schemas.compress import CompressConfig
 from emotion.schemas.predict import PredictConfig
@@ -99,3 +103,20 @@ CHAIN = "technique.steps: must be different steps of trim_vocabulary, "
 )
 def test_a_bad_compression_config_names_key_rule_and_value(overrides: list[str], parts: list[str]):
     assert_refused("compress", CompressConfig, overrides, parts)
+
+
+@pytest.mark.parametrize(
+    ("script", "choice", "words"),
+    [
+        ("train", "model=[minilm,cardiff]", "model: must be one of bertweet, cardiff, minilm, modernbert, found [m"),
+        ("compress", "technique=[prune,half]", "technique: must be one of all, combined, "),
+        ("compress", "technique=null", "technique: must be one of all, combined, "),
+    ],
+)
+def test_a_script_takes_one_file_of_a_group(script: str, choice: str, words: str, tmp_path: Path) -> None:
+    """Hydra itself would take the last of a list."""
+    command = [sys.executable, str(PROJECT / "scripts" / f"{script}.py"), choice]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {words}")
+    assert done.stderr.count("\n") == 1

@@ -30,7 +30,7 @@ def chains(config: CompressConfig, overrides: Sequence[str], within: tuple[str, 
         )
     _refuse_settings_of_steps(technique.name)
     within = (*within, technique.name)
-    known = sorted(path.stem for path in (CONF / "technique").glob("*.yaml"))
+    known = known_techniques()
     shared = [override for override in overrides if not override.lstrip("+").startswith(("technique=", "technique."))]
     members: dict[str, CompressConfig] = {}
     for name in technique.techniques:
@@ -41,6 +41,11 @@ def chains(config: CompressConfig, overrides: Sequence[str], within: tuple[str, 
             raise UserError(f"technique.name: must be {name}, its file's name, found {member.technique.name!r}")
         members |= {chain.technique.name: chain for chain in chains(member, overrides, within)}
     return list(members.values())
+
+
+def known_techniques() -> list[str]:
+    """The files of ``conf/technique``, by name."""
+    return sorted(path.stem for path in (CONF / "technique").glob("*.yaml"))
 
 
 def _refuse_settings_of_steps(name: str) -> None:
