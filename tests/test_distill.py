@@ -148,6 +148,7 @@ def test_too_large_a_batch_is_told_in_one_line(
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_student_comes_to_answer_like_its_teacher(kind: str, backbones: dict[str, Path], tmp_path: Path) -> None:
     original = untrained(kind, backbones[kind])
+    original.temperature = 1.5
     original.save(tmp_path / "teacher.pt")
     teaching = Teacher(original)
     train = labelled(tmp_path, "train", 64)
@@ -166,7 +167,29 @@ def test_a_student_comes_to_answer_like_its_teacher(kind: str, backbones: dict[s
     weights = {name: value.clone() for name, value in original.model.state_dict().items()}
     learned = distill(student, config, teaching, train, [], train, tmp_path / "run", seed=1)
     assert distance(learned) < 0.7 * before
+    assert learned.temperature == 1, "what it learned was calibrated"
     assert not learned.model.training
     assert all(torch.equal(value, weights[name]) for name, value in original.model.state_dict().items())
     learned.save(tmp_path / "student.pt")
     assert load(tmp_path / "student.pt").predict(train.texts) == learned.predict(train.texts)
+
+
+def test_the_best_epoch_is_kept(teacher: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    teacher.save(tmp_path / "teacher.pt")
+    student = load(tmp_path / "teacher.pt")
+    train = labelled(tmp_path, "train", 48)
+    train = replace(train, labels=teacher.predict(train.texts))
+    after_the_first: dict[str, torch.Tensor] = {}
+
+    def forget(classifier: DistilledClassifier) -> None:
+        if classifier.current_epoch == 1:
+            after_the_first.update({name: value.clone() for name, value in classifier.model.state_dict().items()})
+            with torch.no_grad():
+                classifier.model.classifier.weight.zero_()
+
+    monkeypatch.setattr(DistilledClassifier, "on_train_epoch_start", forget)
+    config = settings("max_epochs=2", "learning_rate=1e-6")
+    learned = distill(student, config, Teacher(teacher), train, [], train, tmp_path / "run", seed=1)
+    kept = learned.model.state_dict()
+    assert after_the_first.keys() == kept.keys()
+    assert all(torch.equal(value, kept[name]) for name, value in after_the_first.items())

@@ -80,7 +80,8 @@ def distill(
         epoch = best.restore(classifier)
         log.info("distilled: best macro F1 %.4f in epoch %d of %d", best.best_model_score, epoch, config.max_epochs)
     model: Any = classifier.model
-    return replace(student, model=model.to(teacher.checkpoint.model.device).eval())
+    model = model.to(teacher.checkpoint.model.device).eval()
+    return replace(student, model=model, temperature=1.0)  # the answers that it learned were calibrated already
 
 
 class DistilledClassifier(EmotionClassifier):
