@@ -28,7 +28,7 @@ def answers(both: int, only_first: int, only_second: int, neither: int) -> tuple
     ],
 )
 def test_by_hand(only_first: int, only_second: int, p: float) -> None:
-    assert mcnemar_p(*answers(20, only_first, only_second, 4)) == p
+    assert mcnemar_p(*answers(20, only_first, only_second, 4)) == pytest.approx(p, rel=1e-12)
 
 
 def test_it_is_the_binomial_test_of_the_rows_that_one_of_them_gets_right() -> None:
@@ -49,6 +49,13 @@ def test_it_is_the_binomial_test_of_the_rows_that_one_of_them_gets_right() -> No
             assert values[-1] == pytest.approx(expected, rel=1e-9)
             assert mcnemar_p(labels.tolist(), second.tolist(), first.tolist()) == values[-1]
     assert min(values) < 0.2 < max(values)
+
+
+@pytest.mark.parametrize("only_second", [30_000, 30_700, 60_000])
+def test_many_rows_are_quick_and_as_exact(only_second: int) -> None:
+    """Exact sums of whole numbers would take minutes."""
+    p = mcnemar_p(*answers(5, 30_000, only_second, 5))
+    assert p == pytest.approx(binomtest(30_000, 30_000 + only_second).pvalue, rel=1e-7)
 
 
 def test_every_row_must_be_answered_by_both() -> None:

@@ -1,8 +1,9 @@
 """Whether two classifiers differ by more than chance."""
 
 from collections.abc import Sequence
-from fractions import Fraction
-from math import comb
+from itertools import accumulate
+from math import exp, lgamma, log
+from operator import mul
 
 
 def mcnemar_p(labels: Sequence[int], first: Sequence[int], second: Sequence[int]) -> float:
@@ -16,12 +17,14 @@ def mcnemar_p(labels: Sequence[int], first: Sequence[int], second: Sequence[int]
         second: (rows,), the other's.
 
     Returns:
-        In (0, 1]; 1 where they are right on the same rows.
+        In [0, 1]; 1 where they are right on the same rows.
 
     Source: McNemar 1947, doi:10.1007/BF02295996; the binomial form, as advised for few discordant rows.
     """
     right = [(a == label, b == label) for label, a, b in zip(labels, first, second, strict=True)]
     only_first, only_second = right.count((True, False)), right.count((False, True))
-    discordant = only_first + only_second
-    tail: int = sum(comb(discordant, k) for k in range(min(only_first, only_second) + 1))
-    return min(1.0, float(Fraction(2 * tail, 2**discordant)))
+    discordant, fewer = only_first + only_second, min(only_first, only_second)
+    # The binomial distribution's tail, from its largest term down, as shares of that.
+    ratios = accumulate((k / (discordant - k + 1) for k in range(fewer, 0, -1)), mul, initial=1.0)
+    largest = lgamma(discordant + 1) - lgamma(fewer + 1) - lgamma(discordant - fewer + 1) - discordant * log(2)
+    return min(1.0, 2 * sum(ratios) * exp(largest))
