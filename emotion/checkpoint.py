@@ -16,7 +16,7 @@ from emotion.artifacts import atomic
 from emotion.backbone import Backbone
 from emotion.batching import LengthBucketBatchSampler
 from emotion.bitsandbytes_int8 import is_int8
-from emotion.checkpoint_format import read, state_dict, to_tensor, write
+from emotion.checkpoint_format import FORMAT, read, state_dict, to_tensor, write
 from emotion.errors import UserError, first_line
 from emotion.labels import EMOTIONS
 from emotion.onnx_classifier import OnnxClassifier
@@ -47,6 +47,7 @@ class Checkpoint:
     normalization: str
     commit: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+    """As this program wrote it; empty for an earlier tool's checkpoint."""
     temperature: float = 1.0
     """Divides the logits before the softmax, > 0: calibrates probabilities, changes no label."""
 
@@ -222,6 +223,6 @@ def _restore(content: dict[str, Any], path: Path, device: torch.device) -> Check
         max_length=min(settings["max_length"], position_limit(config) or settings["max_length"]),
         normalization=normalization,
         commit=content.get("commit"),
-        metadata=content.get("metadata", {}),
+        metadata=content.get("metadata", {}) if content.get("format") == FORMAT else {},
         temperature=settings.get("temperature", 1.0),
     )

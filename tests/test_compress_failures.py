@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import pytest
+import torch
 
-from conftest import files_in
+from conftest import files_in, write_csv
+from emotion import compress_and_evaluate
 from emotion.compression import steps
 from emotion.errors import UserError
 from emotion.report.compression_schema import CompressionReport
-from test_compress import csv, digest, few_timings, run, weights
+from test_compress import ROWS, csv, digest, few_timings, run, weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 __all__ = ["csv", "few_timings", "weights"]
@@ -39,6 +41,49 @@ def test_a_failing_technique_costs_no_other_and_is_told(
     assert not (results / "MiniLM_quantize.pt").exists()
     assert run(*options, "technique=quantize").failed == {"combined": "no such kernel"}
     assert run(*options, "technique=combined").failed == {}
+
+
+def test_where_all_fails_nothing_is_overwritten(weights: Path, csv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("no such kernel")
+
+    options = f"weights={weights}", f"data.validation={csv}"
+    run(*options, "technique=half", "max_drop=0.5")
+    before = files_in(weights.parent)
+    monkeypatch.setattr(steps, "half_", broken)
+    other = write_csv(csv.parent / "other.csv", ROWS[:50])
+    with pytest.raises(UserError, match=r"^technique: 1 of 1 failed: half \(no such kernel\)$"):
+        run(f"weights={weights}", f"data.validation={other}", "technique=half")
+    assert files_in(weights.parent) == before
+
+
+def test_the_report_forgets_a_variant_whose_file_is_another_one_by_now(weights: Path, csv: Path) -> None:
+    """As a run leaves it that was stopped before it could report; a file that was deleted is no other one."""
+    options = f"weights={weights}", f"data.validation={csv}"
+    run(*options, "technique.techniques=[half,prune,drop_layers]", "drop_layers.keep=1", "max_drop=1")
+    results = weights.parent / "compression_results"
+    (results / "MiniLM_drop_layers.pt").unlink()
+    (results / "MiniLM_half.pt").write_bytes((results / "MiniLM_prune.pt").read_bytes())
+    report = run(*options, "technique=prune")
+    assert report.variants.keys() == {"original", "prune", "drop_layers"}
+    assert set(report.ranking.by_size) == report.variants.keys()
+
+
+@pytest.mark.parametrize("name", ["vinai/mini", "../../up", ""])
+def test_a_model_name_that_no_file_can_have_is_refused(name: str, weights: Path, csv: Path) -> None:
+    torch.save({**torch.load(weights, weights_only=True), "model_name": name}, weights)
+    before = files_in(weights.parent.parent)
+    with pytest.raises(UserError, match=r"^weights: model_name must be letters, digits.* found .*pt$") as caught:
+        run(f"weights={weights}", f"data.validation={csv}", "technique=half")
+    assert "\n" not in str(caught.value)
+    assert files_in(weights.parent.parent) == before
+
+
+@pytest.mark.parametrize("technique", ["[prune,half]", "null", "x=y", "../data/csv", ""])
+def test_a_name_that_is_no_technique_is_told_with_those_that_are(technique: str, weights: Path, csv: Path) -> None:
+    with pytest.raises(UserError, match=r"^technique: must be one of all, combined, .* found ") as caught:
+        compress_and_evaluate(str(weights), str(csv), technique=technique)
+    assert "\n" not in str(caught.value)
 
 
 def test_techniques_that_lack_their_training_data_cost_no_other(weights: Path, csv: Path) -> None:

@@ -77,10 +77,9 @@ class CompressionResults:
                     log.warning("%s is an earlier run's choice, none of this report's models", earlier)
             with atomic(self.comparison) as temporary:
                 save_figure(comparison_figure(report), temporary)
-            if len(report.variants) > 1:
-                for path in self.frontier:
-                    with atomic(path) as temporary:
-                        save_figure(frontier_figure(report), temporary)
+            for path in self.frontier:
+                with atomic(path) as temporary:
+                    save_figure(frontier_figure(report), temporary)
             write_compression_report(report, self.folder)
         return report
 

@@ -14,7 +14,7 @@ from emotion.compression.benchmark import Candidate, measure
 from emotion.compression.results import CompressionResults
 from emotion.compression.sources import find_weights, load_original, read_data
 from emotion.compression.steps import Materials, apply, check, step_config
-from emotion.compression.techniques import chains
+from emotion.compression.techniques import chains, known_techniques
 from emotion.config import compose_config, resolve
 from emotion.devices import pick_device
 from emotion.environment import git_commit, hardware, versions
@@ -46,6 +46,8 @@ def compress_and_evaluate(
     Raises:
         UserError: Something that was given cannot be used, or a technique failed; the others are finished first.
     """
+    if technique not in (known := known_techniques()):
+        raise UserError(f"technique: must be one of {', '.join(known)}, found {technique!r}")
     config = compose_config("compress", [f"technique={technique}"])
     config.weights, config.data.validation, config.output_dir = weights, csv, output_dir
     return compress(resolve(config, CompressConfig)).model_dump()
@@ -86,28 +88,38 @@ def compress(config: CompressConfig, overrides: Sequence[str] = (), run_dir: Pat
             candidates[name] = _make(chain, load_original(weights, device), materials, results.model(chain))
         except Exception as error:  # whatever it is, it must not cost the other variants
             failed[name] = error
+            _log_failure(name, error)
+    if len(failed) == len(wanted):
+        raise _failure(failed, len(wanted))
     variants, unusable = measure(candidates, data, device, config.rounds)
     if sha256(weights) != digest:
         raise UserError(f"weights: must stay as they are while they are compressed, found that {weights} has changed")
+    for name, reason in unusable.items():
+        _log_failure(name, reason)
     failed |= unusable
-    for name, reason in failed.items():
-        log.error("%s failed: %s", name, reason, exc_info=None if isinstance(reason, UserError) else reason)
-    reasons = {name: first_line(reason) for name, reason in failed.items()}
     measured = CompressionReport(
         model_name=original.model_name,
         weights=FileRecord(path=str(weights.resolve()), sha256=digest),
         data=DataRecord(path=str(Path(data.path).resolve()), sha256=data.sha256, rows=len(data.texts)),
         environment=Environment(versions=versions(), hardware=hardware(), git_commit=git_commit()),
         variants=variants,
-        failed=reasons,
+        failed={name: first_line(error) for name, error in failed.items()},
         ranking=ranked(variants),
     )
     report = results.publish(measured, config.max_drop, config.prefer)
     print_compression(report, results.folder)
-    if reasons:
-        told = "; ".join(f"{name} ({reason})" for name, reason in reasons.items())
-        raise UserError(f"technique: {len(reasons)} of {len(wanted)} failed: {told}")
+    if failed:
+        raise _failure(failed, len(wanted))
     return report
+
+
+def _log_failure(name: str, error: Exception) -> None:
+    log.error("%s failed: %s", name, error, exc_info=None if isinstance(error, UserError) else error)
+
+
+def _failure(failed: dict[str, Exception], wanted: int) -> UserError:
+    told = "; ".join(f"{name} ({first_line(error)})" for name, error in failed.items())
+    return UserError(f"technique: {len(failed)} of {wanted} failed: {told}")
 
 
 def _make(chain: CompressConfig, model: Checkpoint, materials: Materials, path: Path) -> Candidate:

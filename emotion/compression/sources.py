@@ -1,6 +1,7 @@
 """Which model is compressed, and on which data it is measured: given, or what the training run recorded."""
 
 import logging
+from dataclasses import fields
 from pathlib import Path
 
 import torch
@@ -13,10 +14,12 @@ from emotion.data import LabelledTexts
 from emotion.errors import UserError
 from emotion.report.training_report import REPORT_NAME, read_report
 from emotion.schemas.compress import CompressConfig, CompressDataConfig
+from emotion.schemas.train import ModelConfig
 
 log = logging.getLogger(__name__)
 
 DEFAULT_OUTPUT_DIR = "outputs"
+MODEL_NAME = next(each.metadata["rule"] for each in fields(ModelConfig) if each.name == "name")
 
 
 def find_weights(config: CompressConfig) -> Path:
@@ -42,9 +45,11 @@ def load_original(path: Path, device: torch.device) -> Checkpoint:
     """The fine-tuned FP32 model.
 
     Raises:
-        UserError: The file is no checkpoint, or one that was compressed before.
+        UserError: The file is no checkpoint, one that was compressed before, or of a name that no file can have.
     """
     original = checkpoint.load(path, device)
+    if not MODEL_NAME.holds(str(original.model_name)):  # it becomes part of file names
+        raise UserError(f"weights: model_name {MODEL_NAME.text}, found {original.model_name!r} in {path}")
     if original.precision != "float32":
         raise UserError(f"weights: must be a fine-tuned FP32 checkpoint, found {path} in {original.precision}")
     if (compression := original.metadata.get("compression")) is not None:
