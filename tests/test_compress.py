@@ -20,7 +20,6 @@ from emotion import compress_and_evaluate, run_inference
 from emotion.compression import benchmark
 from emotion.compression.run import compress
 from emotion.config import compose_config, resolve
-from emotion.errors import UserError
 from emotion.labels import EMOTIONS
 from emotion.report.compression_schema import CompressionReport
 from emotion.report.plots import is_our_figure
@@ -207,5 +206,3 @@ def test_compress_and_evaluate_is_the_public_function(weights: Path, csv: Path) 
     assert json.loads((weights.parent / "compression_results" / "compression_report.json").read_text()) == report
     assert report["variants"].keys() == {"original", "half"}
     assert emotion.compress_and_evaluate is emotion_classifier.compress_and_evaluate is compress_and_evaluate
-    with pytest.raises(UserError, match=r"technique/nope.*combined.*prune.*quantize"):
-        compress_and_evaluate(str(weights), str(csv), technique="nope")

@@ -79,7 +79,7 @@ def test_a_model_name_that_no_file_can_have_is_refused(name: str, weights: Path,
     assert files_in(weights.parent.parent) == before
 
 
-@pytest.mark.parametrize("technique", ["[prune,half]", "null", "x=y", "../data/csv", ""])
+@pytest.mark.parametrize("technique", ["nope", "[prune,half]", "null", "x=y", "../data/csv", ""])
 def test_a_name_that_is_no_technique_is_told_with_those_that_are(technique: str, weights: Path, csv: Path) -> None:
     with pytest.raises(UserError, match=r"^technique: must be one of all, combined, .* found ") as caught:
         compress_and_evaluate(str(weights), str(csv), technique=technique)
