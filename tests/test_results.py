@@ -1,6 +1,7 @@
 """The frontier and the compressed model that is put beside the original."""
 
 import sys
+from itertools import combinations
 from pathlib import Path
 
 import onnx
@@ -68,6 +69,20 @@ def test_what_lost_everything_stands_at_the_bottom_with_its_score() -> None:
         heights = sorted(float(points.get_offsets()[0][1]) for points in axes.collections)
         assert heights == pytest.approx([0.83, 0.88, 0.9])
         assert {text.get_text() for text in axes.texts} == {"original", "small", "ruined (0.08)"}
+
+
+def test_no_name_covers_another_or_a_point() -> None:
+    crowd = {"prune": (80.0, 1.1, 0.84), "half": (46.0, 0.5, 0.855), "quantize": (36.0, 0.41, 0.86),
+             "combined": (34.0, 0.38, 0.836), "onnx": (99.7, 2.0, 0.9), "onnx_int8": (24.0, 2.1, 0.899)}  # fmt: skip
+    figure = frontier_figure(compression_report({name: variant(*values) for name, values in crowd.items()}))
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        boxes = [text.get_window_extent() for text in axes.texts]
+        points = [axes.transData.transform(each.get_offsets()[0]) for each in axes.collections]
+        assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+        assert not any(box.contains(*point) for box in boxes for point in points)
+        for text, box in zip(axes.texts, boxes, strict=True):
+            assert box.x0 >= axes.transData.transform(text.xy)[0], "it stands to the right of its point"
 
 
 def test_there_may_be_none_good_enough() -> None:

@@ -1,12 +1,13 @@
 """Pictures of a compression report."""
 
 from collections.abc import Mapping
-from math import log
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from matplotlib.text import Annotation
 from matplotlib.ticker import LogLocator, NullLocator, PercentFormatter
+from matplotlib.transforms import Bbox
 
 from emotion.report.compression_schema import BASELINE, CompressionReport
 from emotion.report.plots import BLUE, GREY, ORANGE, new_figure
@@ -76,21 +77,12 @@ def frontier_figure(report: CompressionReport) -> Figure:
     for (axes, merits, sign), front in zip(panels, fronts, strict=True):
         axes.plot([sign * merits[name] for name in front], [scores[name] for name in front], color=BLUE, linewidth=1.5,
                   alpha=0.5, zorder=1)  # fmt: skip
-        named: list[tuple[float, float]] = []
-        height = max(heights.values()) - min(heights.values())
-        for name in sorted(scores, key=lambda each: merits[each], reverse=True):
+        for name in sorted(scores, key=lambda each: (scores[each], merits[each]), reverse=True):
             colour = GREY if name == BASELINE else BLUE if name in front else ORANGE
             place = sign * merits[name], heights[name]
             is_below = scores[name] < bottom
             axes.scatter(*place, s=50, color=colour, marker="v" if is_below else "o", zorder=2)
-            if name == BASELINE:
-                axes.annotate(name, place, xytext=(0, 7), textcoords="offset points", ha="center", va="bottom",
-                              fontsize=8.5, color=colour)  # fmt: skip
-                continue
-            # The others' names stand to the right, a line lower where one stands there already.
-            crowd = sum(abs(log(place[0] / x)) < 0.5 and abs(place[1] - y) <= 0.025 * height for x, y in named)
-            named.append(place)
-            axes.annotate(f"{name} ({scores[name]:.2f})" if is_below else name, place, xytext=(8, -11 * crowd),
+            axes.annotate(f"{name} ({scores[name]:.2f})" if is_below else name, place, xytext=(8, 0),
                           textcoords="offset points", ha="left", va="center", fontsize=8.5, color=colour,
                           path_effects=[withStroke(linewidth=3, foreground="white")])  # fmt: skip
         axes.set_xscale("log")
@@ -106,7 +98,25 @@ def frontier_figure(report: CompressionReport) -> Figure:
         axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
         axes.xaxis.set_minor_locator(NullLocator())
     by_size.set_ylabel("macro F1")
+    figure.draw_without_rendering()  # only then is it known where the points lie
+    for axes in (by_size, by_speed):
+        _spread_names(axes)
     return figure
+
+
+def _spread_names(axes: Axes) -> None:
+    """Move each name up or down, as little as need be, until it covers no point and no other name."""
+    radius = 4 * axes.get_figure().dpi / 72  # type: ignore[union-attr]
+    names = [text for text in axes.texts if isinstance(text, Annotation)]
+    points = [axes.transData.transform(name.xy) for name in names]
+    taken = [Bbox([point - radius, point + radius]) for point in points]
+    for name in names:
+        for step in (0, 1, -1, 2, -2, 3, -3):
+            name.xyann = 8, 10.5 * step
+            box = name.get_window_extent()
+            if not any(box.overlaps(other) for other in taken):
+                break
+        taken.append(box)
 
 
 def pareto_front(merits: Mapping[str, float], scores: Mapping[str, float]) -> list[str]:
