@@ -45,8 +45,9 @@ def one_line_failure() -> Iterator[None]:
     """Within a job: a user's mistake ends the run at once, but not the other jobs of a sweep."""
     try:
         yield
-    except UserError as error:
+    except (UserError, OSError) as error:
+        told = of_file(error) if isinstance(error, OSError) else str(error)
         if HydraConfig.get().mode == RunMode.MULTIRUN:
-            log.error("job %s: %s", HydraConfig.get().job.num, error)  # at the end Hydra tells of the first alone
+            log.error("job %s: %s", HydraConfig.get().job.num, told)  # at the end Hydra tells of the first alone
             raise
-        sys.exit(f"error: {error}")  # Hydra lets SystemExit pass; to an exception it would add a line of its own
+        sys.exit(f"error: {told}")  # Hydra lets SystemExit pass; to an exception it would add a line of its own

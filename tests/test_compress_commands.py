@@ -70,3 +70,12 @@ def test_the_classic_command_prunes(weights: Path, csv: Path, tmp_path: Path) ->
     report = json.loads((tmp_path / "classic" / "compression_results" / "compression_report.json").read_text())
     assert report["variants"].keys() == {"original", "prune"}
     assert (tmp_path / "classic" / "compression_results" / "MiniLM_prune.pt").is_file()
+
+
+def test_a_path_that_the_system_refuses_is_one_line(tmp_path: Path) -> None:
+    arguments = "--mode", "compress", "--weights", "w" * 300, "--val", "v.csv"
+    classic = execute(tmp_path, str(PROJECT / "emotion_classifier.py"), *arguments)
+    script = execute(tmp_path, str(PROJECT / "scripts" / "compress.py"), f"weights={'w' * 300}")
+    for done in (classic, script):
+        assert done.returncode == 1
+        assert done.stderr == f"error: {'w' * 300}: must be usable, found: File name too long\n"

@@ -123,3 +123,13 @@ def test_a_file_that_is_not_ours_is_refused_before_any_work(name: str, weights: 
         run(f"weights={weights}", f"data.validation={csv}", "technique=all", "max_drop=0.5")
     assert "\n" not in str(caught.value)
     assert files_in(weights.parent) == before
+
+
+@pytest.mark.parametrize("metadata", [None, "of its own", {"data": "train.csv", "compression": {}}])
+def test_what_an_earlier_tool_recorded_is_left_alone(metadata: object, weights: Path, csv: Path) -> None:
+    content = torch.load(weights, weights_only=True)
+    del content["format"], content["schema_version"]
+    torch.save({**content, "metadata": metadata}, weights)
+    assert run(f"weights={weights}", f"data.validation={csv}", "technique=half").failed == {}
+    with pytest.raises(UserError, match=r"^data\.validation: must be given, as the checkpoint records none"):
+        run(f"weights={weights}", "technique=half")
