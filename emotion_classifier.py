@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import emotion
 from emotion.errors import UserError, of_file
-from emotion.terminal import stderr
+from emotion.progress import stderr
 
 if TYPE_CHECKING:
     from emotion import compress_and_evaluate, main, run_inference

@@ -7,17 +7,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from emotion.classic import main
     from emotion.compression.run import compress_and_evaluate
-    from emotion.inference import run_inference
+    from emotion.prediction.inference import run_inference
+    from emotion.training.classic import main
 
 __all__ = ["compress_and_evaluate", "main", "run_inference"]
 __version__ = "0.1.0"
 
 _HOME = {
     "compress_and_evaluate": "emotion.compression.run",
-    "main": "emotion.classic",
-    "run_inference": "emotion.inference",
+    "main": "emotion.training.classic",
+    "run_inference": "emotion.prediction.inference",
 }
 
 

@@ -14,7 +14,7 @@ from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from emotion.config import one_line, refuse_several_choices
+from emotion.config.compose import one_line, refuse_several_choices
 from emotion.errors import UserError, of_file
 
 log = logging.getLogger(__name__)

@@ -3,9 +3,9 @@
 import hydra
 from omegaconf import DictConfig
 
+from emotion.benchmark.config import BenchmarkConfig
 from emotion.cli import one_line_failure, run
-from emotion.config import resolve
-from emotion.schemas.benchmark import BenchmarkConfig
+from emotion.config.compose import resolve
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="benchmark")
@@ -13,7 +13,7 @@ def main(config: DictConfig) -> None:
     with one_line_failure():
         resolved = resolve(config, BenchmarkConfig)
         from emotion.benchmark.run import benchmark  # torch is imported only once there is work
-        from emotion.report.console import print_benchmark
+        from emotion.reporting.console import print_benchmark
 
         print_benchmark(benchmark(resolved), resolved.output_dir)
 

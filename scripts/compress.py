@@ -5,8 +5,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from emotion.cli import one_line_failure, place, run
-from emotion.config import resolve
-from emotion.schemas.compress import CompressConfig
+from emotion.compression.config import CompressConfig
+from emotion.config.compose import resolve
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="compress")

@@ -4,16 +4,16 @@ import hydra
 from omegaconf import DictConfig
 
 from emotion.cli import one_line_failure, run
-from emotion.config import resolve
-from emotion.schemas.predict import PredictConfig
+from emotion.config.compose import resolve
+from emotion.prediction.config import PredictConfig
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="predict")
 def main(config: DictConfig) -> None:
     with one_line_failure():
         resolved = resolve(config, PredictConfig)
-        from emotion.inference import predict_csv  # torch is imported only once there is work
-        from emotion.report.console import print_prediction
+        from emotion.prediction.inference import predict_csv  # torch is imported only once there is work
+        from emotion.reporting.console import print_prediction
 
         print_prediction(predict_csv(resolved))
 

@@ -7,15 +7,15 @@ import hydra
 from omegaconf import DictConfig
 
 from emotion.cli import one_line_failure, place, run
-from emotion.config import resolve
-from emotion.schemas.train import TrainConfig
+from emotion.config.compose import resolve
+from emotion.training.config import TrainConfig
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="train")
 def main(config: DictConfig) -> None:
     with one_line_failure():
         resolved = resolve(config, TrainConfig)
-        from emotion.training import train  # torch is imported only once there is work
+        from emotion.training.run import train  # torch is imported only once there is work
 
         run_dir, sweep = place()
         train(resolved, run_dir, sweep)

@@ -12,13 +12,13 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 import pytest
 import torch
-from tiny_backbones import make_backbone
 
-from emotion.backbone import find_backbone
 from emotion.checkpoint import Checkpoint
-from emotion.config import SAMPLE, model_choices
-from emotion.pretrained import load_pretrained, load_tokenizer
-from emotion.schemas.train import ModelConfig
+from emotion.config.compose import SAMPLE, model_choices
+from emotion.models.backbone import find_backbone
+from emotion.models.pretrained import load_pretrained, load_tokenizer
+from emotion.training.config import ModelConfig
+from support.backbones import make_backbone
 
 _HYDRA_RECORD = re.compile(r"outputs/\d{4}-\d\d-\d\d/[\d-]+/((train|compress)\.log|\.hydra/\w+\.yaml)")
 KINDS = ("bertweet", "cardiff", "modernbert", "minilm")

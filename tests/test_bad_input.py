@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from conftest import files_in, sample_rows, write_csv
-from emotion.config import PROJECT, compose_config, resolve
+from emotion.config.compose import PROJECT, compose_config, resolve
 from emotion.errors import UserError
-from emotion.inference import predict_csv
-from emotion.schemas.predict import PredictConfig
-from emotion.schemas.train import TrainConfig
-from emotion.training import train
+from emotion.prediction.config import PredictConfig
+from emotion.prediction.inference import predict_csv
+from emotion.training.config import TrainConfig
+from emotion.training.run import train
 
 
 def run_script(script: str, folder: Path, *overrides: str) -> tuple[list[str], set[str]]:
@@ -27,7 +27,7 @@ def run_script(script: str, folder: Path, *overrides: str) -> tuple[list[str], s
     assert "Traceback" not in done.stdout + done.stderr
     imports = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
     modules = {line.rpartition("|")[2].strip() for line in imports}
-    assert "emotion.config" in modules  # else their list proves nothing
+    assert "emotion.config.compose" in modules  # else their list proves nothing
     assert files_in(folder) == before
     return [line for line in done.stderr.splitlines() if not line.startswith("import time:")], modules
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from conftest import sample_rows
-from emotion.artifacts import sha256
-from emotion.config import PROJECT
+from emotion.config.compose import PROJECT
+from emotion.files import sha256
 
 TRAIN = str(PROJECT / "scripts" / "train.py")
 

@@ -10,22 +10,22 @@ import torch
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from emotion.benchmark import corpora
+from emotion.benchmark.config import BenchmarkConfig
 from emotion.benchmark.material import Material
 from emotion.benchmark.model_files import HUGGING_FACE, model_files
 from emotion.benchmark.sides import OURS
 from emotion.benchmark.turns import in_turns
 from emotion.checkpoint import Checkpoint, load
-from emotion.compression.steps import Materials, apply, check
-from emotion.config import compose_config, resolve
-from emotion.data import LabelledTexts
+from emotion.compression.chain import Materials, apply, check
+from emotion.compression.config import CompressConfig
+from emotion.config.compose import compose_config, resolve
+from emotion.data.datamodule import LabelledTexts
+from emotion.data.text import TextEncoder
 from emotion.errors import UserError
-from emotion.latency import latencies_ms, spread_batches
-from emotion.pretrained import quiet_transformers
-from emotion.report.benchmark_schema import CompressedSide, CompressionSpeed, Spread
-from emotion.schemas.benchmark import BenchmarkConfig
-from emotion.schemas.compress import CompressConfig
-from emotion.terminal import working
-from emotion.text import TextEncoder
+from emotion.models.pretrained import quiet_transformers
+from emotion.prediction.latency import latencies_ms, spread_batches
+from emotion.progress import working
+from emotion.reporting.benchmark_schema import CompressedSide, CompressionSpeed, Spread
 
 log = logging.getLogger(__name__)
 

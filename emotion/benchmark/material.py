@@ -5,15 +5,15 @@ from functools import cached_property
 import torch
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
-from emotion.backbone import Backbone, find_backbone
+from emotion.benchmark.config import BenchmarkConfig
 from emotion.checkpoint import Checkpoint, load
-from emotion.data import LabelledTexts
-from emotion.devices import pick_device
+from emotion.data.datamodule import LabelledTexts
+from emotion.data.text import TextEncoder
 from emotion.errors import UserError
-from emotion.pretrained import load_config, load_tokenizer, quiet_transformers
-from emotion.schemas.benchmark import BenchmarkConfig
-from emotion.speed.prepare import prepare_
-from emotion.text import TextEncoder
+from emotion.models.backbone import Backbone, find_backbone
+from emotion.models.devices import pick_device
+from emotion.models.fast.prepare import prepare_
+from emotion.models.pretrained import load_config, load_tokenizer, quiet_transformers
 
 
 class Material:

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from emotion.benchmark.sides import OURS
 from emotion.checkpoint import Checkpoint
-from emotion.compression.onnx_export import export_onnx, export_onnx_int8
-from emotion.config import compose_config, resolve
+from emotion.compression.config import CompressConfig
+from emotion.compression.steps.onnx_export import export_onnx, export_onnx_int8
+from emotion.config.compose import compose_config, resolve
 from emotion.errors import UserError
-from emotion.onnx_format import require_onnx_packages
-from emotion.pretrained import quiet_transformers
-from emotion.schemas.compress import CompressConfig
+from emotion.models.onnx_runtime import require_onnx_packages
+from emotion.models.pretrained import quiet_transformers
 
 HUGGING_FACE = "hugging_face"
 

@@ -11,15 +11,16 @@ import numpy as np
 
 from emotion.benchmark import corpora
 from emotion.benchmark.compressed import compression
+from emotion.benchmark.config import BenchmarkConfig
 from emotion.benchmark.material import Material
 from emotion.benchmark.measurement import Measurement
 from emotion.benchmark.model_files import HUGGING_FACE, model_files
 from emotion.benchmark.sides import FILE, OURS, PREDICTION, TRAINING, run_side
 from emotion.benchmark.startup import startup_seconds
 from emotion.benchmark.turns import in_turns
-from emotion.data import LabelledTexts
+from emotion.data.datamodule import LabelledTexts
 from emotion.errors import UserError
-from emotion.report.benchmark_schema import (
+from emotion.reporting.benchmark_schema import (
     DeviceScaling,
     PredictionSide,
     PredictionSpeed,
@@ -28,7 +29,6 @@ from emotion.report.benchmark_schema import (
     Spread,
     TrainingSpeed,
 )
-from emotion.schemas.benchmark import BenchmarkConfig
 
 REFERENCE = "loop_padded"
 """Its labels are what the others' are compared with."""
@@ -42,7 +42,7 @@ def measure(part: str, config: BenchmarkConfig, data: LabelledTexts, folder: Pat
     """Measure one part.
 
     Args:
-        part: One of :data:`emotion.schemas.benchmark.PARTS`.
+        part: One of :data:`emotion.benchmark.config.PARTS`.
         config: The work.
         data: Where texts are drawn from.
         folder: For CSVs and models, which the caller removes.

@@ -9,15 +9,15 @@ from typing import Any
 import torch
 from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerBase, pipeline
 
+from emotion.benchmark.config import BenchmarkConfig
 from emotion.benchmark.measurement import Measurement
 from emotion.checkpoint import load
-from emotion.csv_files import open_csv
-from emotion.devices import pick_device
-from emotion.inference import predict_csv
-from emotion.pretrained import load_tokenizer
-from emotion.schemas.benchmark import BenchmarkConfig
-from emotion.schemas.predict import PredictConfig
-from emotion.text import normalize_cardiff
+from emotion.data.csv_files import open_csv
+from emotion.data.text import normalize_cardiff
+from emotion.models.devices import pick_device
+from emotion.models.pretrained import load_tokenizer
+from emotion.prediction.config import PredictConfig
+from emotion.prediction.inference import predict_csv
 
 WARM_UP_TEXTS, SINGLE_TEXTS, QUICK_SINGLE_TEXTS = 64, 100, 10
 

@@ -5,17 +5,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from emotion.artifacts import sha256
 from emotion.benchmark import parts
+from emotion.benchmark.config import BenchmarkConfig
 from emotion.benchmark.material import Material
-from emotion.devices import check_devices, pick_device
-from emotion.environment import git_commit, hardware, versions
 from emotion.errors import UserError
-from emotion.report.benchmark_report import BenchmarkResults
-from emotion.report.benchmark_schema import BenchmarkReport
-from emotion.report.schema import Environment
-from emotion.schemas.benchmark import BenchmarkConfig
-from emotion.training import check_max_length
+from emotion.files import sha256
+from emotion.models.devices import check_devices, pick_device
+from emotion.reporting.benchmark_report import BenchmarkResults
+from emotion.reporting.benchmark_schema import BenchmarkReport
+from emotion.reporting.environment import git_commit, hardware, versions
+from emotion.reporting.schema import Environment
+from emotion.training.run import check_max_length
 
 
 def benchmark(config: BenchmarkConfig) -> BenchmarkReport:

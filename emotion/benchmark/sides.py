@@ -16,10 +16,10 @@ from tempfile import TemporaryDirectory
 
 from omegaconf import OmegaConf
 
+from emotion.benchmark.config import BenchmarkConfig
 from emotion.benchmark.measurement import Measurement
-from emotion.config import resolve
+from emotion.config.compose import resolve
 from emotion.errors import UserError
-from emotion.schemas.benchmark import BenchmarkConfig
 
 OURS = "emotion"
 TRAINING = {

@@ -8,7 +8,7 @@ from time import perf_counter, time
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
-from emotion.config import PROJECT
+from emotion.config.compose import PROJECT
 from emotion.errors import UserError
 
 TRAIN = str(PROJECT / "scripts" / "train.py")

@@ -23,13 +23,13 @@ from transformers import (
 )
 from transformers import Trainer as HuggingFaceTrainer
 
+from emotion.benchmark.config import BenchmarkConfig
 from emotion.benchmark.material import Material
 from emotion.benchmark.measurement import Measurement
-from emotion.classifier import EmotionClassifier
-from emotion.data import EmotionDataModule, LabelledTexts
-from emotion.schemas.benchmark import BenchmarkConfig
-from emotion.speed.compiled import padding_multiple
-from emotion.training import fit
+from emotion.data.datamodule import EmotionDataModule, LabelledTexts
+from emotion.models.fast.compiled import padding_multiple
+from emotion.training.classifier import EmotionClassifier
+from emotion.training.run import fit
 
 
 def emotion_training(config: BenchmarkConfig) -> Measurement:

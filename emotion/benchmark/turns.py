@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from emotion.terminal import progress_bar
+from emotion.progress import progress_bar
 
 T = TypeVar("T")
 

@@ -4,14 +4,14 @@ import logging
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from emotion.artifacts import atomic, link_or_copy, require_ours, require_writable, sha256
-from emotion.checkpoint_format import is_checkpoint
-from emotion.report.compression_plots import comparison_figure, frontier_figure
-from emotion.report.compression_report import merge, read_compression_report, write_compression_report
-from emotion.report.compression_schema import BASELINE, Choice, CompressionReport, Variant
-from emotion.report.plots import is_our_figure, save_figure
-from emotion.report.training_report import locked
-from emotion.schemas.compress import CompressConfig
+from emotion.checkpoint.format import is_checkpoint
+from emotion.compression.config import CompressConfig
+from emotion.files import atomic, link_or_copy, require_ours, require_writable, sha256
+from emotion.reporting.compression_plots import comparison_figure, frontier_figure
+from emotion.reporting.compression_report import merge, read_compression_report, write_compression_report
+from emotion.reporting.compression_schema import BASELINE, Choice, CompressionReport, Variant
+from emotion.reporting.plots import is_our_figure, save_figure
+from emotion.reporting.training_report import locked
 
 log = logging.getLogger(__name__)
 

@@ -8,23 +8,23 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from emotion.artifacts import sha256
 from emotion.checkpoint import Checkpoint
-from emotion.compression.benchmark import Candidate, measure
+from emotion.compression.chain import Materials, apply, check, step_config
+from emotion.compression.config import CompressConfig
+from emotion.compression.measure import Candidate, measure
 from emotion.compression.results import CompressionResults
 from emotion.compression.sources import find_weights, load_original, read_data
-from emotion.compression.steps import Materials, apply, check, step_config
 from emotion.compression.techniques import chains, known_techniques
-from emotion.config import compose_config, resolve
-from emotion.devices import pick_device
-from emotion.environment import git_commit, hardware, versions
+from emotion.config.compose import compose_config, resolve
 from emotion.errors import UserError, first_line
-from emotion.report.compression_report import ranked
-from emotion.report.compression_schema import BASELINE, CompressionReport, DataRecord, FileRecord
-from emotion.report.console import print_compression
-from emotion.report.schema import Environment
-from emotion.schemas.compress import CompressConfig
-from emotion.terminal import working
+from emotion.files import sha256
+from emotion.models.devices import pick_device
+from emotion.progress import working
+from emotion.reporting.compression_report import ranked
+from emotion.reporting.compression_schema import BASELINE, CompressionReport, DataRecord, FileRecord
+from emotion.reporting.console import print_compression
+from emotion.reporting.environment import git_commit, hardware, versions
+from emotion.reporting.schema import Environment
 
 log = logging.getLogger(__name__)
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import torch
 
 from emotion import checkpoint
-from emotion.artifacts import sha256
 from emotion.checkpoint import Checkpoint
-from emotion.csv_files import open_csv
-from emotion.data import LabelledTexts
+from emotion.compression.config import CompressConfig, CompressDataConfig
+from emotion.data.csv_files import open_csv
+from emotion.data.datamodule import LabelledTexts
 from emotion.errors import UserError
-from emotion.report.training_report import REPORT_NAME, read_report
-from emotion.schemas.compress import CompressConfig, CompressDataConfig
-from emotion.schemas.train import ModelConfig
+from emotion.files import sha256
+from emotion.reporting.training_report import REPORT_NAME, read_report
+from emotion.training.config import ModelConfig
 
 log = logging.getLogger(__name__)
 

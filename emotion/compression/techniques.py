@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from omegaconf import OmegaConf
 
-from emotion.config import CONF, compose_config, resolve
+from emotion.compression.config import STEPS, CompressConfig
+from emotion.config.compose import CONF, compose_config, resolve
 from emotion.errors import UserError
-from emotion.schemas.compress import STEPS, CompressConfig
 
 
 def chains(config: CompressConfig, overrides: Sequence[str], within: tuple[str, ...] = ()) -> list[CompressConfig]:

@@ -1,0 +1,183 @@
+"""The file format of checkpoints: what a ``.pt`` holds, and how one is checked.
+
+``torch.load(path, weights_only=True)`` gives plain containers and tensors::
+
+    format             "emotion-checkpoint"
+    schema_version     2
+    model_state_dict   tensors under the plain Hugging Face keys, in FP32 unless the backbone's config says otherwise
+    sparse_state_dict  further tensors, pruned ones, without their zeros: mask, (ceil(elements / 8),) uint8, a bit for
+                       each element, the first the highest; values, (nonzero,), in order; shape
+    model_id           hub id or folder of the backbone
+    model_name         e.g. "ModernBERT"
+    config             max_length, num_labels, labels, normalization; temperature, 1 unless given
+    backbone_config    the Hugging Face config
+    commit             the backbone's commit on the hub, or None
+    tokenizer          file name -> its bytes, (bytes,) uint8
+    metadata           metrics, data, versions, ... of the training run; a compressed file's own settings beside them
+
+An ``.onnx`` file (:mod:`emotion.checkpoint.onnx_format`) has an ONNX model, ``onnx_model``, in place of the tensors.
+"""
+
+import math
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from emotion.checkpoint import onnx_format
+from emotion.errors import UserError
+from emotion.models.onnx_runtime import require_onnx_packages
+from emotion.training.config import NORMALIZATIONS
+
+FORMAT = "emotion-checkpoint"
+SCHEMA_VERSION = 2
+
+_BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+"""By bytes an element: compared as integers, so that only positive zeros are left out and NaN stays."""
+
+
+def write(content: dict[str, Any], path: Path) -> None:
+    """Save ``content`` under this format's name and version; nested values become plain ones.
+
+    With ``onnx_model``, an ONNX model's bytes, in ``content`` the file is an ``.onnx``, else a ``.pt``.
+    """
+    header = {"format": FORMAT, "schema_version": SCHEMA_VERSION}
+    plain = _plain({name: value for name, value in content.items() if name != "onnx_model"})
+    if "onnx_model" in content:
+        onnx_format.write({**header, **plain}, content["onnx_model"], path)
+        return
+    packed = {name: _pack(tensor) for name, tensor in plain["model_state_dict"].items()}
+    sparse = {name: each for name, each in packed.items() if each is not None}
+    dense = {name: tensor for name, tensor in plain["model_state_dict"].items() if name not in sparse}
+    states = {"model_state_dict": dense, "sparse_state_dict": sparse}
+    with path.open("wb") as file:  # given a path, torch would write the file's name into it
+        torch.save({**header, **plain, **states}, file)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The checked content of a checkpoint file; tensors stay on disk until used.
+
+    Raises:
+        UserError: No such file, truncated, with code in it, of a newer schema, or without what all tools write.
+    """
+    if not path.is_file():
+        raise UserError(
+            f"weights: must be a checkpoint file, found {'a folder' if path.is_dir() else 'no file'} at {path}"
+        )
+    is_onnx = path.suffix == ".onnx"
+    content = _read_onnx(path) if is_onnx else _read_pt(path)
+    required = ("onnx_model" if is_onnx else "model_state_dict", "model_id", "model_name", "config")
+    missing = [key for key in required if not isinstance(content, dict) or key not in content]
+    if missing:
+        raise UserError(f"{path}: must be a checkpoint with {', '.join(required)}, found none of {', '.join(missing)}")
+    version = content.get("schema_version", SCHEMA_VERSION)
+    if not isinstance(version, int) or version > SCHEMA_VERSION:
+        raise UserError(f"{path}: must have schema version <= {SCHEMA_VERSION}, found {version!r}; update this program")
+    settings = content["config"] if isinstance(content["config"], dict) else {}
+    max_length, normalization = settings.get("max_length"), settings.get("normalization", "none")
+    if not isinstance(max_length, int) or max_length < 1:
+        raise UserError(f"{path}: config.max_length must be a number of tokens, found {max_length!r}")
+    if normalization not in NORMALIZATIONS:
+        raise UserError(
+            f"{path}: config.normalization must be one of {', '.join(NORMALIZATIONS)}, found {normalization!r}"
+        )
+    temperature = settings.get("temperature", 1.0)
+    if not isinstance(temperature, int | float) or not 0 < temperature < math.inf:
+        raise UserError(f"{path}: config.temperature must be a number > 0, found {temperature!r}")
+    checked: dict[str, Any] = content
+    return checked
+
+
+def _read_pt(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"{path}: must hold tensors and plain values only, found code or other objects; refused"
+        ) from error
+    except Exception as error:  # a damaged file fails in many ways
+        raise UserError(f"{path}: must be a whole .pt checkpoint, found a truncated or foreign file") from error
+
+
+def _read_onnx(path: Path) -> Any:
+    content, model = onnx_format.read(path)
+    return {**content, "onnx_model": model} if isinstance(content, dict) else content
+
+
+def state_dict(content: dict[str, Any]) -> dict[str, Tensor]:
+    """All tensors of a checkpoint's content, pruned ones with their zeros back, bit for bit."""
+    sparse = content.get("sparse_state_dict", {})
+    return {**content["model_state_dict"], **{name: _unpack(packed) for name, packed in sparse.items()}}
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether this program wrote the file (an earlier tool's loads too, but is not ours to replace).
+
+    Raises:
+        UserError: It is an ``.onnx``, and the package to read one is missing.
+    """
+    if path.suffix == ".onnx" and path.is_file():
+        require_onnx_packages("onnx")
+    try:
+        return read(path).get("format") == FORMAT
+    except UserError:
+        return False
+
+
+def match_keys(state_dict: dict[str, Tensor], expected: dict[str, Any], path: Path) -> dict[str, Tensor]:
+    """``state_dict`` under the expected names, whatever wrapper it was saved from."""
+    closest: set[str] = set(expected)
+    for prefix in ("", "module.", "model.", "module.model.", "model.module."):
+        renamed = {key.removeprefix(prefix): value for key, value in state_dict.items() if key.startswith(prefix)}
+        missing = expected.keys() - renamed.keys()
+        if not missing:
+            return {name: renamed[name] for name in expected}
+        closest = min(closest, missing, key=len)
+    raise UserError(
+        f"{path}: model_state_dict must hold {len(expected)} tensors, found none named {sorted(closest)[0]}"
+    )
+
+
+def _pack(tensor: Tensor) -> dict[str, Any] | None:
+    """``tensor`` without its zeros, or None for vectors and where that takes no fewer bytes.
+
+    Only matrices are pruned: a model that was not has all its tensors in one place, where other tools look for them.
+    A negative zero is no zero here.
+    """
+    if tensor.ndim < 2:
+        return None
+    bits = tensor.flatten().view(_BITS[tensor.element_size()])
+    nonzero = bits != 0
+    size = int(nonzero.sum()) * tensor.element_size() + math.ceil(len(bits) / 8)
+    if size >= tensor.nbytes:
+        return None
+    mask = torch.from_numpy(np.packbits(nonzero.numpy()))
+    return {"mask": mask, "values": tensor.flatten()[nonzero], "shape": list(tensor.shape)}
+
+
+def _unpack(packed: dict[str, Any]) -> Tensor:
+    values, shape = packed["values"], packed["shape"]
+    tensor = torch.zeros(math.prod(shape), dtype=values.dtype)
+    tensor[torch.from_numpy(np.unpackbits(packed["mask"].numpy(), count=len(tensor))).bool()] = values
+    return tensor.view(shape)
+
+
+def to_tensor(data: bytes) -> Tensor:
+    """A file's bytes as (bytes,) uint8."""
+    return torch.frombuffer(bytearray(data), dtype=torch.uint8)
+
+
+def _plain(value: Any) -> Any:
+    """``value`` with containers, scalars and contiguous CPU tensors only, so that it loads without running code."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Tensor):
+        return value.detach().cpu().contiguous()
+    if isinstance(value, str):
+        return str.__str__(value)  # of an enum that is a string, its value
+    return value if isinstance(value, int | float | bool | None) else str(value)

@@ -1,0 +1,80 @@
+"""Rebuild a checkpoint's model and tokenizer from what its file holds."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from torch import Tensor
+from transformers import (
+    AutoModelForSequenceClassification,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from emotion.checkpoint.format import match_keys
+from emotion.config.compose import model_choices
+from emotion.errors import UserError
+from emotion.models.attention_heads import keep_configured_heads_, loading_class
+from emotion.models.backbone import find_backbone
+from emotion.models.fast.prepare import prepare_
+from emotion.models.head import keep_head_in_fp32
+from emotion.models.int8 import is_int8, load_int8
+from emotion.models.pretrained import load_config, load_tokenizer, quiet_transformers
+from emotion.training.config import ModelConfig
+
+
+def build_tokenizer(files: dict[str, bytes], config: PretrainedConfig, normalization: str) -> PreTrainedTokenizerBase:
+    """A tokenizer from its original files alone; the backbone's config tells its class."""
+    with TemporaryDirectory() as folder, quiet_transformers():
+        for name, data in files.items():
+            (Path(folder) / Path(name).name).write_bytes(data)
+        config.save_pretrained(folder)
+        return load_tokenizer(Path(folder), normalization)
+
+
+def find_config_and_tokenizer(model_id: str) -> tuple[PretrainedConfig, dict[str, bytes]]:
+    """The config and the tokenizer's files of a backbone, for a checkpoint that lacks them.
+
+    Raises:
+        UserError: The backbone cannot be found.
+    """
+    known = {model.backbone: model for model in model_choices().values()}
+    model = known.get(model_id) or ModelConfig(
+        name="unknown", backbone=model_id, revision="main", normalization="none", learning_rate=1.0
+    )
+    backbone = find_backbone(model, need_weights=False)
+    config = load_config(backbone.folder)
+    config.dtype = torch.float32  # what the fine-tuned weights are in, whatever the backbone's were
+    return config, backbone.tokenizer_files()
+
+
+def build_model(
+    config: PretrainedConfig, tensors: dict[str, Tensor], path: Path, device: torch.device
+) -> PreTrainedModel:
+    """The model of ``config`` holding ``tensors``, in eval mode, without a random initialisation on the way.
+
+    It has the config's dtype and quantisation; the head is in FP32 whatever they are.
+    """
+    with torch.device("meta"):
+        skeleton: PreTrainedModel = AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]
+            config, attn_implementation="sdpa"
+        )
+    keep_configured_heads_(skeleton)
+    expected = {name: value.shape for name, value in skeleton.state_dict().items()}
+    weights = match_keys(tensors, expected, path)
+    for name, shape in expected.items():
+        if weights[name].shape != shape:
+            raise UserError(f"{path}: {name} must have shape {tuple(shape)}, found {tuple(weights[name].shape)}")
+    if is_int8(config):
+        return load_int8(loading_class(skeleton), config, tensors, device)
+    dtype = config.dtype or torch.float32
+    with quiet_transformers():
+        model: PreTrainedModel = loading_class(skeleton).from_pretrained(
+            None, config=config, state_dict=weights, dtype=dtype, attn_implementation="sdpa"
+        )
+    if dtype != torch.float32:
+        keep_head_in_fp32(model, weights)
+    prepare_(model)
+    model.to(device).eval()  # type: ignore[arg-type]
+    return model

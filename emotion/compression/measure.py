@@ -1,0 +1,135 @@
+"""Measure compressed models: the very files that are delivered, beside the original, in one run."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+import torch
+from torch import nn
+
+from emotion import checkpoint
+from emotion.checkpoint import BATCH_SIZE, Checkpoint
+from emotion.compression.steps.prune import linear_layers, sparsity
+from emotion.data.datamodule import LabelledTexts
+from emotion.evaluation.metrics import Evaluation, evaluate
+from emotion.evaluation.significance import mcnemar_p
+from emotion.files import sha256
+from emotion.prediction.latency import latencies_ms, spread_batches
+from emotion.progress import progress_bar
+from emotion.reporting.compression_schema import BASELINE, Latency, Percentiles, Variant
+
+SINGLE_TEXTS, BATCHES = 64, 8
+"""Texts that are timed alone, and batches of 32, in each round."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A model file to measure."""
+
+    path: Path
+    settings: dict[str, Any]
+    """Of each step that made it, in order."""
+
+
+def measure(
+    candidates: Mapping[str, Candidate], data: LabelledTexts, device: torch.device, rounds: int
+) -> tuple[dict[str, Variant], dict[str, Exception]]:
+    """Quality, size and speed of each candidate; the one named ``original`` is what the ratios are to.
+
+    Quality comes from :meth:`Checkpoint.predict` on the loaded file, in the order and the batch size that
+    ``run_inference`` uses: INT8 models scale their inputs by batch, so other batches would give other labels.
+
+    Args:
+        candidates: By name; ``original`` among them.
+        data: Labelled texts.
+        device: Where the models run; ONNX models run on the CPU.
+        rounds: Turns in which latency is measured.
+
+    Returns:
+        What was measured, and why the others could not be.
+    """
+    with progress_bar() as progress:
+        task = progress.add_task("measuring quality", total=len(candidates) * len(data.texts))
+        loaded: dict[str, Checkpoint] = {}
+        labels: dict[str, list[int]] = {}
+        failed: dict[str, Exception] = {}
+        for name, candidate in candidates.items():
+            progress.update(task, description=f"measuring quality: {name}")
+            try:
+                model = checkpoint.load(candidate.path, device)
+                labels[name] = _predict(model, data.texts, lambda rows: progress.advance(task, rows))
+                loaded[name] = model
+            except Exception as error:  # whatever it is, it must not cost the other variants
+                if name == BASELINE:
+                    raise
+                failed[name] = error
+        task = progress.add_task("measuring speed", total=2 * rounds * len(loaded))
+        singles, batches = (spread_batches(data.texts, *size) for size in ((1, SINGLE_TEXTS), (BATCH_SIZE, BATCHES)))
+        alone = latencies_ms(loaded, singles, rounds, lambda: progress.advance(task))
+        together = latencies_ms(loaded, batches, rounds, lambda: progress.advance(task))
+    median_alone = {name: median(samples) for name, samples in alone.items()}
+    median_together = {name: median(samples) for name, samples in together.items()}
+    original_mb = candidates[BASELINE].path.stat().st_size / 1e6
+    measured = datetime.now(UTC).isoformat(timespec="seconds")
+    variants = {}
+    for name in loaded:
+        candidate = candidates[name]
+        size_mb = candidate.path.stat().st_size / 1e6
+        include_head = bool(candidate.settings.get("prune", {}).get("include_head"))
+        variants[name] = Variant(
+            file=candidate.path.name,
+            sha256=sha256(candidate.path),
+            steps=list(candidate.settings),
+            settings=candidate.settings,
+            device=str(loaded[name].model.device),
+            size_mb=size_mb,
+            memory_mb=memory_mb(loaded[name]),
+            size_ratio=size_mb / original_mb,
+            latency_ms_per_sample=median_together[name] / len(batches[0]),
+            speedup=median_together[BASELINE] / median_together[name],
+            speedup_batch_1=median_alone[BASELINE] / median_alone[name],
+            latency=Latency(batch_1=_percentiles(alone[name]), batch_32=_percentiles(together[name])),
+            **_quality(evaluate(data.labels, labels[name])),
+            **_sparsity(loaded[name], include_head),
+            agreement_with_original=_agreement(labels[name], labels[BASELINE]),
+            mcnemar_p=mcnemar_p(data.labels, labels[name], labels[BASELINE]),
+            measured=measured,
+        )
+    return variants, failed
+
+
+def _predict(model: Checkpoint, texts: list[str], advance: Callable[[int], None]) -> list[int]:
+    labels: list[int] = model.predict_proba(texts, advance=advance).argmax(dim=-1).tolist()
+    return labels
+
+
+def _quality(evaluation: Evaluation) -> dict[str, Any]:
+    return {name: getattr(evaluation, name) for name in ("accuracy", "macro_f1", "per_class")}
+
+
+def _agreement(labels: list[int], original: list[int]) -> float:
+    return sum(a == b for a, b in zip(labels, original, strict=True)) / len(labels)
+
+
+def memory_mb(loaded: Checkpoint) -> float:
+    """Parameters and buffers, 1e6 bytes; of an ONNX model the serialised graph, which is little else."""
+    if not isinstance(loaded.model, nn.Module):
+        return len(loaded.model.serialized) / 1e6
+    return sum(tensor.nbytes for tensor in (*loaded.model.parameters(), *loaded.model.buffers())) / 1e6
+
+
+def _sparsity(loaded: Checkpoint, include_head: bool) -> dict[str, Any]:
+    if not isinstance(loaded.model, nn.Module):
+        return {"sparsity": None, "sparsity_total": None}
+    weights = [layer.weight for layer in linear_layers(loaded.model, include_head)]
+    return {"sparsity": sparsity(weights), "sparsity_total": sparsity(list(loaded.model.parameters()))}
+
+
+def _percentiles(samples: list[float]) -> Percentiles:
+    if len(samples) < 2:
+        samples = samples * 2
+    hundredths = quantiles(samples, n=100, method="inclusive")
+    return Percentiles(p50_ms=hundredths[49], p90_ms=hundredths[89], p99_ms=hundredths[98])

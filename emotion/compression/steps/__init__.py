@@ -1,0 +1,1 @@
+"""The steps of compression, one module each."""

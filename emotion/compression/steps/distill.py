@@ -1,0 +1,158 @@
+"""Knowledge distillation: a small student learns to answer as the fine-tuned teacher does.
+
+Source: Hinton et al. 2015, arXiv:1503.02531; the hidden-state loss as in DistilBERT, Sanh et al. 2019,
+arXiv:1910.01108, but of what the head reads rather than of each token, so that the student may have
+a vocabulary of its own.
+"""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from lightning import seed_everything
+from torch import Tensor, nn
+from torch.nn.functional import cosine_similarity, kl_div, log_softmax, softmax
+
+from emotion.checkpoint import Checkpoint
+from emotion.compression.config import DistillConfig
+from emotion.compression.steps.teacher import Teacher, mean_hidden_state
+from emotion.config.compose import compose_config, resolve
+from emotion.data.datamodule import EmotionDataModule, LabelledTexts, TokenisedRows
+from emotion.data.text import TextEncoder
+from emotion.models.backbone import find_backbone
+from emotion.models.devices import batch_size_blamed
+from emotion.models.pretrained import load_pretrained, load_tokenizer, position_limit
+from emotion.training.callbacks import EpochCheckpoint
+from emotion.training.classifier import Batch, EmotionClassifier
+from emotion.training.config import ModelConfig, TrainConfig
+from emotion.training.run import fit
+
+log = logging.getLogger(__name__)
+
+
+def distill(
+    student: Checkpoint,
+    config: DistillConfig,
+    teacher: Teacher,
+    train: LabelledTexts,
+    unlabelled: list[str],
+    validation: LabelledTexts,
+    run_dir: Path,
+    seed: int,
+) -> Checkpoint:
+    """Train the student on the teacher's soft labels; the best epoch by macro F1 on ``validation`` is kept.
+
+    Training is that of ``conf/train.yaml``, but for what ``config`` sets.
+
+    Args:
+        student: In FP32; trained in place unless ``config.model`` names another.
+        config: The losses' weights, the schedule and the augmentation.
+        teacher: The fine-tuned model.
+        train: What is learned from; changed copies are added as ``config`` says.
+        unlabelled: Further texts to learn from, which the teacher labels.
+        validation: What chooses the epoch.
+        run_dir: Where the curves go.
+        seed: Of the order, the dropout and the augmentation.
+
+    Raises:
+        UserError: The student's backbone cannot be used.
+    """
+    settings = _train_config(config, teacher.checkpoint, train, validation, seed)
+    seed_everything(seed, verbose=False)
+    if config.model is not None:
+        student = _new_student(student, settings.model)
+    encoder = TextEncoder(student.tokenizer, student.normalization, student.max_length)
+    data = EmotionDataModule(train, validation, config.batch_size, seed)
+    data.tokenise(encoder)
+    texts, labels = teacher.lesson(train, unlabelled, config, seed)
+    targets = {"labels": labels, "teacher_log_probabilities": teacher.log_probabilities(texts)}
+    if config.hidden_weight:
+        targets["teacher_hidden"] = teacher.hidden_states(texts)
+    data.train_rows = TokenisedRows(encoder.encode(texts), targets)
+    log.info("distilling: %d rows, %d of them training texts as they are", len(texts), len(train.texts))
+    classifier = DistilledClassifier(student.model, settings, config, teacher.checkpoint.model.config.hidden_size)
+    with TemporaryDirectory() as folder:
+        best = EpochCheckpoint(Path(folder), "best", monitor="val/macro_f1")
+        with batch_size_blamed("distill.batch_size", config.batch_size):
+            fit(classifier, data, settings, run_dir, [best])
+        epoch = best.restore(classifier)
+        log.info("distilled: best macro F1 %.4f in epoch %d of %d", best.best_model_score, epoch, config.max_epochs)
+    model: Any = classifier.model
+    model = model.to(teacher.checkpoint.model.device).eval()
+    return replace(student, model=model, temperature=1.0)  # the answers that it learned were calibrated already
+
+
+class DistilledClassifier(EmotionClassifier):
+    """A classifier that is trained on the teacher's answers as well as on the labels.
+
+    Batches for training also hold ``teacher_log_probabilities``, (rows, 6), and, where the hidden states are compared,
+    ``teacher_hidden``, (rows, hidden size of the teacher).
+
+    Args:
+        model: The student.
+        settings: Of the training.
+        config: The losses' weights.
+        teacher_hidden_size: Width of ``teacher_hidden``.
+    """
+
+    def __init__(self, model: Any, settings: TrainConfig, config: DistillConfig, teacher_hidden_size: int) -> None:
+        super().__init__(model, settings.optimizer, settings.model.learning_rate, settings.seed, [])
+        self.distill = config
+        width = model.config.hidden_size
+        # A student of another width is compared through a learned projection, which is thrown away afterwards.
+        same = width == teacher_hidden_size or not config.hidden_weight
+        self.projection = nn.Identity() if same else nn.Linear(width, teacher_hidden_size, bias=False)
+
+    def training_loss(self, batch: Batch) -> Tensor:
+        inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
+        outputs = self.model(**inputs, output_hidden_states=bool(self.distill.hidden_weight))
+        soft = soft_label_loss(outputs.logits, batch["teacher_log_probabilities"], self.distill.temperature)
+        hard = self.loss(outputs.logits, batch["labels"])
+        loss: Tensor = self.distill.soft_weight * soft + (1 - self.distill.soft_weight) * hard
+        if self.distill.hidden_weight:
+            hidden = self.projection(mean_hidden_state(outputs.hidden_states[-1], batch["attention_mask"]))
+            loss = loss + self.distill.hidden_weight * (1 - cosine_similarity(hidden, batch["teacher_hidden"])).mean()
+        return loss
+
+
+def soft_label_loss(logits: Tensor, teacher_log_probabilities: Tensor, temperature: float) -> Tensor:
+    """Kullback-Leibler divergence of the student's from the teacher's softened classes, times temperature squared.
+
+    Args:
+        logits: (rows, classes), the student's.
+        teacher_log_probabilities: (rows, classes); logits serve as well, as they differ by a constant a row.
+        temperature: Divides both, > 0.
+
+    Returns:
+        Scalar >= 0; the mean over the rows.
+    """
+    student = log_softmax(logits / temperature, dim=-1)
+    target = softmax(teacher_log_probabilities / temperature, dim=-1)
+    return kl_div(student, target, reduction="batchmean") * temperature**2
+
+
+def _train_config(
+    config: DistillConfig, teacher: Checkpoint, train: LabelledTexts, validation: LabelledTexts, seed: int
+) -> TrainConfig:
+    """``conf/train.yaml`` with what distilling sets."""
+    composed = compose_config("train", ["data=csv", *([f"model={config.model}"] if config.model else [])])
+    composed.data.train = composed.data.validation = train.path
+    composed.data.batch_size, composed.data.max_length = config.batch_size, teacher.max_length
+    composed.model.learning_rate = config.learning_rate
+    composed.trainer.max_epochs = config.max_epochs
+    composed.trainer.accelerator = {"cuda": "gpu"}.get(teacher.model.device.type, teacher.model.device.type)
+    composed.seed = seed
+    settings = resolve(composed, TrainConfig)
+    settings.data.validation = validation.path  # which may be of another corpus: who compresses named both
+    return settings
+
+
+def _new_student(original: Checkpoint, model: ModelConfig) -> Checkpoint:
+    """A student from another backbone's pre-trained weights, under a new head."""
+    backbone = find_backbone(model)
+    tokenizer = load_tokenizer(backbone.folder, model.normalization)
+    pretrained = load_pretrained(backbone)
+    max_length = min(original.max_length, position_limit(pretrained.config) or original.max_length)
+    return Checkpoint.of_backbone(backbone, model, pretrained, tokenizer, max_length, original.metadata)

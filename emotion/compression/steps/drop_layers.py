@@ -1,0 +1,56 @@
+"""Drop whole Transformer layers.
+
+Source: Sajjad et al. 2023, "On the effect of dropping layers of pre-trained Transformer models", arXiv:2004.03844;
+evenly spread layers as in DistilBERT, Sanh et al. 2019, arXiv:1910.01108.
+"""
+
+import logging
+
+from transformers import PreTrainedModel
+
+from emotion.compression.config import DropLayersConfig
+from emotion.errors import UserError
+from emotion.models.fast.bert_layer import streamline_bert_layers_
+from emotion.models.layers import transformer_layers
+
+log = logging.getLogger(__name__)
+
+
+def drop_layers_(model: PreTrainedModel, config: DropLayersConfig) -> None:
+    """Keep the layers that ``config.keep`` says, each with its weights and its kind of attention.
+
+    Raises:
+        UserError: There are no such layers, or the first is not one to begin with; nothing was changed.
+    """
+    layers = transformer_layers(model)
+    kept = _indices(config.keep, len(layers))
+    # ModernBERT's first layer has no norm before its attention, which is how transformers builds any first layer.
+    if layers[kept[0]].state_dict().keys() != layers[0].state_dict().keys():
+        raise UserError(
+            f"drop_layers.keep: must begin with layer 0, as {model.config.model_type}'s first is unlike the others,"
+            f" found {kept}"
+        )
+    total = len(layers)
+    for index in reversed(range(total)):
+        if index not in kept:
+            del layers[index]
+    for index, layer in enumerate(layers):
+        for module in layer.modules():
+            if hasattr(module, "layer_idx"):
+                module.layer_idx = index  # type: ignore[assignment]
+    model.config.num_hidden_layers = len(kept)
+    streamline_bert_layers_(model)  # another layer may be the last one now
+    if getattr(model.config, "layer_types", None) is not None:  # global or local attention, layer by layer
+        model.config.layer_types = [model.config.layer_types[index] for index in kept]
+    log.info("layers: %s of %d kept", ", ".join(map(str, kept)), total)
+
+
+def _indices(keep: int | list[int], layers: int) -> list[int]:
+    """The layers to keep, in [0, layers), rising."""
+    if isinstance(keep, list):
+        if keep[-1] >= layers:
+            raise UserError(f"drop_layers.keep: must be layers from 0 to {layers - 1}, found {keep[-1]}")
+        return keep
+    if keep > layers:
+        raise UserError(f"drop_layers.keep: must be at most the {layers} layers of the model, found {keep}")
+    return [place * layers // keep for place in range(keep)]

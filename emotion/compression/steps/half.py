@@ -1,0 +1,18 @@
+"""Half precision: 16 bits a weight, and faster where the hardware multiplies them natively."""
+
+import torch
+from transformers import PreTrainedModel
+
+from emotion.compression.config import HalfConfig
+from emotion.models.head import head_state, keep_head_in_fp32
+
+
+def half_(model: PreTrainedModel, config: HalfConfig) -> None:
+    """Cast all but the classification head to ``config.dtype``."""
+    head = head_state(model)
+    dtype: torch.dtype = getattr(torch, config.dtype)
+    for name, parameter in model.named_parameters():  # not the buffers: rotary frequencies stay exact, as when loaded
+        if name not in head:
+            parameter.data = parameter.data.to(dtype)
+    model.config.dtype = dtype
+    keep_head_in_fp32(model, head)

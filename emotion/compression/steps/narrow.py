@@ -1,0 +1,102 @@
+"""Keep the most important feed-forward neurons and attention heads of each layer, in smaller dense matrices.
+
+Source: Michel et al. 2019, "Are sixteen heads really better than one?", arXiv:1905.10650, section 4.1, for heads;
+Molchanov et al. 2017, arXiv:1611.06440, section 2.2, for neurons.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from emotion.checkpoint import BATCH_SIZE, Checkpoint
+from emotion.compression.config import NarrowConfig
+from emotion.data.batching import LengthBucketBatchSampler
+from emotion.data.text import TextEncoder
+from emotion.models.attention_heads import HEADS_LEFT
+from emotion.models.layers import InnerPart, attentions, feed_forwards
+
+log = logging.getLogger(__name__)
+
+MAX_TEXTS = 512
+"""Importance is measured on so many, evenly spread."""
+
+
+def narrow_(checkpoint: Checkpoint, config: NarrowConfig, texts: Sequence[str], labels: Sequence[int]) -> None:
+    """Keep the share ``config.ffn`` of the neurons and ``config.heads`` of the heads of each layer, at least one.
+
+    Each layer keeps as many as the others, its own most important ones, in their old order.
+
+    Args:
+        checkpoint: In FP32.
+        config: The shares.
+        texts: At least one, such as those that the model was trained with.
+        labels: A class index of each.
+
+    Raises:
+        UserError: The model's architecture is not known to :mod:`emotion.models.layers`; nothing was changed.
+    """
+    model = checkpoint.torch_model
+    neurons, heads = feed_forwards(model), attentions(model)
+    spread = np.linspace(0, len(texts) - 1, min(len(texts), MAX_TEXTS)).round().astype(int)
+    scores = importance(checkpoint, neurons + heads, [texts[i] for i in spread], [labels[i] for i in spread])
+    shares = [config.ffn] * len(neurons) + [config.heads] * len(heads)
+    for part, share, score in zip(neurons + heads, shares, scores, strict=True):
+        part.keep_(_best(score, max(1, round(share * part.units))))
+    model.config.intermediate_size = neurons[0].units
+    if heads[0].units < model.config.num_attention_heads:
+        setattr(model.config, HEADS_LEFT, heads[0].units)
+    log.info("each layer: %d neurons and %d attention heads kept", neurons[0].units, heads[0].units)
+
+
+def importance(
+    checkpoint: Checkpoint, parts: Sequence[InnerPart], texts: Sequence[str], labels: Sequence[int]
+) -> list[Tensor]:
+    """How much the loss would change, to first order, if a unit were gone: the sum of the texts' absolute changes.
+
+    That is the gradient with regard to a factor of 1 on the unit's output. The model's own gradients are not touched.
+
+    Returns:
+        (units,) of each part, float32 >= 0.
+    """
+    model = checkpoint.model
+    encoder = TextEncoder(checkpoint.tokenizer, checkpoint.normalization, checkpoint.max_length)
+    rows = encoder.encode(texts)
+    totals = [torch.zeros(part.units, device=model.device) for part in parts]
+    for batch in LengthBucketBatchSampler(np.array([len(row) for row in rows]), BATCH_SIZE, shuffle=False):
+        inputs = {name: ids.to(model.device) for name, ids in encoder.pad([rows[i] for i in batch]).items()}
+        factors = [torch.ones(len(batch), part.units, device=model.device, requires_grad=True) for part in parts]
+        with _multiplied(parts, factors):
+            logits = model(**inputs).logits
+        # A sum, as the gradient of a text's factors must be that of this text's loss alone.
+        loss = cross_entropy(logits, torch.tensor([labels[i] for i in batch], device=model.device), reduction="sum")
+        for total, gradient in zip(totals, torch.autograd.grad(loss, factors), strict=True):
+            total += gradient.abs().sum(dim=0)
+    return totals
+
+
+@contextmanager
+def _multiplied(parts: Sequence[InnerPart], factors: Sequence[Tensor]) -> Iterator[None]:
+    """Within: what each part's reader reads is multiplied by the factors, (texts, units)."""
+
+    def multiply(part: InnerPart, factor: Tensor) -> torch.utils.hooks.RemovableHandle:
+        def hook(_reader: nn.Module, inputs: tuple[Tensor]) -> Tensor:
+            return inputs[0] * factor.repeat_interleave(part.unit_width, dim=1)[:, None]
+
+        return part.reader.register_forward_pre_hook(hook)
+
+    handles = [multiply(part, factor) for part, factor in zip(parts, factors, strict=True)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _best(scores: Tensor, count: int) -> Tensor:
+    """(count,), int64: the places of the highest scores, rising; of equals the first."""
+    return scores.argsort(descending=True, stable=True)[:count].sort().values

@@ -1,0 +1,16 @@
+"""INT8 by bitsandbytes: a quarter of the memory for the linear layers; slower than FP32 on most CPUs."""
+
+from dataclasses import replace
+
+from emotion.checkpoint import Checkpoint
+from emotion.compression.config import QuantizeConfig
+from emotion.models.int8 import quantized
+
+
+def quantize(checkpoint: Checkpoint, config: QuantizeConfig) -> Checkpoint:
+    """The checkpoint with the linear layers in INT8, the classification head in FP32 and the rest in FP16.
+
+    Raises:
+        UserError: bitsandbytes does not work on the model's device.
+    """
+    return replace(checkpoint, model=quantized(checkpoint.torch_model, config.threshold))

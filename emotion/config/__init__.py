@@ -1,0 +1,1 @@
+"""Compose a run's config from ``conf/`` and check it."""

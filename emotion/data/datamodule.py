@@ -1,0 +1,152 @@
+"""The labelled CSVs as batches for training and validation."""
+
+import logging
+from copy import copy
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from emotion.data.batching import LengthBucketBatchSampler
+from emotion.data.csv_files import read_labelled
+from emotion.data.text import TextEncoder, TokenIds
+from emotion.errors import UserError
+from emotion.files import sha256
+from emotion.labels import EMOTIONS
+from emotion.training.config import DataConfig
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledTexts:
+    """A labelled CSV in memory."""
+
+    path: str
+    sha256: str
+    texts: list[str]
+    labels: list[int]
+
+    @classmethod
+    def read(cls, path: str, text_column: str, label_column: str, key: str) -> "LabelledTexts":
+        """Read and check a CSV; ``key`` names the config key in errors. Raises :class:`UserError`."""
+        texts, labels = read_labelled(path, text_column, label_column, key)
+        empty = [row for row, text in enumerate(texts, start=2) if not text.strip()]
+        if empty:
+            log.warning(
+                "%s: %d rows have no text, the first is row %d (the header is row 1)", path, len(empty), empty[0]
+            )
+        return cls(path, sha256(Path(path)), texts, labels)
+
+    def label_counts(self) -> dict[str, int]:
+        """Rows of each emotion."""
+        counts = np.bincount(self.labels, minlength=len(EMOTIONS))
+        return {emotion: int(count) for emotion, count in zip(EMOTIONS, counts, strict=True)}
+
+
+class TokenisedRows:
+    """Token ids, on the device that trains, where batches are made of them; and what is learned from each row.
+
+    Args:
+        rows: Token ids of each row.
+        targets: By name, (rows, ...); ``labels``, (rows,) int64, among them. They may be many, so Lightning moves them
+            batch by batch.
+    """
+
+    def __init__(self, rows: list[TokenIds], targets: dict[str, Tensor]) -> None:
+        self.lengths = np.array([len(row) for row in rows])
+        ends = np.cumsum(self.lengths)
+        self._tokens = torch.from_numpy(np.concatenate(rows))
+        self._starts, self._ends = torch.from_numpy(ends - self.lengths), torch.from_numpy(ends)
+        self._targets = targets
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def to(self, device: torch.device) -> "TokenisedRows":
+        """The same rows with their tokens on ``device``."""
+        moved = copy(self)
+        moved._tokens, moved._starts, moved._ends = (
+            each.to(device) for each in (self._tokens, self._starts, self._ends)
+        )
+        return moved
+
+    def batch(self, indices: list[int], encoder: TextEncoder) -> dict[str, Tensor]:
+        """Those rows as :meth:`TextEncoder.pad` pads them, and their targets; a GPU is not waited for."""
+        tokens = self._tokens
+        # Elsewhere a copy that is not waited for may read memory that is gone.
+        chosen = torch.tensor(indices).to(tokens.device, non_blocking=tokens.is_cuda)
+        columns = torch.arange(encoder.padded_length(self.lengths[indices].max()), device=tokens.device)
+        places = self._starts[chosen, None] + columns
+        inside = places < self._ends[chosen, None]
+        input_ids = tokens[places.clamp(max=len(tokens) - 1)].where(inside, encoder.tokenizer.pad_token_id)
+        targets = {name: values[indices] for name, values in self._targets.items()}
+        return {"input_ids": input_ids.long(), "attention_mask": inside.long(), **targets}
+
+
+class EmotionDataModule(LightningDataModule):
+    """Tokenises each text once, and serves length-bucketed batches.
+
+    Call :meth:`tokenise` before fitting; the CSVs are checked before a backbone is fetched that knows how.
+    A batch holds ``input_ids`` and ``attention_mask``, each (rows, tokens), and ``labels`` (rows,), all int64.
+
+    Args:
+        train: What is learned from.
+        validation: What chooses the best epoch.
+        batch_size: Rows a step on each device.
+        seed: Of the batches' order.
+    """
+
+    def __init__(self, train: LabelledTexts, validation: LabelledTexts, batch_size: int, seed: int) -> None:
+        super().__init__()
+        self.train, self.validation = train, validation
+        self.batch_size, self.seed = batch_size, seed
+
+    @classmethod
+    def read(cls, config: DataConfig, seed: int) -> Self:
+        """Read and check both CSVs.
+
+        Raises:
+            UserError: A CSV cannot be used (see :func:`emotion.data.csv_files.read_labelled`).
+        """
+        columns = config.text_column, config.label_column
+        train = LabelledTexts.read(config.train, *columns, "data.train")
+        validation = LabelledTexts.read(config.validation, *columns, "data.validation")
+        return cls(train, validation, config.batch_size, seed)
+
+    def tokenise(self, encoder: TextEncoder) -> None:
+        """Turn all texts into token ids, once for all epochs."""
+        self.encoder = encoder
+        self.train_rows, self.validation_rows = (
+            TokenisedRows(encoder.encode(split.texts), {"labels": torch.tensor(split.labels)})
+            for split in (self.train, self.validation)
+        )
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        return self._loader(self.train_rows, shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        return self._loader(self.validation_rows, shuffle=False)
+
+    def _loader(self, rows: TokenisedRows, shuffle: bool) -> DataLoader[Any]:
+        assert self.trainer is not None
+        trainer = self.trainer
+        if len(rows) < trainer.world_size:
+            raise UserError(f"data: must have at least a row a device ({trainer.world_size}), found {len(rows)}")
+        sampler = LengthBucketBatchSampler(
+            rows.lengths,
+            self.batch_size,
+            shuffle=shuffle,
+            seed=self.seed,
+            epoch=lambda: trainer.current_epoch,
+            replica=trainer.global_rank,
+            replicas=trainer.world_size,
+        )
+        batch = partial(rows.to(trainer.strategy.root_device).batch, encoder=self.encoder)
+        return DataLoader(range(len(rows)), batch_sampler=sampler, collate_fn=batch)  # type: ignore[arg-type]

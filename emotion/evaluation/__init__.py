@@ -1,0 +1,1 @@
+"""Score predictions and compare classifiers."""

@@ -1,0 +1,1 @@
+"""Find and load backbones, and everything that differs by architecture."""

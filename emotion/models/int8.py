@@ -1,0 +1,85 @@
+"""Models whose linear layers are INT8 by bitsandbytes, made and loaded through transformers.
+
+Source: Dettmers et al. 2022, "LLM.int8()", arXiv:2208.07339.
+"""
+
+import copy
+import logging
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import BitsAndBytesConfig, PretrainedConfig, PreTrainedModel
+
+from emotion.errors import UserError, first_line
+from emotion.models.attention_heads import loading_class
+from emotion.models.fast.prepare import prepare_
+from emotion.models.head import head_modules, head_state, keep_head_in_fp32
+from emotion.models.pretrained import quiet_transformers
+
+
+def is_int8(config: PretrainedConfig) -> bool:
+    """Whether ``config`` is a model's that bitsandbytes quantised.
+
+    Raises:
+        UserError: It is quantised by anything else.
+    """
+    settings = getattr(config, "quantization_config", None)
+    if settings is None:
+        return False
+    settings = settings if isinstance(settings, dict) else settings.to_dict()
+    if settings.get("quant_method") != "bitsandbytes" or not settings.get("load_in_8bit"):
+        raise UserError(f"weights: quantization_config must be of bitsandbytes INT8, found {settings}")
+    return True
+
+
+def quantized(model: PreTrainedModel, threshold: float) -> PreTrainedModel:
+    """An INT8 copy of an FP32 ``model``: linear layers INT8, the head FP32 as it was, everything else FP16.
+
+    Args:
+        model: Left as it is.
+        threshold: Columns of a layer's input with a value beyond it are multiplied in FP16; 0 switches that off.
+
+    Raises:
+        UserError: bitsandbytes does not work on this machine.
+    """
+    settings = BitsAndBytesConfig(
+        load_in_8bit=True, llm_int8_threshold=threshold, llm_int8_skip_modules=head_modules(model)
+    )  # type: ignore[no-untyped-call]
+    return _load(loading_class(model), model.config, model.state_dict(), settings, head_state(model), model.device)
+
+
+def load_int8(
+    architecture: type[PreTrainedModel], config: PretrainedConfig, tensors: dict[str, Tensor], device: torch.device
+) -> PreTrainedModel:
+    """A model that :func:`quantized` made, from its config and state dict. Raises as that does."""
+    return _load(architecture, config, tensors, None, tensors, device)
+
+
+def _load(
+    architecture: type[PreTrainedModel],
+    config: PretrainedConfig,
+    tensors: dict[str, Tensor],
+    settings: BitsAndBytesConfig | None,
+    head: dict[str, Tensor],
+    device: torch.device,
+) -> PreTrainedModel:
+    options: dict[str, Any] = {} if settings is None else {"quantization_config": settings}
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it tells of 4-bit kernels, which are not used here
+    try:
+        with quiet_transformers():
+            model: PreTrainedModel = architecture.from_pretrained(
+                None,
+                config=copy.deepcopy(config),
+                state_dict=tensors,
+                dtype=torch.float16,
+                attn_implementation="sdpa",
+                device_map={"": str(device)},
+                **options,
+            )
+    except (ImportError, RuntimeError, AttributeError, OSError) as error:  # how it fails without a backend
+        raise UserError(f"quantize: needs bitsandbytes to work on {device}, found {first_line(error)}") from error
+    keep_head_in_fp32(model, head)
+    prepare_(model)
+    model.eval()  # type: ignore[no-untyped-call]
+    return model

@@ -1,0 +1,64 @@
+"""A classifier that runs in ONNX Runtime instead of torch."""
+
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from transformers import PretrainedConfig
+
+from emotion.errors import UserError, first_line
+
+
+class ClassifierOutput(NamedTuple):
+    """What a call returns; transformers' outputs have more."""
+
+    logits: Tensor
+    """(rows, classes), float32."""
+
+
+class OnnxClassifier:
+    """An ONNX model on the CPU, called as its :class:`~transformers.PreTrainedModel` would be.
+
+    Args:
+        serialized: An ONNX model with the inputs ``input_ids`` and ``attention_mask``, (rows, tokens), int64, and the
+            output ``logits``, (rows, classes), float32.
+        config: The Hugging Face config of the model that it was exported from.
+
+    Raises:
+        UserError: onnxruntime is not installed.
+    """
+
+    device = torch.device("cpu")
+
+    def __init__(self, serialized: bytes, config: PretrainedConfig) -> None:
+        (onnxruntime,) = require_onnx_packages("onnxruntime")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.log_severity_level = 4  # errors are raised too, which is enough
+        self.serialized, self.config = serialized, config
+        # The graph is optimised at each start, for the processor that it runs on: the file stays portable. This one
+        # fusion is left out, as its kernel takes longer than the Add and the LayerNormalization that it replaces.
+        self._session = onnxruntime.InferenceSession(
+            serialized, options, providers=["CPUExecutionProvider"], disabled_optimizers=["SkipLayerNormFusion"]
+        )
+
+    def __call__(self, input_ids: Tensor, attention_mask: Tensor) -> ClassifierOutput:
+        """Both (rows, tokens), int64."""
+        inputs = {"input_ids": input_ids.numpy(), "attention_mask": attention_mask.numpy()}
+        (logits,) = self._session.run(["logits"], inputs)
+        return ClassifierOutput(torch.from_numpy(logits))
+
+
+def require_onnx_packages(*names: str) -> list[Any]:
+    """The modules ``names``. Raises :class:`UserError` where one is not installed, or cannot run here."""
+    try:
+        return [import_module(name) for name in names]
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f'an .onnx model needs {", ".join(names)}, found no {error.name}: pip install -e ".[onnx]"'
+        ) from error
+    except Exception as error:  # of compiled code that does not suit this machine
+        raise UserError(
+            f"an .onnx model needs {', '.join(names)}, found that they cannot be used here ({first_line(error)})"
+        ) from error

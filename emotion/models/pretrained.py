@@ -1,0 +1,99 @@
+"""Load a backbone's config, tokenizer and weights with transformers, quietly."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers import logging as transformers_logging
+
+from emotion.errors import UserError, first_line
+from emotion.labels import EMOTIONS
+from emotion.models.backbone import Backbone
+from emotion.models.fast.prepare import prepare_
+
+_PADDED_POSITIONS = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer")
+
+
+def load_tokenizer(folder: Path, normalization: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of a folder; BERTweet's with its authors' normalisation switched on where asked."""
+    options: dict[str, Any] = {"normalization": True} if normalization == "bertweet" else {}
+    with _told_in_one_line(folder):
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, **options)
+    return tokenizer
+
+
+def load_config(folder: Path) -> PretrainedConfig:
+    """The Hugging Face config of a folder, with the six emotions as its labels."""
+    names = {"id2label": dict(enumerate(EMOTIONS)), "label2id": {name: index for index, name in enumerate(EMOTIONS)}}
+    with _told_in_one_line(folder):
+        config: PretrainedConfig = AutoConfig.from_pretrained(folder, **names)
+    return config
+
+
+def load_pretrained(backbone: Backbone) -> PreTrainedModel:
+    """The backbone in FP32, in eval mode, under a new head for the six emotions (drawn by torch's RNG).
+
+    Raises:
+        UserError: The files cannot be read, or the weights are another architecture's.
+    """
+    config = load_config(backbone.folder)
+    with quiet_transformers(), _told_in_one_line(backbone.folder):
+        model, loading = AutoModelForSequenceClassification.from_pretrained(
+            backbone.folder, config=config, dtype=torch.float32, attn_implementation="sdpa", output_loading_info=True
+        )
+    # transformers draws what a file lacks at random: right for the head and the pooler before it, wrong for the rest.
+    encoder = model.base_model_prefix + "."
+    lost = sorted(key for key in loading["missing_keys"] if key.startswith(encoder) and "pooler" not in key)
+    if lost:
+        raise UserError(
+            f"model.backbone: must have weights of a {config.model_type}, found {backbone.folder} without"
+            f" {len(lost)} tensors, such as {lost[0]}"
+        )
+    classifier: PreTrainedModel = model
+    prepare_(classifier)
+    return classifier
+
+
+def position_limit(config: PretrainedConfig) -> int | None:
+    """Tokens that a backbone has positions for; None where its config names no limit.
+
+    RoBERTa and its kin number positions from ``pad_token_id + 1``, so they have fewer than their table has rows.
+    """
+    rows: int | None = getattr(config, "max_position_embeddings", None)
+    if rows is None or rows < 0:
+        return None
+    return rows - config.pad_token_id - 1 if config.model_type in _PADDED_POSITIONS else rows
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Within: no load reports and bars of transformers; a new head is no news here."""
+    level, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(level)
+        if bars:
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _told_in_one_line(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # whatever transformers and the readers of its files make of a broken one
+        raise UserError(
+            f"model.backbone: must have files that transformers can read, found {folder} ({first_line(error)})"
+        ) from error

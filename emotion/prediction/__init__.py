@@ -1,0 +1,1 @@
+"""Predict texts and CSV files, and time it."""

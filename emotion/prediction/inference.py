@@ -1,0 +1,145 @@
+"""Predict a CSV: :func:`run_inference`."""
+
+import logging
+from csv import QUOTE_NONNUMERIC
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from torch import Tensor
+
+from emotion import checkpoint
+from emotion.data.csv_files import CsvFile, open_csv
+from emotion.errors import UserError
+from emotion.evaluation.metrics import Evaluation, evaluate
+from emotion.files import atomic, require_ours, require_writable
+from emotion.labels import EMOTIONS, parse_label
+from emotion.models.devices import batch_size_blamed, pick_device
+from emotion.prediction.config import PredictConfig
+from emotion.progress import progress_bar
+
+log = logging.getLogger(__name__)
+
+COLUMNS = ("predicted_label", "predicted_emotion", "confidence", "empty_text")
+PROBABILITY_COLUMNS = tuple(f"probability_{emotion}" for emotion in EMOTIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """A predicted CSV."""
+
+    labels: list[int]
+    """Class index in [0, 6) of each row, in order."""
+    output: Path
+    empty_rows: int
+    """Rows without text; predicted all the same."""
+    evaluation: Evaluation | None
+    """Against the label column, where the CSV has one with a class in every row."""
+
+
+def run_inference(weights: str, csv: str) -> list[int]:
+    """Predict every row of a CSV and save ``<input_name>_predictions.csv`` beside it.
+
+    Args:
+        weights: A ``.pt`` or ``.onnx`` checkpoint.
+        csv: CSV with a ``text`` column; any other columns are kept in the output.
+
+    Returns:
+        One class index in [0, 6) a row, in the order of the rows.
+
+    Raises:
+        UserError: The checkpoint or the CSV cannot be used, or the output would replace a file that is not ours.
+    """
+    return predict_csv(
+        PredictConfig(
+            weights=weights,
+            csv=csv,
+            output=None,
+            text_column="text",
+            label_column="label",
+            batch_size=checkpoint.BATCH_SIZE,
+            probabilities=False,
+            accelerator="auto",
+        )
+    ).labels
+
+
+def predict_csv(config: PredictConfig) -> Prediction:
+    """Predict ``config.csv`` chunk by chunk, in memory bounded by the chunk.
+
+    The output has the input's columns, then :data:`COLUMNS` and, where asked, :data:`PROBABILITY_COLUMNS`; it is UTF-8
+    with commas whatever the input is.
+
+    Raises:
+        UserError: As :func:`run_inference`.
+    """
+    file = open_csv(config.csv, (config.text_column,))
+    added = COLUMNS + (PROBABILITY_COLUMNS if config.probabilities else ())
+    if clash := next((name for name in added if name in file.columns), None):
+        raise UserError(f"{file.path}: must not have a column {clash!r} yet, found it; predict the original CSV")
+    output = Path(config.output) if config.output else file.path.with_name(f"{file.path.stem}_predictions.csv")
+    if output.exists() and output.samefile(file.path):
+        raise UserError(f"output: must be another file than csv, found {output}")
+    require_ours(output, _is_prediction, "output")
+    model = checkpoint.load(config.weights, pick_device(config.accelerator))
+    require_writable(output.parent, "output")  # makes the folder, so it comes last
+
+    labels: list[int] = []
+    truth: list[int | None] = []
+    empty_rows = 0
+    memory = batch_size_blamed("batch_size", config.batch_size)
+    with atomic(output) as temporary, progress_bar() as progress, memory:
+        task = progress.add_task(f"{model.model_name} predicts", total=max(file.lines - 1, 1))
+        for frame in file.chunks():
+            texts = file.column(frame, config.text_column)
+            probabilities = model.predict_proba(texts, config.batch_size, lambda rows: progress.advance(task, rows))
+            empty = [not text.strip() for text in texts]
+            labels += probabilities.argmax(dim=-1).tolist()
+            empty_rows += sum(empty)
+            if config.label_column in file.columns:
+                truth += [parse_label(cell) for cell in file.column(frame, config.label_column)]
+            _with_predictions(frame, probabilities, empty, config.probabilities).to_csv(
+                temporary,
+                mode="a",
+                header=not temporary.exists(),
+                index=False,
+                lineterminator="\n",
+                quoting=QUOTE_NONNUMERIC,  # a lone CR in a text would end its row; Python < 3.13 would not quote it
+            )
+        if not labels:
+            raise UserError(f"{file.path}: must have at least one row, found only a header")
+        progress.update(task, total=len(labels), completed=len(labels))
+    if empty_rows:
+        log.warning("%s: %d rows have no text; they are predicted, and marked in empty_text", file.path, empty_rows)
+    return Prediction(labels, output, empty_rows, _evaluate_where_labelled(file, truth, labels))
+
+
+def _with_predictions(frame: pd.DataFrame, probabilities: Tensor, empty: list[bool], all_classes: bool) -> pd.DataFrame:
+    confidence, labels = probabilities.max(dim=-1)
+    added = {
+        "predicted_label": labels.tolist(),
+        "predicted_emotion": [EMOTIONS[label] for label in labels.tolist()],
+        "confidence": confidence.numpy().round(6),
+        "empty_text": empty,
+    }
+    if all_classes:
+        added |= dict(zip(PROBABILITY_COLUMNS, probabilities.numpy().round(6).T, strict=True))
+    return pd.concat([frame, pd.DataFrame(added, index=frame.index)], axis=1)
+
+
+def _evaluate_where_labelled(file: CsvFile, truth: list[int | None], labels: list[int]) -> Evaluation | None:
+    known = [label for label in truth if label is not None]
+    if not truth:
+        return None
+    if len(known) < len(truth):
+        row = truth.index(None) + 2
+        log.warning("%s: row %d (the header is row 1) has no valid label, so no metrics", file.path, row)
+        return None
+    return evaluate(known, labels)
+
+
+def _is_prediction(path: Path) -> bool:
+    try:
+        return set(COLUMNS) <= set(open_csv(path).columns)
+    except UserError:
+        return False

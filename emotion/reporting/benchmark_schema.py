@@ -1,0 +1,142 @@
+"""Schema of ``benchmark_report.json``; a report is checked against it when written."""
+
+from collections.abc import Sequence
+from statistics import median
+from typing import Literal, Self
+
+from pydantic import Field
+
+from emotion.reporting.schema import Environment, Share, Strict
+
+
+class Spread(Strict):
+    """A figure of several rounds."""
+
+    median: float
+    minimum: float
+    maximum: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Self:
+        return cls(median=median(values), minimum=min(values), maximum=max(values))
+
+
+class Side(Strict):
+    """One of the programs that did the same work."""
+
+    label: str
+    rows_per_second: Spread
+    speedup_of_ours: Spread
+    """This project's rows a second over this side's, in each round."""
+
+
+class TrainingSpeed(Strict):
+    """One epoch of fine-tuning."""
+
+    rows: int
+    tokens: int
+    """Specials included, padding not."""
+    updates: int
+    sides: dict[str, Side]
+    flops_per_token: float
+    """6 a parameter outside the embeddings, as in Kaplan et al. 2020, arXiv:2001.08361; attention's own products,
+    a few per cent at these lengths, are left out. It is what the model asks for: that this project leaves out most of
+    the last layer counts as speed."""
+    peak_flops_per_second: float
+    """Of a large matrix product in the precision of training, measured beside."""
+    utilisation: float
+    """Of that peak, by this project: ``flops_per_token`` times its tokens a second."""
+
+
+class PredictionSide(Side):
+    """Predictions of all rows, warm, and of single texts."""
+
+    single_ms: Spread
+    """Median of single texts, in each round."""
+    agreement: float = Share
+    """Rows with the same label as the plain loop in FP32 gives."""
+
+
+class PredictionSpeed(Strict):
+    """Predicting a CSV."""
+
+    rows: int
+    sides: dict[str, PredictionSide]
+    file_rows_per_second: Spread
+    """This project from a CSV to a CSV, loading included."""
+
+
+class Scaling(Strict):
+    """Seconds against the size of the work."""
+
+    sizes: list[float]
+    seconds: list[float]
+    slope: float
+    """Of the logarithms: 1 = proportional."""
+
+
+class DeviceScaling(Strict):
+    """Training in two processes of one thread each, over one process of one thread; the same updates."""
+
+    rows: int
+    """That all processes trained on together, in one epoch."""
+    one_process_seconds: Spread
+    two_processes_seconds: Spread
+    speedup: Spread
+
+
+class CompressedSide(Strict):
+    """A model in its form on disk; speeds are beside transformers' FP32, in each round."""
+
+    label: str
+    device: str
+    """ONNX Runtime's models run on the CPU."""
+    size_mb: float
+    """Of the file, or of the folder; 1e6 bytes."""
+    size_ratio: float
+    """Beside this project's FP32 file."""
+    single_ms: Spread
+    """Median of single texts, in each round."""
+    speedup_batch_1: Spread
+    speedup: Spread
+    """In batches of the batch size."""
+
+
+class CompressionSpeed(Strict):
+    """Size and speed of compressed models; what they lose is measured by ``scripts/compress.py``."""
+
+    tokens: float
+    """A text, specials included; the mean."""
+    sides: dict[str, CompressedSide]
+
+
+PARTS = ("training", "prediction", "startup_seconds", "scaling", "devices", "compression")
+"""Fields of the report; each is measured by itself."""
+
+
+class BenchmarkReport(Strict):
+    """The whole file; a part that was not measured is null."""
+
+    schema_version: Literal[1] = 1
+    model_name: str
+    data_sha256: str
+    batch_size: int
+    max_length: int
+    precision: str
+    compiled: bool = False
+    weights_sha256: str | None = None
+    """Of the file that predicts; null = the backbone under a new head."""
+    random_weights: bool = False
+    device: str
+    rounds: int = Field(ge=1)
+    quick: bool
+    environment: Environment
+    measured: str
+    """Time in UTC, ISO 8601."""
+    training: TrainingSpeed | None = None
+    prediction: PredictionSpeed | None = None
+    startup_seconds: dict[str, Spread] | None = None
+    scaling: dict[str, Scaling] | None = None
+    """``train_rows`` and ``predict_rows`` against rows, ``train_words`` and ``predict_words`` against words a row."""
+    devices: DeviceScaling | None = None
+    compression: CompressionSpeed | None = None

@@ -1,0 +1,69 @@
+"""Reads, merges and writes ``compression_report.json``."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from emotion.files import atomic, link_or_copy, sha256
+from emotion.reporting.compression_schema import BASELINE, CompressionReport, Ranking, Variant
+from emotion.reporting.json_file import read_json, write_json
+
+REPORT_NAME = "compression_report.json"
+
+
+def read_compression_report(folder: Path) -> CompressionReport | None:
+    """The report of ``folder``, or None where there is none yet.
+
+    Raises:
+        UserError: The file there is no report of this version.
+    """
+    path = folder / REPORT_NAME
+    return read_json(path, CompressionReport) if path.exists() else None
+
+
+def merge(new: CompressionReport, folder: Path) -> CompressionReport:
+    """``new`` with the other variants of the report in ``folder``, where that is of the same weights and data.
+
+    Without those whose file is another one by now, as a run left it that did not come to its end.
+
+    A report of others is kept beside, under the time at which it was measured.
+    """
+    old = read_compression_report(folder)
+    if old is None:
+        return new
+    if (old.weights.sha256, old.data.sha256) == (new.weights.sha256, new.data.sha256):
+        variants = {name: each for name, each in old.variants.items() if not _is_replaced(each, folder)} | new.variants
+        failed = {name: reason for name, reason in old.failed.items() if name not in new.variants} | new.failed
+        chosen = old.chosen
+        if chosen is not None:
+            now, then = variants.get(chosen.variant), old.variants[chosen.variant]
+            if now is None or now.sha256 != then.sha256:
+                chosen = None  # what has its name now is another model
+        changes = {"variants": variants, "failed": failed, "ranking": ranked(variants), "chosen": chosen}
+        return new.model_copy(update=changes)
+    measured = old.variants[BASELINE].measured.replace(":", "-")
+    with atomic(folder / f"compression_report.{old.model_name}.{measured}.json") as kept:
+        link_or_copy(folder / REPORT_NAME, kept)
+    return new
+
+
+def _is_replaced(variant: Variant, folder: Path) -> bool:
+    file = folder / variant.file
+    return file.is_file() and sha256(file) != variant.sha256
+
+
+def write_compression_report(report: CompressionReport, folder: Path) -> None:
+    """Check and write the report, atomically."""
+    write_json(report, folder / REPORT_NAME)
+
+
+def ranked(variants: dict[str, Variant]) -> Ranking:
+    """The variants by file size, by speed in batches of 32 and by macro F1."""
+
+    def by(key: Callable[[Variant], float]) -> list[str]:
+        return sorted(variants, key=lambda name: key(variants[name]))
+
+    return Ranking(
+        by_size=by(lambda variant: variant.size_mb),
+        by_speed=by(lambda variant: -variant.speedup),
+        by_macro_f1=by(lambda variant: -variant.macro_f1),
+    )

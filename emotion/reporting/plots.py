@@ -1,0 +1,102 @@
+"""Pictures of a run, drawn without a display."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+from PIL import Image, UnidentifiedImageError
+
+from emotion.labels import EMOTIONS
+from emotion.reporting.schema import EpochRecord
+
+_SOFTWARE = "emotion-classifier"
+BLUE, ORANGE, GREY = "#2b6cb0", "#c05621", "#4a5568"
+
+
+def confusion_matrix_figure(confusion_matrix: Sequence[Sequence[int]], title: str) -> Figure:
+    """Share of each true class (row) that was predicted as each class (column), with the counts.
+
+    Args:
+        confusion_matrix: (6, 6), counts, rows = truth.
+        title: Heading.
+    """
+    counts = np.asarray(confusion_matrix)
+    shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
+    figure = new_figure(width=7.2, height=6.4)
+    axes = figure.add_subplot()
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(counts):
+        share = shares[row, column]
+        axes.text(
+            column, row, f"{count}\n{share:.0%}" if count else "0", ha="center", va="center", fontsize=9.5,
+            color="white" if share > 0.5 else GREY if count == 0 else "black",
+        )  # fmt: skip
+    ticks = range(len(EMOTIONS))
+    axes.set_xticks(ticks, EMOTIONS, rotation=30, ha="right", rotation_mode="anchor")
+    supports = counts.sum(axis=1)
+    axes.set_yticks(ticks, [f"{emotion} ({support})" for emotion, support in zip(EMOTIONS, supports, strict=True)])
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true (rows)")
+    axes.set_title(title, fontweight="bold", pad=12)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    bar = figure.colorbar(image, ax=axes, format=PercentFormatter(1.0), fraction=0.046, pad=0.03)
+    bar.set_label("share of the true class")
+    bar.outline.set_visible(False)  # type: ignore[operator]
+    return figure
+
+
+def training_curves_figure(history: Sequence[EpochRecord], best_epoch: int, title: str) -> Figure:
+    """Losses and validation scores over the epochs, the chosen epoch marked."""
+    epochs = [record.epoch for record in history]
+    figure = new_figure(width=9.6, height=4.0)
+    figure.suptitle(title, fontweight="bold")
+    losses, scores = figure.subplots(1, 2)
+    losses.plot(epochs, [r.train_loss for r in history], "o-", color=GREY, label="training")
+    losses.plot(epochs, [r.val_loss for r in history], "o-", color=ORANGE, label="validation")
+    losses.set_ylabel("cross entropy")
+    losses.set_ylim(0, 1.1 * max(max(r.train_loss, r.val_loss) for r in history))
+    scores.plot(epochs, [r.val_accuracy for r in history], "o-", color=GREY, label="accuracy")
+    scores.plot(epochs, [r.val_macro_f1 for r in history], "o-", color=BLUE, label="macro F1")
+    scores.set_ylabel("validation score")
+    scores.set_ylim(0, 1.02)
+    scores.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    best = next(record for record in history if record.epoch == best_epoch)
+    scores.set_title(f"best macro F1 {best.val_macro_f1:.3f}, epoch {best_epoch}", fontsize=10, color=BLUE)
+    losses.set_title("loss", fontsize=10)
+    for axes in (losses, scores):
+        axes.axvline(best_epoch, color=BLUE, alpha=0.25, linewidth=6, zorder=0)
+        axes.set_xlabel("epoch")
+        axes.set_xlim(min(epochs) - 0.6, max(epochs) + 0.6)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))
+        axes.grid(axis="y", alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, loc="best")
+    return figure
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a PNG or PDF that :func:`is_our_figure` recognises."""
+    key = "Creator" if path.suffix == ".pdf" else "Software"
+    figure.savefig(path, dpi=150, metadata={key: _SOFTWARE})
+
+
+def is_our_figure(path: Path) -> bool:
+    """Whether :func:`save_figure` wrote the file."""
+    if path.suffix == ".pdf":
+        return path.read_bytes()[:5] == b"%PDF-" and f"/Creator ({_SOFTWARE})".encode() in path.read_bytes()
+    try:
+        with Image.open(path) as image:
+            return image.info.get("Software") == _SOFTWARE
+    except (UnidentifiedImageError, OSError):
+        return False
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of so many inches that needs no display."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure

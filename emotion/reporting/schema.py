@@ -1,0 +1,111 @@
+"""Schema of ``emotion_classification_report.json``; a report is checked against it when read and when written."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from emotion.evaluation.metrics import ClassScores
+
+SCHEMA_VERSION = 1
+ACCURACY_TARGET = 0.80
+
+Share = Field(ge=0, le=1)
+
+
+class Strict(BaseModel):
+    """A part of a report: no unknown keys, no NaN."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class EpochRecord(Strict):
+    """One epoch of training."""
+
+    epoch: int = Field(ge=1)
+    train_loss: float
+    """Mean over the epoch's updates."""
+    val_loss: float
+    val_accuracy: float = Share
+    val_macro_f1: float = Share
+
+
+class DataFile(Strict):
+    """A CSV as it was when the run read it."""
+
+    path: str
+    sha256: str
+    rows: int
+    label_counts: dict[str, int]
+
+
+class DataRecord(Strict):
+    """The CSVs of a run."""
+
+    train: DataFile
+    validation: DataFile
+
+
+class Environment(Strict):
+    """What a run ran on."""
+
+    versions: dict[str, str]
+    hardware: dict[str, str | int]
+    git_commit: str | None
+
+
+class ModelEntry(Strict):
+    """A model's kept run; its scores are on validation, computed with the weights in ``checkpoint``."""
+
+    accuracy: float = Share
+    macro_f1: float = Share
+    target_met: bool
+    """``accuracy`` >= ``accuracy_target``."""
+    per_class: dict[str, ClassScores]
+    confusion_matrix: list[list[int]]
+    """Rows = truth, columns = prediction, in the order of the labels."""
+    best_epoch: int
+    latency_ms_per_sample: float = Field(gt=0)
+    """Texts to labels in batches of 32: median over the validation set's batches."""
+    model_size_mb: float = Field(gt=0)
+    """Parameters and buffers in memory, 1e6 bytes."""
+    num_parameters: int
+    train_seconds: float
+    """The fit alone, validation epochs included."""
+    history: list[EpochRecord]
+    checkpoint: str
+    """File name beside the report."""
+    checkpoint_sha256: str
+    run_id: str
+    config: dict[str, Any]
+    data: DataRecord
+    environment: Environment
+
+
+class RunRecord(Strict):
+    """A run, kept or not."""
+
+    run_id: str
+    """Folder of the run's logs and resume checkpoints."""
+    model_name: str
+    sweep: str | None
+    """Folder of the sweep that the run belongs to."""
+    seed: int
+    accuracy: float = Share
+    macro_f1: float = Share
+    train_seconds: float
+    finished: str
+    """Time in UTC, ISO 8601."""
+    validation_sha256: str
+    kept: bool
+    """Whether ``best_<Name>.pt`` came from this run when it ended."""
+
+
+class TrainingReport(Strict):
+    """The whole file."""
+
+    schema_version: Literal[1] = 1
+    best_model: str | None = None
+    """Name of the highest macro F1 among the entries with the latest run's validation data."""
+    accuracy_target: float = ACCURACY_TARGET
+    runs: list[RunRecord] = []
+    models: dict[str, ModelEntry] = {}

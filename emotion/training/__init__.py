@@ -1,0 +1,1 @@
+"""Fine-tune a backbone and write what the run leaves."""

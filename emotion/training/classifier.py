@@ -1,0 +1,119 @@
+"""The LightningModule around a Hugging Face sequence classifier."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from transformers import PreTrainedModel, get_linear_schedule_with_warmup
+
+from emotion.evaluation.metrics import classification_metrics
+from emotion.labels import EMOTIONS
+from emotion.models.fast.compiled import compiled
+from emotion.models.fast.cpu_dropout import draw_dropout_faster_
+from emotion.training.config import OptimizerConfig
+
+Batch = dict[str, Tensor]
+
+
+class EmotionClassifier(LightningModule):
+    """Fine-tunes ``model``: AdamW, linear warm-up and decay, cross entropy.
+
+    Args:
+        model: A sequence classifier for the six emotions.
+        config: Weight decay, warm-up and class weights.
+        learning_rate: Peak of the schedule.
+        seed: Dropout's masks of an epoch depend on it and the epoch alone, so that a resumed run repeats the
+            uninterrupted one.
+        label_counts: Rows of each class in the training data, for ``class_weights: balanced``.
+        compile: Train through ``torch.compile``.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        config: OptimizerConfig,
+        learning_rate: float,
+        seed: int,
+        label_counts: list[int],
+        compile: bool = False,
+    ) -> None:
+        super().__init__()
+        draw_dropout_faster_(model)
+        self.model = model.train()  # from_pretrained leaves eval mode, which Lightning would keep: no dropout
+        self.loss = nn.CrossEntropyLoss(weight=class_weights(config.class_weights, label_counts))
+        self.val_metrics = classification_metrics()
+        self.config, self.learning_rate, self.seed, self.compiles = config, learning_rate, seed, compile
+        self._call: Callable[..., Any] = model.forward
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Logits (rows, 6) of token ids (rows, tokens)."""
+        logits: Tensor = self._call(input_ids=input_ids, attention_mask=attention_mask).logits
+        return logits
+
+    def on_fit_start(self) -> None:
+        if self.compiles:
+            self._call = compiled(self.model.forward, self.device)
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        if batch_idx == 0:  # not at the epoch's start: making the loader's iterator draws a number, but not on resuming
+            words = np.random.SeedSequence([self.seed, self.current_epoch, self.global_rank]).generate_state(1)
+            torch.manual_seed(int(words[0]))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        loss = self.training_loss(batch)
+        rows = len(batch["labels"])
+        self.log("train/loss_step", loss.detach(), prog_bar=True, batch_size=rows)
+        self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, sync_dist=True, batch_size=rows)
+        return loss
+
+    def training_loss(self, batch: Batch) -> Tensor:
+        """Scalar that an update lowers."""
+        return self._step(batch)[0]
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        loss, logits = self._step(batch)
+        self.val_metrics.update(logits, batch["labels"])
+        self.log("val/loss", loss, sync_dist=True, batch_size=len(batch["labels"]))
+
+    def on_validation_epoch_end(self) -> None:
+        results = self.val_metrics.compute()
+        self.val_metrics.reset()
+        self.confusion_matrix: Tensor = results.pop("confusion_matrix")
+        self.log("val/accuracy", results["accuracy"])
+        self.log("val/macro_f1", results["macro_f1"], prog_bar=True)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        matrices = [p for p in self.parameters() if p.ndim >= 2]
+        vectors = [p for p in self.parameters() if p.ndim < 2]  # biases and norms
+        optimizer = torch.optim.AdamW(
+            [
+                {"params": matrices, "weight_decay": self.config.weight_decay},
+                {"params": vectors, "weight_decay": 0.0},
+            ],
+            lr=self.learning_rate,
+            fused=True,  # a fifth more steps a second on a CPU
+        )
+        # A fused step could unscale FP16 gradients itself; Lightning does, before it clips, and refuses to do both.
+        optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
+        updates = int(self.trainer.estimated_stepping_batches)
+        warmup = round(updates * self.config.warmup_fraction)
+        schedule = get_linear_schedule_with_warmup(optimizer, warmup, updates)  # type: ignore[no-untyped-call]
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _step(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        logits = self(batch["input_ids"], batch["attention_mask"])
+        return self.loss(logits, batch["labels"]), logits
+
+
+def class_weights(choice: Any, label_counts: list[int]) -> Tensor | None:
+    """Weights (6,) of the loss for ``none``, ``balanced`` or a list of numbers; a class without rows weighs 1."""
+    if choice == "none":
+        return None
+    if choice == "balanced":
+        rows, classes = sum(label_counts), len(EMOTIONS)
+        return torch.tensor([rows / (classes * count) if count else 1.0 for count in label_counts])
+    return torch.tensor([float(weight) for weight in choice])

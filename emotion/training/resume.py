@@ -1,0 +1,52 @@
+"""What a run must have in common with the one that it resumes."""
+
+from pathlib import Path
+
+import torch
+
+from emotion.data.datamodule import EmotionDataModule
+from emotion.errors import UserError
+from emotion.training.config import TrainConfig
+
+
+def run_identity(config: TrainConfig, data: EmotionDataModule) -> dict[str, str | int]:
+    """What must be the same when a run is resumed, by config key; CSVs by their digest."""
+    return {
+        "model.name": config.model.name,
+        "seed": config.seed,
+        "data.batch_size": config.data.batch_size,
+        "data.train": data.train.sha256,
+        "data.validation": data.validation.sha256,
+    }
+
+
+def check_resume(config: TrainConfig, data: EmotionDataModule) -> None:
+    """Refuse a ``trainer.ckpt_path`` that this run cannot go on from.
+
+    Raises:
+        UserError: No resume checkpoint, one of another model, data, seed or batch size, or of more epochs.
+    """
+    if config.trainer.ckpt_path is None:
+        return
+    path = Path(config.trainer.ckpt_path)
+    if not path.is_file():
+        raise UserError(
+            f"trainer.ckpt_path: must be a resume checkpoint (checkpoints/last.ckpt), found no file at {path}"
+        )
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        epochs_done, identity = int(content["epoch"]) + 1, dict(content["callbacks"]["ArtifactWriter"]["identity"])
+    except Exception as error:  # whatever a file that is none of ours makes of it
+        raise UserError(
+            f"trainer.ckpt_path: must be a resume checkpoint (checkpoints/last.ckpt), found {path}"
+        ) from error
+    for key, value in run_identity(config, data).items():
+        if identity.get(key) != value:
+            raise UserError(f"{key}: must be as in the run that is resumed ({identity.get(key)}), found {value}")
+    if not path.with_name("best.ckpt").is_file():
+        raise UserError(f"trainer.ckpt_path: must have the run's best.ckpt beside it, found {path} alone")
+    # A run of as many epochs is complete but for its deliverables, if writing them failed; they are written anew.
+    if epochs_done > config.trainer.max_epochs:
+        raise UserError(
+            f"trainer.max_epochs: must be >= the {epochs_done} epochs of {path}, found {config.trainer.max_epochs}"
+        )

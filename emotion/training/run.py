@@ -1,0 +1,174 @@
+"""Fine-tune one backbone: the only wiring of a training run."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from lightning import Trainer, seed_everything
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor
+from lightning.pytorch.loggers import TensorBoardLogger
+from omegaconf import OmegaConf
+from transformers import PreTrainedTokenizerBase
+
+from emotion.data.datamodule import EmotionDataModule
+from emotion.data.text import TextEncoder
+from emotion.errors import UserError
+from emotion.models.backbone import Backbone, find_backbone
+from emotion.models.devices import batch_size_blamed, check_devices, pick_device, process_count
+from emotion.models.fast.allocator import keep_freed_memory
+from emotion.models.fast.compiled import padding_multiple
+from emotion.models.pretrained import load_config, load_pretrained, load_tokenizer, position_limit
+from emotion.reporting.console import print_report
+from emotion.reporting.schema import TrainingReport
+from emotion.training.callbacks import (
+    ArtifactWriter,
+    ConfusionMatrixLogger,
+    EpochCheckpoint,
+    ProgressBar,
+)
+from emotion.training.classifier import EmotionClassifier
+from emotion.training.config import TrainConfig
+from emotion.training.deliverables import Deliverables
+from emotion.training.resume import check_resume
+
+log = logging.getLogger(__name__)
+
+
+def train(config: TrainConfig, run_dir: Path, sweep: str | None = None) -> TrainingReport | None:
+    """Fine-tune one backbone and write its deliverables.
+
+    Args:
+        config: The resolved config.
+        run_dir: Where logs and resume checkpoints go.
+        sweep: The folder of the sweep that the run belongs to, if any.
+
+    Returns:
+        The merged report of ``config.output_dir``; None on all processes but the first.
+
+    Raises:
+        UserError: Something that was given cannot be used; nothing was trained or overwritten.
+    """
+    run_dir = run_dir.resolve()
+    check_devices(config.trainer)
+    if sweep is not None and process_count(config.trainer) > 1:
+        # Every further process runs the script again, and would run the whole sweep again.
+        raise UserError(f"trainer.devices: must be one device in a sweep, found {config.trainer.devices}")
+    data = EmotionDataModule.read(config.data, config.seed)
+    check_resume(config, data)
+    Deliverables(Path(config.output_dir), config.model.name).require_free()
+    backbone = find_backbone(config.model)
+    check_max_length(config, backbone)
+    tokenizer = load_tokenizer(backbone.folder, config.model.normalization)
+    _check_padding(tokenizer, config)
+    multiple = padding_multiple(config.compile, pick_device(config.trainer.accelerator))
+    data.tokenise(TextEncoder(tokenizer, config.model.normalization, config.data.max_length, multiple))
+
+    seed_everything(config.seed, verbose=False)
+    classifier = EmotionClassifier(
+        load_pretrained(backbone),
+        config.optimizer,
+        config.model.learning_rate,
+        config.seed,
+        list(data.train.label_counts().values()),
+        config.compile,
+    )
+    # A resumed run goes on in the folder it came from, where its best epoch lies.
+    folder = Path(config.trainer.ckpt_path).parent if config.trainer.ckpt_path else run_dir / "checkpoints"
+    best = EpochCheckpoint(folder, "best", monitor="val/macro_f1")
+    last = EpochCheckpoint(folder, "last")  # ModelCheckpoint(save_last=True) skips epochs that are not the best
+    writer = ArtifactWriter(config, data, backbone, best, run_dir, sweep)
+    _log_start(config, classifier, data)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(OmegaConf.structured(config), run_dir / "config.yaml")
+    with batch_size_blamed("data.batch_size", config.data.batch_size):
+        fit(classifier, data, config, run_dir, [best, last, writer])
+    if writer.report is not None:
+        print_report(writer.report, config.model.name, Path(config.output_dir))
+    return writer.report
+
+
+def fit(
+    classifier: EmotionClassifier,
+    data: EmotionDataModule,
+    config: TrainConfig,
+    run_dir: Path,
+    callbacks: list[Callback],
+) -> None:
+    """Train ``classifier`` on ``data``, both made for ``config``; logs go to ``run_dir``."""
+    trainer = build_trainer(config, run_dir, callbacks)
+    keep_freed_memory()
+    with warnings.catch_warnings(), _determinism_restored():
+        # Texts are tokenised beforehand; what is left to load does not need workers.
+        warnings.filterwarnings("ignore", ".*does not have many workers.*")
+        warnings.filterwarnings("ignore", ".*smaller than the logging interval.*")  # epochs are logged all the same
+        warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning's own use of a deprecated name
+        warnings.filterwarnings("ignore", ".*exists and is not empty.*")  # resuming into the same folder
+        trainer.fit(classifier, data, ckpt_path=config.trainer.ckpt_path, weights_only=True)
+
+
+def build_trainer(config: TrainConfig, run_dir: Path, callbacks: list[Callback]) -> Trainer:
+    """The Lightning trainer of a run; deterministic, with our own sampler on each process."""
+    settings = config.trainer
+    logger = TensorBoardLogger(run_dir, name="tensorboard", version="")
+    logger.log_hyperparams(asdict(config))
+    bar: list[Callback] = [ProgressBar(leave=True)] if settings.enable_progress_bar else []
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its tips and hardware lists
+    return Trainer(
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        strategy=settings.strategy,
+        precision=settings.precision,  # type: ignore[arg-type]
+        max_epochs=settings.max_epochs,
+        gradient_clip_val=settings.gradient_clip_val,
+        limit_train_batches=settings.limit_train_batches,
+        limit_val_batches=settings.limit_val_batches,
+        log_every_n_steps=settings.log_every_n_steps,
+        enable_progress_bar=settings.enable_progress_bar,
+        deterministic=True,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+        logger=logger,
+        callbacks=[*callbacks, ConfusionMatrixLogger(), LearningRateMonitor(), *bar],
+    )
+
+
+def check_max_length(config: TrainConfig, backbone: Backbone) -> None:
+    """Raises :class:`UserError` where texts may have more tokens than the backbone has positions for."""
+    limit = position_limit(load_config(backbone.folder))
+    if limit is not None and config.data.max_length > limit:
+        raise UserError(
+            f"data.max_length: must be <= {limit}, the tokens that {config.model.name} has positions for,"
+            f" found {config.data.max_length}"
+        )
+
+
+def _check_padding(tokenizer: PreTrainedTokenizerBase, config: TrainConfig) -> None:
+    if tokenizer.pad_token_id is None:
+        raise UserError(
+            f"model.backbone: must have a tokenizer with a padding token, found none in {config.model.backbone}"
+        )
+
+
+@contextmanager
+def _determinism_restored() -> Iterator[None]:
+    """Lightning switches deterministic algorithms on for good; other code of a Python session may not want them."""
+    before = torch.are_deterministic_algorithms_enabled()
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
+def _log_start(config: TrainConfig, classifier: EmotionClassifier, data: EmotionDataModule) -> None:
+    parameters = sum(p.numel() for p in classifier.model.parameters())
+    log.info(
+        "%s: %.1f M parameters; %d training rows, %d validation rows",
+        *(config.model.name, parameters / 1e6, len(data.train.texts), len(data.validation.texts)),
+    )
+    if pooling := getattr(classifier.model.config, "classifier_pooling", None):
+        log.info("%s: classifier pooling is %r", config.model.name, pooling)

@@ -1,0 +1,195 @@
+"""A student learns the teacher's answers: the losses by hand, the lesson, and that it does learn."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import log_softmax, softmax
+from torch.nn.functional import cross_entropy
+
+from conftest import KINDS, model_config, out_of_memory, sample_rows, untrained, write_csv
+from emotion.checkpoint import Checkpoint, load
+from emotion.compression.config import CompressConfig, DistillConfig
+from emotion.compression.steps.distill import DistilledClassifier, distill, soft_label_loss
+from emotion.compression.steps.teacher import Teacher, changed_copies
+from emotion.config.compose import SAMPLE, compose_config, resolve
+from emotion.data.datamodule import LabelledTexts
+from emotion.errors import UserError
+from emotion.models.backbone import find_backbone
+from emotion.training.config import TrainConfig
+
+
+def settings(*overrides: str) -> DistillConfig:
+    return resolve(compose_config("compress", [f"distill.{each}" for each in overrides]), CompressConfig).distill
+
+
+def labelled(tmp_path: Path, split: str, rows: int) -> LabelledTexts:
+    path = write_csv(tmp_path / f"{split}.csv", sample_rows(split, rows))
+    return LabelledTexts.read(str(path), "text", "label", "data.train")
+
+
+@pytest.fixture
+def teacher(backbones: dict[str, Path]) -> Checkpoint:
+    return untrained("minilm", backbones["minilm"])
+
+
+def test_the_soft_label_loss_is_the_divergence_of_the_softened_classes() -> None:
+    rng = np.random.default_rng(0)
+    student, told = rng.normal(size=(5, 6)), rng.normal(size=(5, 6))
+    p, log_q = softmax(told / 3, axis=-1), log_softmax(student / 3, axis=-1)
+    expected = 9 * np.mean(np.sum(p * (np.log(p) - log_q), axis=-1))
+    assert soft_label_loss(torch.tensor(student), torch.tensor(told), 3.0).item() == pytest.approx(expected)
+    shifted = torch.tensor(told) + torch.arange(5)[:, None]  # a constant a row is no difference
+    assert soft_label_loss(shifted, torch.tensor(told), 3.0).item() == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("teacher_size", [32, 20])
+def test_the_loss_weighs_soft_labels_labels_and_hidden_states(teacher: Checkpoint, teacher_size: int) -> None:
+    config = settings("soft_weight=0.3", "temperature=2.0", "hidden_weight=0.7")
+    train = resolve(compose_config("train", []), TrainConfig)
+    classifier = DistilledClassifier(teacher.model, train, config, teacher_size).eval()
+    torch.manual_seed(0)
+    mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
+    batch = {
+        "input_ids": torch.randint(5, 100, (2, 4)),
+        "attention_mask": mask,
+        "labels": torch.tensor([1, 4]),
+        "teacher_log_probabilities": torch.randn(2, 6).log_softmax(-1),
+        "teacher_hidden": torch.randn(2, teacher_size),
+    }
+    with torch.no_grad():
+        outputs = teacher.model(batch["input_ids"], attention_mask=mask, output_hidden_states=True)
+        last = outputs.hidden_states[-1]
+        means = classifier.projection(torch.stack([last[0].mean(0), last[1, :2].mean(0)]))
+    cosines = [float(a @ b / (a.norm() * b.norm())) for a, b in zip(means, batch["teacher_hidden"], strict=True)]
+    soft = soft_label_loss(outputs.logits, batch["teacher_log_probabilities"], 2.0)
+    expected = 0.3 * soft + 0.7 * cross_entropy(outputs.logits, batch["labels"]) + 0.7 * (1 - np.mean(cosines))
+    assert classifier.training_loss(batch).item() == pytest.approx(expected.item(), rel=1e-5)
+    trained = {id(parameter) for parameter in classifier.parameters()}
+    assert {id(parameter) for parameter in classifier.projection.parameters()} <= trained
+
+
+def test_the_lesson_is_the_training_texts_their_copies_and_the_unlabelled_texts(
+    teacher: Checkpoint, tmp_path: Path
+) -> None:
+    train = labelled(tmp_path, "train", 20)
+    config = settings("augmented_copies=2")
+    texts, labels = Teacher(teacher).lesson(train, ["one more text", "and another"], config, seed=1)
+    assert texts[:20] == train.texts
+    assert texts[60:] == ["one more text", "and another"]
+    assert labels[:20].tolist() == train.labels
+    assert labels[20:].tolist() == teacher.predict(texts[20:])
+    assert texts[20:40] != train.texts, "copies are changed"
+    assert texts[20:40] != texts[40:60], "and not alike"
+    again, _ = Teacher(teacher).lesson(train, ["one more text", "and another"], config, seed=1)
+    assert again == texts
+
+
+def test_copies_lose_and_swap_the_share_of_words_that_is_asked_for() -> None:
+    texts = [" ".join(f"w{text}_{word}" for word in range(50)) for text in range(200)]
+    rng = np.random.default_rng(0)
+    assert changed_copies(texts, settings("drop_words=0.0", "swap_words=0.0"), rng) == texts
+    shorter = changed_copies(texts, settings("drop_words=0.3", "swap_words=0.0"), rng)
+    kept = sum(len(copy.split()) for copy in shorter) / (50 * 200)
+    assert kept == pytest.approx(0.7, abs=0.02)
+    swapped = changed_copies(texts, settings("drop_words=0.0", "swap_words=0.2"), rng)
+    own = [word.startswith(f"w{text}_") for text, copy in enumerate(swapped) for word in copy.split()]
+    assert np.mean(own) == pytest.approx(0.8, abs=0.02)
+    assert changed_copies(["", "two words"], settings("drop_words=1.0", "swap_words=0.0"), rng) == ["", "two"]
+
+
+def test_the_teacher_answers_as_it_predicts_and_remembers(teacher: Checkpoint) -> None:
+    texts = [text for text, _ in sample_rows("test", 12)]
+    texts.append(texts[0])
+    asked = Teacher(teacher)
+    answers, hidden = asked.log_probabilities(texts), asked.hidden_states(texts)
+    assert torch.allclose(answers.exp(), teacher.predict_proba(texts), atol=1e-5)
+    for text, state in zip(texts, hidden, strict=True):
+        inputs = teacher.tokenizer(text, return_tensors="pt", truncation=True, max_length=teacher.max_length)
+        with torch.no_grad():
+            alone = teacher.model.base_model(**inputs).last_hidden_state[0].mean(0)
+        assert torch.allclose(state, alone, atol=1e-5)
+    with torch.no_grad():
+        for parameter in teacher.model.parameters():
+            parameter.zero_()
+    assert torch.equal(asked.log_probabilities(texts[::-1]), answers.flip(0)), "asked once"
+    assert torch.equal(asked.hidden_states(texts), hidden)
+
+
+def test_a_student_of_another_backbone_has_no_more_tokens_than_positions(
+    backbones: dict[str, Path], tmp_path: Path
+) -> None:
+    """It learns on the sample, and is judged by other data."""
+    teacher = untrained("modernbert", backbones["modernbert"])
+    teacher.max_length = 200
+    config = settings("model=minilm", "max_epochs=1")
+    sample = LabelledTexts.read(str(SAMPLE / "train.csv"), "text", "label", "data.train")
+    train = replace(sample, texts=[*sample.texts[:8], "very " * 300], labels=sample.labels[:9])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("emotion.compression.steps.distill.find_backbone", lambda _: find_backbone(tiny))
+        tiny = model_config("minilm", backbones["minilm"])
+        student = distill(
+            teacher, config, Teacher(teacher), train, [], labelled(tmp_path, "validation", 8), tmp_path, 0
+        )
+    assert student.max_length == 128
+
+
+def test_too_large_a_batch_is_told_in_one_line(
+    teacher: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DistilledClassifier, "training_loss", out_of_memory)
+    train, validation = labelled(tmp_path, "train", 20), labelled(tmp_path, "validation", 10)
+    with pytest.raises(UserError, match=r"^distill\.batch_size: must fit into this machine's memory, found 16"):
+        distill(teacher, settings("batch_size=16"), Teacher(teacher), train, [], validation, tmp_path, seed=0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_student_comes_to_answer_like_its_teacher(kind: str, backbones: dict[str, Path], tmp_path: Path) -> None:
+    original = untrained(kind, backbones[kind])
+    original.temperature = 1.5
+    original.save(tmp_path / "teacher.pt")
+    teaching = Teacher(original)
+    train = labelled(tmp_path, "train", 64)
+    told = teaching.log_probabilities(train.texts)
+    train = replace(train, labels=told.argmax(-1).tolist())
+    student = load(tmp_path / "teacher.pt")
+    (head,) = (module for module in student.model.modules() if getattr(module, "out_features", None) == 6)
+    with torch.no_grad():
+        head.weight.copy_(head.weight.roll(1, dims=0))  # it has mixed up the classes
+
+    def distance(checkpoint: Checkpoint) -> float:
+        return soft_label_loss(checkpoint.predict_proba(train.texts).log(), told, 2.0).item()
+
+    before = distance(student)
+    config = settings("max_epochs=5", "batch_size=8", "learning_rate=3e-3", "soft_weight=1.0", "hidden_weight=0.1")
+    weights = {name: value.clone() for name, value in original.model.state_dict().items()}
+    learned = distill(student, config, teaching, train, [], train, tmp_path / "run", seed=1)
+    assert distance(learned) < 0.7 * before
+    assert learned.temperature == 1, "what it learned was calibrated"
+    assert not learned.model.training
+    assert all(torch.equal(value, weights[name]) for name, value in original.model.state_dict().items())
+    learned.save(tmp_path / "student.pt")
+    assert load(tmp_path / "student.pt").predict(train.texts) == learned.predict(train.texts)
+
+
+def test_the_best_epoch_is_kept(teacher: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    teacher.save(tmp_path / "teacher.pt")
+    student = load(tmp_path / "teacher.pt")
+    train = labelled(tmp_path, "train", 48)
+    train = replace(train, labels=teacher.predict(train.texts))
+    after_the_first: dict[str, torch.Tensor] = {}
+
+    def forget(classifier: DistilledClassifier) -> None:
+        if classifier.current_epoch == 1:
+            after_the_first.update({name: value.clone() for name, value in classifier.model.state_dict().items()})
+            with torch.no_grad():
+                classifier.model.classifier.weight.zero_()
+
+    monkeypatch.setattr(DistilledClassifier, "on_train_epoch_start", forget)
+    config = settings("max_epochs=2", "learning_rate=1e-6")
+    learned = distill(student, config, Teacher(teacher), train, [], train, tmp_path / "run", seed=1)
+    kept = learned.model.state_dict()
+    assert after_the_first.keys() == kept.keys()
+    assert all(torch.equal(value, kept[name]) for name, value in after_the_first.items())

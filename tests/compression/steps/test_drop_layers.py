@@ -1,0 +1,158 @@
+"""Dropping layers: what is left computes as the whole model does when the others are passed by."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
+
+from conftest import KINDS, sample_rows
+from emotion.checkpoint import Checkpoint, load
+from emotion.compression.config import DropLayersConfig
+from emotion.compression.steps.drop_layers import drop_layers_
+from emotion.data.text import TextEncoder
+from emotion.errors import UserError
+from emotion.models.fast.prepare import prepare_
+from test_saving import untrained
+
+TEXTS = [text for text, _ in sample_rows("test", 12)]
+LAYERS = 6
+
+
+def lively(kind: str, folder: Path) -> Checkpoint:
+    """A tiny checkpoint of six layers and four heads, with weights large enough that each layer and head tells.
+
+    ModernBERT's config is as on the hub: ``global_attn_every_n_layers`` rather than a list; attention is local within
+    fewer tokens than texts have.
+    """
+    checkpoint = untrained(kind, folder)
+    settings = checkpoint.model.config.to_dict() | {"num_hidden_layers": LAYERS, "num_attention_heads": 4}
+    if kind == "modernbert":
+        settings |= {"layer_types": None, "global_attn_every_n_layers": 3, "local_attention": 4}
+    torch.manual_seed(5)
+    model = AutoModelForSequenceClassification.from_config(
+        AutoConfig.for_model(**settings), attn_implementation="sdpa", dtype=torch.float32
+    )
+    for parameter in model.parameters():
+        parameter.data += 0.2 * torch.randn_like(parameter)
+    prepare_(model)
+    checkpoint.model = model.eval()
+    return checkpoint
+
+
+def layers_of(model: PreTrainedModel, kind: str) -> torch.nn.ModuleList:
+    return model.model.layers if kind == "modernbert" else model.base_model.encoder.layer
+
+
+@torch.inference_mode()
+def logits(checkpoint: Checkpoint) -> Tensor:
+    """(texts, 6) of one padded batch."""
+    encoder = TextEncoder(checkpoint.tokenizer, checkpoint.normalization, checkpoint.max_length)
+    return checkpoint.model(**encoder.pad(encoder.encode(TEXTS))).logits
+
+
+def logits_without(checkpoint: Checkpoint, kind: str, dropped: set[int]) -> Tensor:
+    """The logits when the dropped layers of the whole model hand on what they are given."""
+    layers = layers_of(checkpoint.model, kind)
+    handles = [layers[index].register_forward_hook(lambda _module, inputs, _output: inputs[0]) for index in dropped]
+    try:
+        return logits(checkpoint)
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@pytest.mark.parametrize(
+    ("count", "kept"), [(6, [0, 1, 2, 3, 4, 5]), (4, [0, 1, 3, 4]), (3, [0, 2, 4]), (2, [0, 3]), (1, [0])]
+)
+def test_a_count_is_spread_evenly_from_the_first(count: int, kept: list[int], backbones: dict[str, Path]) -> None:
+    model = lively("minilm", backbones["minilm"]).model
+    layers = list(layers_of(model, "minilm"))
+    drop_layers_(model, DropLayersConfig(keep=count))
+    assert list(layers_of(model, "minilm")) == [layers[index] for index in kept]
+
+
+@pytest.mark.parametrize(("keep", "kept"), [(3, [0, 2, 4]), ([0, 1, 5],) * 2])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_kept_layers_compute_what_they_did(
+    kind: str, keep: int | list[int], kept: list[int], backbones: dict[str, Path], tmp_path: Path
+) -> None:
+    checkpoint = lively(kind, backbones[kind])
+    expected = logits_without(checkpoint, kind, set(range(LAYERS)) - set(kept))
+    assert not torch.allclose(logits(checkpoint), expected), "layers that change nothing would prove nothing"
+
+    drop_layers_(checkpoint.model, DropLayersConfig(keep=keep))
+    torch.testing.assert_close(logits(checkpoint), expected)
+    assert checkpoint.model.config.num_hidden_layers == len(kept)
+    assert not checkpoint.model.training
+
+    checkpoint.save(tmp_path / "model.pt")
+    loaded = load(tmp_path / "model.pt")
+    assert torch.equal(logits(loaded), logits(checkpoint))
+    assert torch.equal(loaded.predict_proba(TEXTS), checkpoint.predict_proba(TEXTS))
+    assert layer_indices(loaded.model) == layer_indices(checkpoint.model)
+
+
+def layer_indices(model: PreTrainedModel) -> dict[str, int]:
+    return {name: module.layer_idx for name, module in model.named_modules() if hasattr(module, "layer_idx")}
+
+
+def test_modernberts_layers_keep_their_kind_of_attention(backbones: dict[str, Path], tmp_path: Path) -> None:
+    """Counted anew from the first, layer 3 would become local and layer 4 too, where it must be global and local."""
+    checkpoint = lively("modernbert", backbones["modernbert"])
+    drop_layers_(checkpoint.model, DropLayersConfig(keep=[0, 3, 4]))
+    checkpoint.save(tmp_path / "model.pt")
+    for model in (checkpoint.model, load(tmp_path / "model.pt").model):
+        kinds = [layer.attention_type for layer in layers_of(model, "modernbert")]
+        assert kinds == model.config.layer_types == ["full_attention", "full_attention", "sliding_attention"]
+        assert [layer.attn.sliding_window for layer in layers_of(model, "modernbert")] == [None, None, 3]
+
+
+@pytest.mark.parametrize("kind", ["bertweet", "cardiff", "minilm"])
+def test_layer_0_may_go_where_the_others_are_like_it(kind: str, backbones: dict[str, Path], tmp_path: Path) -> None:
+    checkpoint = lively(kind, backbones[kind])
+    expected = logits_without(checkpoint, kind, {0, 1, 2, 4})
+    drop_layers_(checkpoint.model, DropLayersConfig(keep=[3, 5]))
+    checkpoint.save(tmp_path / "model.pt")
+    torch.testing.assert_close(logits(load(tmp_path / "model.pt")), expected)
+
+
+def test_layers_can_be_dropped_twice(backbones: dict[str, Path]) -> None:
+    once, twice = (lively("modernbert", backbones["modernbert"]) for _ in range(2))
+    drop_layers_(once.model, DropLayersConfig(keep=[0, 4]))
+    drop_layers_(twice.model, DropLayersConfig(keep=3))
+    drop_layers_(twice.model, DropLayersConfig(keep=[0, 2]))
+    assert torch.equal(logits(once), logits(twice))
+
+
+@pytest.mark.parametrize(
+    ("kind", "keep", "message"),
+    [
+        ("minilm", 7, "drop_layers.keep: must be at most the 6 layers of the model, found 7"),
+        ("modernbert", [0, 6], "drop_layers.keep: must be layers from 0 to 5, found 6"),
+        (
+            "modernbert",
+            [1, 2],
+            "drop_layers.keep: must begin with layer 0, as modernbert's first is unlike the others, found [1, 2]",
+        ),
+    ],
+)
+def test_layers_that_are_not_there_are_refused_before_anything_changes(
+    kind: str, keep: int | list[int], message: str, backbones: dict[str, Path]
+) -> None:
+    checkpoint = lively(kind, backbones[kind])
+    before, config = logits(checkpoint), copy.deepcopy(checkpoint.model.config.to_dict())
+    with pytest.raises(UserError) as caught:
+        drop_layers_(checkpoint.model, DropLayersConfig(keep=keep))
+    assert str(caught.value) == message
+    assert checkpoint.model.config.to_dict() == config
+    assert torch.equal(logits(checkpoint), before)
+
+
+def test_an_unknown_architecture_is_named() -> None:
+    config = AutoConfig.for_model("distilbert", dim=8, n_heads=2, n_layers=2, hidden_dim=8, vocab_size=9)
+    model = AutoModelForSequenceClassification.from_config(config)
+    with pytest.raises(UserError, match=r"technique.steps: drop_layers .* must have a model of .*, found distilbert"):
+        drop_layers_(model, DropLayersConfig(keep=1))

@@ -1,0 +1,135 @@
+"""How weights become INT8: what is rounded, to how many bits, and smoothing beforehand."""
+
+import platform
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+from torch import Tensor, nn
+
+from conftest import KINDS, TEXTS
+from emotion.checkpoint import Checkpoint, load
+from emotion.compression.steps.int8_embedding import Int8Embedding
+from emotion.compression.steps.onnx_quantization import quantize_linear_layers, saturates
+from emotion.compression.steps.smoothing import smooth_
+from test_head import HEADS
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def matrix_products(*weights: np.ndarray) -> bytes:
+    """An ONNX model that multiplies its input by each of ``weights`` in turn."""
+    nodes = [
+        onnx.helper.make_node("MatMul", [f"x{place}", f"w{place}"], [f"x{place + 1}"], name=f"product{place}")
+        for place in range(len(weights))
+    ]
+    sizes = {"x0": weights[0].shape[0], f"x{len(weights)}": weights[-1].shape[1]}
+    values = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", size]) for name, size in sizes.items()
+    ]
+    constants = [numpy_helper.from_array(weight, f"w{place}") for place, weight in enumerate(weights)]
+    graph = onnx.helper.make_graph(nodes, "g", values[:1], values[1:], constants)
+    opsets = [onnx.helper.make_opsetid("", 23)]
+    serialized: bytes = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString()
+    return serialized
+
+
+@pytest.mark.parametrize(("reduce_range", "largest"), [(False, 127), (True, 64)])
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_weights_are_rounded_to_as_many_bits_and_scales_as_asked(
+    per_channel: bool, reduce_range: bool, largest: int
+) -> None:
+    weight = np.random.default_rng(0).normal(size=(16, 8)).astype(np.float32)
+    weight *= np.float32(2) ** np.arange(8, dtype=np.float32)
+    model = onnx.load_from_string(quantize_linear_layers(matrix_products(weight), [], per_channel, reduce_range))
+    found = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
+    (name,) = [name for name, value in found.items() if value.dtype == np.int8 and value.ndim == 2]
+    (scale,) = [value for name, value in found.items() if value.dtype == np.float32]
+    assert scale.size == (8 if per_channel else 1)
+    assert np.abs(found[name]).max() in (largest, largest - 1)
+    np.testing.assert_allclose(found[name] * scale, weight, atol=scale.max() * 0.51)
+
+
+@pytest.mark.parametrize(("head", "is_kept"), [("itself", True), ("transposed", True), ("another", False)])
+def test_a_matrix_of_the_head_is_kept_however_it_lies(head: str, is_kept: bool) -> None:
+    weights = np.random.default_rng(0).normal(size=(4, 16, 8)).astype(np.float32)
+    matrix = {"itself": weights[0], "transposed": weights[0].T.copy(), "another": weights[1]}[head]
+    model = matrix_products(weights[0], weights[3].T.copy())
+    quantized = quantize_linear_layers(model, [torch.from_numpy(matrix)], per_channel=True, reduce_range=False)
+    found = [node.op_type for node in onnx.load_from_string(quantized).graph.node]
+    assert found.count("MatMulInteger") == (1 if is_kept else 2)
+    assert found.count("MatMul") == (1 if is_kept else 0)
+
+
+def column_maxima(checkpoint: Checkpoint, names: list[str]) -> list[Tensor]:
+    """The largest absolute value that a linear layer multiplies, of each input column, after all its hooks."""
+    found: dict[str, Tensor] = {}
+
+    def record(name: str) -> Any:
+        def hook(_module: nn.Module, inputs: tuple[Tensor]) -> None:
+            largest = inputs[0].abs().flatten(0, -2).amax(0)
+            found[name] = torch.maximum(found.get(name, largest), largest)
+
+        return hook
+
+    handles = [checkpoint.torch_model.get_submodule(name).register_forward_pre_hook(record(name)) for name in names]
+    checkpoint.predict_proba(TEXTS)
+    for handle in handles:
+        handle.remove()
+    return [found[name] for name in names]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_smoothing_changes_the_inputs_but_not_the_answers(kind: str, originals: dict[str, Path]) -> None:
+    checkpoint = load(originals[kind])
+    linears = [name for name, module in checkpoint.torch_model.named_modules() if isinstance(module, nn.Linear)]
+    head = [name for name in linears if name.startswith(tuple(HEADS[kind]))]
+    assert len(head) == 2
+    with torch.no_grad():
+        for name in linears:  # as in real models: a few columns are far larger than the others
+            if name not in head:
+                checkpoint.torch_model.get_submodule(name).weight[:, 3] /= 50
+        for name, module in checkpoint.torch_model.named_modules():
+            if isinstance(module, nn.LayerNorm) and name not in head:
+                module.weight[3] *= 50
+    expected, before = checkpoint.predict_proba(TEXTS), column_maxima(checkpoint, linears)
+    smooth_(checkpoint)
+    torch.testing.assert_close(checkpoint.predict_proba(TEXTS), expected, rtol=1e-3, atol=1e-4)
+    for name, old, new in zip(linears, before, column_maxima(checkpoint, linears), strict=True):
+        if name in head:
+            torch.testing.assert_close(old, new, rtol=1e-3, atol=1e-4)
+        else:
+            assert new.log().std() < old.log().std(), name
+
+
+def test_an_embedding_is_rounded_by_row() -> None:
+    torch.manual_seed(0)
+    original = nn.Embedding(20, 8)
+    original.weight.data *= torch.logspace(-6, 6, 20)[:, None]
+    original.weight.data[7] = 0
+    ids = torch.arange(20).view(4, 5)
+    found, expected = Int8Embedding(original)(ids), original(ids).detach()
+    step = expected.abs().amax(-1, keepdim=True) / 127
+    assert ((found - expected).abs() <= 0.501 * step).all()
+    assert not torch.equal(found, expected)
+    assert (found[1, 2] == 0).all()
+
+
+def test_saturation_is_read_off_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "arm64")
+    assert not saturates()
+    monkeypatch.setattr("platform.machine", lambda: "AMD64")
+    monkeypatch.setattr("sys.platform", "win32")
+    assert saturates()
+
+
+@pytest.mark.skipif(sys.platform != "linux" or platform.machine() != "x86_64", reason="reads an x86 Linux's flags")
+def test_saturation_is_what_the_flags_say() -> None:
+    flags = Path("/proc/cpuinfo").read_text()
+    assert saturates() == (re.search(r"\b(avx512_vnni|avx_vnni|amx_int8)\b", flags) is None)

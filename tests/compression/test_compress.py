@@ -1,0 +1,208 @@
+"""Compression as a whole, on tiny models: deliverables, report, merging and failures."""
+
+import hashlib
+import json
+import math
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from scipy.stats import binomtest
+from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
+
+import emotion
+import emotion_classifier
+from conftest import KINDS, NAMES, files_in, sample_rows, write_csv
+from emotion import compress_and_evaluate, run_inference
+from emotion.compression import measure as benchmark
+from emotion.compression.config import CompressConfig
+from emotion.compression.run import compress
+from emotion.config.compose import compose_config, resolve
+from emotion.labels import EMOTIONS
+from emotion.reporting.compression_schema import CompressionReport
+from emotion.reporting.plots import is_our_figure
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+ROWS = sample_rows("validation", 100)
+
+
+@pytest.fixture(autouse=True)
+def few_timings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmark, "SINGLE_TEXTS", 6)
+    monkeypatch.setattr(benchmark, "BATCHES", 2)
+
+
+@pytest.fixture
+def csv(tmp_path: Path) -> Path:
+    return write_csv(tmp_path / "mine.csv", ROWS)
+
+
+@pytest.fixture
+def weights(originals: dict[str, Path], tmp_path: Path) -> Path:
+    """MiniLM's checkpoint in a folder of its own."""
+    (tmp_path / "out").mkdir()
+    return Path(shutil.copy(originals["minilm"], tmp_path / "out"))
+
+
+def run(*overrides: str) -> CompressionReport:
+    """What ``scripts/compress.py`` does with the same options."""
+    overrides = ("accelerator=cpu", "rounds=1", *overrides)
+    return compress(resolve(compose_config("compress", list(overrides)), CompressConfig), overrides)
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def assert_is_what_the_file_predicts(variant: Any, labels: Sequence[int], original: Sequence[int]) -> None:
+    """The scores of the report, computed once more from the labels that a file gives."""
+    truth = [label for _, label in ROWS]
+    assert variant.accuracy == pytest.approx(accuracy_score(truth, labels))
+    assert variant.macro_f1 == pytest.approx(f1_score(truth, labels, average="macro"))
+    columns = precision_recall_fscore_support(truth, labels, labels=range(6), zero_division=0)
+    for name, *expected in zip(EMOTIONS, *columns, strict=True):
+        scores = variant.per_class[name]
+        assert [scores.precision, scores.recall, scores.f1, scores.support] == pytest.approx(expected)
+    assert variant.agreement_with_original == sum(map(int.__eq__, labels, original)) / len(ROWS)
+    right = [(a == label, b == label) for label, a, b in zip(truth, labels, original, strict=True)]
+    gained, lost = right.count((True, False)), right.count((False, True))
+    assert variant.mcnemar_p == pytest.approx(binomtest(gained, gained + lost).pvalue if gained + lost else 1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_all_writes_deliverables_that_predict_what_the_report_says(
+    kind: str, originals: dict[str, Path], csv: Path, tmp_path: Path
+) -> None:
+    name, out = NAMES[kind], tmp_path / "out"
+    before = originals[kind].read_bytes()
+    run(f"weights={originals[kind]}", f"data.validation={csv}", f"output_dir={out}", "technique=all")
+    assert originals[kind].read_bytes() == before
+
+    results = out / "compression_results"
+    paths = {"original": originals[kind]}
+    paths |= {each: results / f"{name}_{each}.pt" for each in ("prune", "quantize", "combined")}
+    pictures = {f"visualizations/{each}" for each in ("compression_comparison.png", "pareto_frontier.png",
+                                                      "pareto_frontier.pdf")}  # fmt: skip
+    deliverables = {path.name for each, path in paths.items() if each != "original"}
+    assert files_in(results).keys() == {*deliverables, *pictures, "compression_report.json"}
+    assert all(is_our_figure(results / picture) for picture in pictures)
+
+    report = CompressionReport.model_validate_json((results / "compression_report.json").read_bytes())
+    assert (report.schema_version, report.model_name, report.baseline) == (1, name, "original")
+    assert (report.weights.path, report.weights.sha256) == (str(originals[kind]), digest(originals[kind]))
+    assert (report.data.path, report.data.sha256, report.data.rows) == (str(csv), digest(csv), len(ROWS))
+    assert report.variants.keys() == paths.keys()
+    assert report.failed == {}
+
+    # No model here has a backbone on the hub or in a folder: all that is needed is in the file.
+    labels = {each: run_inference(str(path), str(csv)) for each, path in paths.items()}
+    assert len(set(labels["original"])) > 3
+    assert labels["prune"] != labels["original"], "else the scores below prove little"
+    for each, variant in report.variants.items():
+        assert_is_what_the_file_predicts(variant, labels[each], labels["original"])
+        assert (variant.file, variant.sha256) == (paths[each].name, digest(paths[each]))
+        assert variant.size_mb == paths[each].stat().st_size / 1e6
+        assert variant.size_ratio == pytest.approx(paths[each].stat().st_size / len(before))
+        assert variant.device == "cpu"
+
+
+def test_the_report_tells_size_speed_and_sparsity(weights: Path, csv: Path) -> None:
+    report = run(f"weights={weights}", f"data.validation={csv}")
+    variants = report.variants
+    original = variants["original"]
+    for variant in variants.values():
+        for batch in (variant.latency.batch_1, variant.latency.batch_32):
+            assert 0 < batch.p50_ms <= batch.p90_ms <= batch.p99_ms
+        assert variant.latency_ms_per_sample == pytest.approx(variant.latency.batch_32.p50_ms / 32)
+        assert variant.speedup == pytest.approx(original.latency.batch_32.p50_ms / variant.latency.batch_32.p50_ms)
+        speedup = original.latency.batch_1.p50_ms / variant.latency.batch_1.p50_ms
+        assert variant.speedup_batch_1 == pytest.approx(speedup)
+    assert (original.speedup, original.speedup_batch_1, original.size_ratio) == (1, 1, 1)
+    assert (original.agreement_with_original, original.mcnemar_p) == (1, 1)
+
+    content = torch.load(weights, weights_only=True)["model_state_dict"]
+    linear = [value for name, value in content.items() if name.endswith("weight") and ".layer." in name]
+    matrices = sum(value.numel() for value in linear if value.ndim == 2)
+    head = sum(content[name].numel() for name in content if name.startswith(("bert.pooler", "classifier")))
+    everything = sum(value.numel() for value in content.values())
+    assert original.memory_mb == pytest.approx(4 * everything / 1e6, rel=0.02)
+    assert variants["prune"].memory_mb == original.memory_mb
+    int8 = (matrices + 2 * (everything - matrices - head) + 4 * head) / 1e6
+    assert variants["quantize"].memory_mb == pytest.approx(int8, rel=0.05)
+    saved_by_zeros = 0.3 * 4 * matrices - math.ceil(matrices / 8)
+    assert variants["prune"].size_mb == pytest.approx(original.size_mb - saved_by_zeros / 1e6, abs=12 * 500 / 1e6)
+    assert variants["quantize"].size_ratio < 0.65
+    assert variants["combined"].size_mb < 1.02 * variants["quantize"].size_mb
+
+    zeros = sum(int((value == 0).sum()) for value in content.values())  # the padding's embedding
+    assert (original.sparsity, original.sparsity_total) == (0, zeros / everything)
+    assert variants["prune"].sparsity == pytest.approx(0.3, abs=2e-3)
+    assert variants["prune"].sparsity_total == pytest.approx((0.3 * matrices + zeros) / everything, abs=1e-4)
+    assert variants["quantize"].sparsity < 0.1  # weights that round to zero
+    assert 0.298 < variants["combined"].sparsity < 0.4
+    assert [variants[name].steps for name in ("original", "prune", "quantize", "combined")] == [
+        [],
+        ["prune"],
+        ["quantize"],
+        ["prune", "quantize"],
+    ]
+    assert variants["combined"].settings == {
+        "prune": {"amount": 0.3, "scope": "layer", "include_head": False},
+        "quantize": {"threshold": 6.0},
+    }
+    metadata = torch.load(weights.parent / "compression_results" / "MiniLM_combined.pt", weights_only=True)["metadata"]
+    assert metadata["compression"] == {"technique": "combined", "settings": variants["combined"].settings}
+    assert metadata["accuracy"] == 0.5, "what the original recorded"
+    assert report.ranking.by_size == sorted(variants, key=lambda name: variants[name].size_mb)
+    assert report.ranking.by_macro_f1[0] == max(variants, key=lambda name: variants[name].macro_f1)
+
+
+def test_overrides_hold_for_each_technique_and_a_pruned_head_counts(weights: Path, csv: Path) -> None:
+    variants = run(
+        f"weights={weights}",
+        f"data.validation={csv}",
+        "technique.techniques=[prune,half]",
+        "prune.amount=0.5",
+        "prune.include_head=true",
+        "prune.scope=global",
+        "half.dtype=bfloat16",
+    ).variants
+    assert variants["prune"].sparsity == pytest.approx(0.5, abs=2e-3)
+    assert variants["prune"].settings["prune"] == {"amount": 0.5, "scope": "global", "include_head": True}
+    state = torch.load(weights.parent / "compression_results" / "MiniLM_prune.pt", weights_only=True)
+    assert "bert.pooler.dense.weight" in state["sparse_state_dict"]
+    assert variants["half"].settings == {"half": {"dtype": "bfloat16"}}
+    state = torch.load(weights.parent / "compression_results" / "MiniLM_half.pt", weights_only=True)
+    assert state["model_state_dict"]["bert.embeddings.word_embeddings.weight"].dtype == torch.bfloat16
+
+
+def test_a_later_run_merges_by_technique_and_other_data_begin_anew(weights: Path, csv: Path, tmp_path: Path) -> None:
+    results = weights.parent / "compression_results"
+    options = f"weights={weights}", f"data.validation={csv}"
+    first = run(*options, "technique=prune")
+    second = run(*options, "technique=half")
+    assert second.variants.keys() == {"original", "prune", "half"}
+    assert second.variants["prune"] == first.variants["prune"]
+    third = run(*options, "technique=prune", "prune.amount=0.6")
+    assert third.variants["half"] == second.variants["half"]
+    assert third.variants["prune"].sparsity == pytest.approx(0.6, abs=2e-3)
+    assert third.variants["prune"].sha256 == digest(results / "MiniLM_prune.pt") != first.variants["prune"].sha256
+    kept = (results / "compression_report.json").read_bytes()
+
+    other = write_csv(tmp_path / "other.csv", ROWS[:40])
+    fourth = run(options[0], f"data.validation={other}", "technique=half")
+    assert fourth.variants.keys() == {"original", "half"}
+    assert fourth.data.rows == 40
+    reports = [path for path in results.glob("compression_report*.json") if path.name != "compression_report.json"]
+    assert [path.read_bytes() for path in reports] == [kept]
+
+
+def test_compress_and_evaluate_is_the_public_function(weights: Path, csv: Path) -> None:
+    report = compress_and_evaluate(str(weights), str(csv), technique="half")
+    assert json.loads((weights.parent / "compression_results" / "compression_report.json").read_text()) == report
+    assert report["variants"].keys() == {"original", "half"}
+    assert emotion.compress_and_evaluate is emotion_classifier.compress_and_evaluate is compress_and_evaluate

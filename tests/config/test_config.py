@@ -1,0 +1,160 @@
+"""Schemas, bounds, composition; every YAML composes, every key of ours is one that Lightning knows."""
+
+import inspect
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from lightning import Trainer
+from omegaconf import OmegaConf
+
+from emotion.benchmark.config import PARTS, BenchmarkConfig
+from emotion.compression.config import STEPS, CompressConfig
+from emotion.config.compose import CONF, PROJECT, compose_config, model_choices, resolve
+from emotion.errors import UserError
+from emotion.prediction.config import PredictConfig
+from emotion.training.config import TrainConfig, TrainerConfig
+
+GROUPS = {group.name: sorted(path.stem for path in group.glob("*.yaml")) for group in CONF.iterdir() if group.is_dir()}
+CSVS = ["data=csv", "data.train=a.csv", "data.validation=b.csv"]
+
+
+def train_config(*overrides: str) -> TrainConfig:
+    return resolve(compose_config("train", list(overrides)), TrainConfig)
+
+
+TRAINING_GROUPS = sorted(GROUPS.keys() - {"technique", "benchmark"})
+
+
+@pytest.mark.parametrize(
+    ("group", "choice"), [(group, choice) for group in TRAINING_GROUPS for choice in GROUPS[group]]
+)
+def test_every_choice_composes_and_passes_its_rules(group: str, choice: str) -> None:
+    extra = CSVS[1:] if (group, choice) == ("data", "csv") else []
+    assert train_config(f"{group}={choice}", *extra).seed == 42
+
+
+@pytest.mark.parametrize("technique", GROUPS["technique"])
+def test_every_technique_composes_and_passes_its_rules(technique: str) -> None:
+    config = resolve(compose_config("compress", [f"technique={technique}"]), CompressConfig)
+    assert config.technique.name == technique, "a variant is named after its technique's file"
+    assert bool(config.technique.steps) != bool(config.technique.techniques)
+    assert set(config.technique.techniques) <= set(GROUPS["technique"]) - {technique}
+
+
+@pytest.mark.parametrize("part", GROUPS["benchmark"])
+def test_every_part_of_the_benchmark_composes_and_passes_its_rules(part: str) -> None:
+    config = resolve(compose_config("benchmark", [f"benchmark={part}"]), BenchmarkConfig)
+    assert config.benchmark.parts == (list(PARTS) if part == "all" else [part])
+
+
+def test_compression_has_the_documented_defaults() -> None:
+    config = resolve(compose_config("compress", []), CompressConfig)
+    assert (config.technique.name, config.weights, config.output_dir) == ("all", None, None)
+    assert (config.prune.amount, config.prune.scope, config.prune.include_head) == (0.3, "layer", False)
+    assert (config.quantize.threshold, config.max_drop) == (6.0, None)
+    fields_of_steps = {field.name for field in fields(CompressConfig)} | {"onnx_int8"}
+    assert set(STEPS) <= fields_of_steps, "each step has its settings"
+
+
+def test_predict_composes() -> None:
+    config = resolve(compose_config("predict", ["weights=w.pt", "csv=c.csv"]), PredictConfig)
+    assert (config.weights, config.csv, config.output) == ("w.pt", "c.csv", None)
+
+
+def test_defaults_are_the_documented_ones() -> None:
+    config = train_config(*CSVS)
+    assert (config.data.batch_size, config.data.max_length, config.trainer.max_epochs) == (32, 128, 5)
+    assert (config.model.learning_rate, config.seed, config.output_dir) == (5e-5, 42, "outputs")
+
+
+def test_a_users_own_csvs_bring_nothing_of_the_sample_with_them() -> None:
+    given_over_sample = OmegaConf.to_container(compose_config("train", CSVS[1:]), resolve=True)
+    given_as_csv = OmegaConf.to_container(compose_config("train", CSVS), resolve=True)
+    assert given_over_sample == given_as_csv
+
+
+def test_sample_and_conf_are_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = train_config()
+    assert Path(config.data.train) == PROJECT / "data" / "sample" / "train.csv"
+    assert Path(config.data.train).is_file()
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("data.batch_size=0", ["data.batch_size", ">= 1", "0"]),
+        ("model.learning_rate=0", ["model.learning_rate", "> 0", "0"]),
+        ("model.learning_rate=nan", ["model.learning_rate", "nan"]),
+        ("model.name=a/b", ["model.name", "a/b"]),
+        ("model.normalization=twitter", ["model.normalization", "none, bertweet, cardiff", "twitter"]),
+        ("optimizer.warmup_fraction=1.5", ["optimizer.warmup_fraction", "<= 1", "1.5"]),
+        ("optimizer.class_weights=[1,2]", ["optimizer.class_weights", "balanced", "[1, 2]"]),
+        ("optimizer.class_weights=heavy", ["optimizer.class_weights", "heavy"]),
+        ("trainer.devices=0", ["trainer.devices", "0"]),
+        ("trainer.devices=null", ["trainer.devices", "None"]),
+        ("trainer.devices=[1,1]", ["trainer.devices", "[1, 1]"]),
+        ("trainer.devices=true", ["trainer.devices", "True"]),
+        ("trainer.gradient_clip_val=-1", ["trainer.gradient_clip_val", "> 0", "-1"]),
+        ("trainer.limit_train_batches=0", ["trainer.limit_train_batches", "0"]),
+        ("trainer.precision=8", ["trainer.precision", "bf16-mixed", "8"]),
+        ("trainer.max_epochs=0", ["trainer.max_epochs", ">= 1", "0"]),
+        ("seed=-1", ["seed", ">= 0", "-1"]),
+        # What Hydra itself refuses, in one line all the same:
+        ("trainer.max_epochs=ten", ["trainer.max_epochs", "ten", "Integer"]),
+        ("trainer.epochs=3", ["epochs"]),
+        ("nope=3", ["nope"]),
+        ("+typo=1", ["typo"]),
+        ("+trainer.typo=1", ["typo"]),
+        ("model=nope", ["model", "nope"]),
+    ],
+)
+def test_a_wrong_value_is_one_line_that_names_key_rule_and_value(override: str, words: list[str]) -> None:
+    with pytest.raises(UserError) as caught:
+        train_config(override)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert all(word in message for word in words), message
+
+
+@pytest.mark.parametrize("key", ["data.train", "data.validation"])
+def test_half_a_corpus_is_refused(key: str) -> None:
+    with pytest.raises(UserError, match=r"data\.(train|validation): must be given together"):
+        train_config(f"{key}=mine.csv")
+
+
+def test_a_missing_value_is_named() -> None:
+    with pytest.raises(UserError, match=r"data\.train: a value is required"):
+        train_config("data=csv")
+
+
+@pytest.mark.parametrize("value", ["2", "[0]", "[1,3]", "auto"])
+def test_devices_takes_counts_lists_and_auto(value: str) -> None:
+    assert str(train_config(f"trainer.devices={value}").trainer.devices).replace(" ", "") == value
+
+
+def test_gradient_clipping_can_be_switched_off() -> None:
+    assert train_config("trainer.gradient_clip_val=null").trainer.gradient_clip_val is None
+
+
+def test_every_trainer_field_is_an_argument_of_lightnings_trainer() -> None:
+    names = {field.name for field in fields(TrainerConfig)} - {"ckpt_path"}
+    inspect.signature(Trainer).bind(**dict.fromkeys(names))
+    assert "ckpt_path" in inspect.signature(Trainer.fit).parameters
+
+
+def test_debugging_replaces_no_real_deliverables() -> None:
+    config = train_config("trainer=debug")
+    assert (config.output_dir, config.trainer.max_epochs) == ("outputs/debug", 1)
+    assert train_config("trainer=debug", "output_dir=mine", "trainer.max_epochs=2").output_dir == "mine"
+
+
+def test_models_are_the_documented_ones() -> None:
+    models = model_choices()
+    assert {choice: (m.name, m.backbone) for choice, m in models.items()} == {
+        "bertweet": ("BERTweet", "vinai/bertweet-base"),
+        "cardiff": ("CardiffRoBERTa", "cardiffnlp/twitter-roberta-base"),
+        "modernbert": ("ModernBERT", "answerdotai/ModernBERT-base"),
+        "minilm": ("MiniLM", "sentence-transformers/all-MiniLM-L6-v2"),
+    }

@@ -1,0 +1,66 @@
+"""Text to token ids: each architecture's own tokenizer, normalisation, cutting and padding."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from conftest import KINDS, model_config
+from emotion.data.text import TextEncoder, normalize_cardiff
+from emotion.models.pretrained import load_tokenizer
+
+TEXTS = ["I'm SO happy!", "", "no", "thanks @bob, see https://example.com/x", "very " * 300]
+
+
+def encoder(kind: str, folder: Path, max_length: int = 64) -> TextEncoder:
+    normalization = model_config(kind, folder).normalization
+    return TextEncoder(load_tokenizer(folder, normalization), normalization, max_length)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_padded_batch_equals_the_tokenizers_own(kind: str, backbones: dict[str, Path]) -> None:
+    ours = encoder(kind, backbones[kind])
+    texts = [normalize_cardiff(text) for text in TEXTS] if kind == "cardiff" else TEXTS
+    expected = ours.tokenizer(texts, padding=True, truncation=True, max_length=64, return_tensors="pt")
+    batch = ours.pad(ours.encode(TEXTS))
+    assert torch.equal(batch["input_ids"], expected["input_ids"])
+    assert torch.equal(batch["attention_mask"], expected["attention_mask"])
+    assert batch["input_ids"].shape == (5, 64)
+
+
+@pytest.mark.parametrize(("step", "tokens"), [(1, 11), (8, 16), (32, 20)])
+def test_lengths_are_padded_to_multiples_up_to_the_maximum(step: int, tokens: int, backbones: dict[str, Path]) -> None:
+    ours = replace(encoder("minilm", backbones["minilm"], max_length=20), pad_to_multiple_of=step)
+    rows = [np.arange(5, dtype=np.int32), np.arange(11, dtype=np.int32)]
+    batch = ours.pad(rows)
+    expected = ours.tokenizer.pad({"input_ids": rows}, padding="max_length", max_length=tokens, return_tensors="pt")
+    assert torch.equal(batch["input_ids"], expected["input_ids"])
+    assert torch.equal(batch["attention_mask"], expected["attention_mask"])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("hi @bob_b!", "hi @user"),
+        ("@ home", "@ home"),
+        ("see https://t.co/x now", "see http now"),
+        ("httpx", "http"),
+        ("plain  double space", "plain  double space"),
+        ("", ""),
+    ],
+)
+def test_cardiff_normalisation(text: str, expected: str) -> None:
+    assert normalize_cardiff(text) == expected
+
+
+def test_bertweet_normalises_users_links_and_emoji(backbones: dict[str, Path]) -> None:
+    ours = encoder("bertweet", backbones["bertweet"])
+    as_written = ours.encode(["@bob ❤ https://example.com can't"])[0]
+    normalised = load_tokenizer(backbones["bertweet"], "none")("@USER :red_heart: HTTPURL can't")["input_ids"]
+    assert as_written.tolist() == normalised
+
+
+def test_nothing_to_encode() -> None:
+    assert TextEncoder(None, "none", 8).encode([]) == []  # type: ignore[arg-type]

@@ -1,0 +1,21 @@
+"""Memory that does not suffice is told in one line; other errors stay what they are."""
+
+import pytest
+import torch
+
+from emotion.errors import UserError
+from emotion.models.devices import batch_size_blamed
+
+BLAME = "^data.batch_size: must fit into this machine's memory, found 512; try half of it$"
+
+
+def test_a_batch_that_does_not_fit_into_memory_is_named() -> None:
+    with pytest.raises(UserError, match=BLAME), batch_size_blamed("data.batch_size", 512):
+        torch.empty(2**55)
+    with pytest.raises(UserError, match=BLAME), batch_size_blamed("data.batch_size", 512):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def test_other_errors_stay() -> None:
+    with pytest.raises(RuntimeError, match="size mismatch"), batch_size_blamed("data.batch_size", 512):
+        raise RuntimeError("size mismatch")

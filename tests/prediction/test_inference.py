@@ -1,0 +1,267 @@
+"""Predicting CSVs, held against a plain transformers loop over one text at a time."""
+
+import csv
+import math
+import threading
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, f1_score
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+
+from conftest import KINDS, NAMES, model_config, out_of_memory, sample_rows, write_csv
+from emotion import checkpoint, run_inference
+from emotion.checkpoint import Checkpoint
+from emotion.config.compose import compose_config, resolve
+from emotion.data.csv_files import open_csv
+from emotion.data.text import TextEncoder
+from emotion.errors import UserError
+from emotion.labels import EMOTIONS
+from emotion.models.backbone import find_backbone
+from emotion.models.pretrained import load_pretrained, load_tokenizer
+from emotion.prediction.config import PredictConfig
+from emotion.prediction.inference import predict_csv
+
+ADDED = ["predicted_label", "predicted_emotion", "confidence", "empty_text"]
+MAX_LENGTH = 24
+ODD_TEXTS = [
+    "",
+    "   ",
+    "None",
+    "NA",
+    "null",
+    "a , b; c",
+    'she said "no"',
+    "two\nlines\r\nor three",
+    "a lone\rCR",
+    "@someone look http://example.org/page now 😂",
+    "very " * 60 + "long",
+    "\u00e9\u00e8 \u201cquoted\u201d \u65e5\u672c",
+]
+TEXTS = [text for text, _ in sample_rows("test", 60)] + ODD_TEXTS
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def weights(backbones: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A portable checkpoint of each architecture; its head is balanced so that it predicts every class."""
+    folder = tmp_path_factory.mktemp("weights")
+    paths = {}
+    for kind in KINDS:
+        config = model_config(kind, backbones[kind])
+        backbone = find_backbone(config)
+        torch.manual_seed(1)
+        model = load_pretrained(backbone)
+        tokenizer = load_tokenizer(backbone.folder, config.normalization)
+        head = next(module for module in reversed(list(model.modules())) if isinstance(module, torch.nn.Linear))
+        with torch.inference_mode():
+            inputs = tokenizer(TEXTS[:40], padding=True, truncation=True, max_length=MAX_LENGTH, return_tensors="pt")
+            logits = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).logits
+            scale = 1 / logits.std(0)
+            head.weight.mul_(scale[:, None])
+            head.bias.copy_((head.bias - logits.mean(0)) * scale)
+        paths[kind] = folder / f"best_{config.name}.pt"
+        Checkpoint.of_backbone(backbone, config, model, tokenizer, MAX_LENGTH).save(paths[kind])
+    return paths
+
+
+def reference_probabilities(kind: str, backbone: Path, weights: Path, texts: Sequence[str]) -> list[list[float]]:
+    """(texts, 6): the saved tensors in a model of transformers, one text at a time, without padding."""
+    content = torch.load(weights, weights_only=True)
+    config = AutoConfig.from_pretrained(backbone, num_labels=6)
+    model = AutoModelForSequenceClassification.from_config(config).eval()
+    model.load_state_dict(content["model_state_dict"], strict=True)
+    tokenizer = AutoTokenizer.from_pretrained(backbone, **({"normalization": True} if kind == "bertweet" else {}))
+    rows = []
+    for text in texts:
+        if kind == "cardiff":  # the snippet of its model card
+            words = ["@user" if t.startswith("@") and len(t) > 1 else t for t in text.split(" ")]
+            text = " ".join("http" if t.startswith("http") else t for t in words)
+        ids = tokenizer(text, truncation=True, max_length=MAX_LENGTH, return_tensors="pt")["input_ids"]
+        with torch.inference_mode():
+            rows.append(model(input_ids=ids).logits[0].softmax(-1).tolist())
+    return rows
+
+
+def predict_config(**values: object) -> PredictConfig:
+    """What ``scripts/predict.py`` makes of the same options."""
+    config = compose_config("predict", [])
+    for key, value in values.items():
+        config[key] = str(value) if isinstance(value, Path) else value
+    return resolve(config, PredictConfig)
+
+
+def write_rows(path: Path, header: list[str], rows: Iterable[Sequence[object]]) -> Path:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    return path
+
+
+def write_texts(path: Path, texts: Sequence[str]) -> Path:
+    return write_rows(path, ["text"], ([text] for text in texts))
+
+
+def read_rows(path: Path) -> list[list[str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_run_inference_equals_a_plain_loop(
+    kind: str, weights: dict[str, Path], backbones: dict[str, Path], tmp_path: Path
+):
+    rows = [[f"0{i}", text, "x"] for i, text in enumerate(TEXTS)]
+    path = write_rows(tmp_path / "input.csv", ["id", "text", "id"], rows)
+    before = path.read_bytes()
+
+    labels = run_inference(str(weights[kind]), str(path))
+
+    expected = reference_probabilities(kind, backbones[kind], weights[kind], TEXTS)
+    assert labels == [row.index(max(row)) for row in expected]
+    assert len(set(labels)) >= 4, "a reference of one class proves little"
+    assert all(type(label) is int for label in labels)
+    assert path.read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["input.csv", "input_predictions.csv"]
+
+    header, *written = read_rows(tmp_path / "input_predictions.csv")
+    assert header == ["id", "text", "id", *ADDED]
+    assert [row[:3] for row in written] == rows
+    assert [int(row[3]) for row in written] == labels
+    assert [row[4] for row in written] == [EMOTIONS[label] for label in labels]
+    assert [float(row[5]) for row in written] == pytest.approx([max(row) for row in expected], abs=5e-4)
+    assert [row[6] for row in written] == [str(not text.strip()) for text in TEXTS]
+
+
+def test_only_a_text_column_is_needed_and_empty_lines_are_rows(weights: dict[str, Path], tmp_path: Path):
+    path = tmp_path / "only.text.csv"
+    path.write_bytes('\ufefftext\r\nso happy\r\n\r\n""\r\nNone'.encode())
+    labels = run_inference(str(weights["minilm"]), str(path))
+    header, *rows = read_rows(tmp_path / "only.text_predictions.csv")
+    assert header == ["text", *ADDED]
+    assert [row[0] for row in rows] == ["so happy", "", "", "None"]
+    assert [row[4] for row in rows] == ["False", "True", "True", "False"]
+    assert len(labels) == 4
+    assert labels[1] == labels[2]
+
+
+def test_short_rows_are_predicted_as_empty_texts(weights: dict[str, Path], tmp_path: Path):
+    path = tmp_path / "input.csv"
+    path.write_text("id;text\n1;good\n2\n", encoding="utf-16")
+    prediction = predict_csv(predict_config(weights=weights["minilm"], csv=path))
+    assert prediction.empty_rows == 1
+    assert [row[:2] for row in read_rows(prediction.output)[1:]] == [["1", "good"], ["2", ""]]
+
+
+def test_batch_size_and_chunks_do_not_change_the_predictions(weights: dict[str, Path], tmp_path: Path):
+    path = write_texts(tmp_path / "input.csv", TEXTS)
+    results = {
+        size: predict_csv(predict_config(weights=weights["minilm"], csv=path, batch_size=size)).labels
+        for size in (1, 5, 500)
+    }
+    assert results[1] == results[5] == results[500]
+    model = checkpoint.load(weights["minilm"])
+    file = open_csv(path, ("text",))
+    chunked = [label for frame in file.chunks(rows=7) for label in model.predict(file.column(frame, "text"))]
+    assert chunked == results[1]
+
+
+def test_more_rows_than_a_chunk_keep_their_order(weights: dict[str, Path], tmp_path: Path):
+    texts = TEXTS[:10]
+    rows = 65_536 + 25  # equal texts of a chunk are computed once, so this costs little
+    path = write_rows(tmp_path / "input.csv", ["row", "text"], ([i, texts[i * i % 10]] for i in range(rows)))
+    labels = run_inference(str(weights["minilm"]), str(path))
+    once = run_inference(str(weights["minilm"]), str(write_texts(tmp_path / "once.csv", texts)))
+    assert len(set(once)) > 1
+    assert labels == [once[i * i % 10] for i in range(rows)]
+    header, *written = read_rows(tmp_path / "input_predictions.csv")
+    assert header == ["row", "text", *ADDED]
+    assert [int(row[0]) for row in written] == list(range(rows))
+    assert [int(row[2]) for row in written] == labels
+
+
+def test_probabilities_and_another_output(weights: dict[str, Path], backbones: dict[str, Path], tmp_path: Path):
+    path = write_rows(tmp_path / "input.csv", ["tweet", "note"], ([text, ""] for text in TEXTS))
+    output = tmp_path / "new" / "folder" / "out.csv"
+    config = predict_config(
+        weights=weights["cardiff"], csv=path, output=output, probabilities=True, text_column="tweet", batch_size=7
+    )
+    prediction = predict_csv(config)
+    assert prediction.output == output
+    assert prediction.evaluation is None
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["input.csv", "new"]
+    header, *rows = read_rows(output)
+    assert header == ["tweet", "note", *ADDED, *(f"probability_{name}" for name in EMOTIONS)]
+    written = [[float(cell) for cell in row[6:]] for row in rows]
+    expected = reference_probabilities("cardiff", backbones["cardiff"], weights["cardiff"], TEXTS)
+    for row, wanted, label in zip(written, expected, prediction.labels, strict=True):
+        assert row == pytest.approx(wanted, abs=5e-4)
+        assert math.fsum(row) == pytest.approx(1, abs=1e-5)
+        assert row.index(max(row)) == label
+
+
+def test_a_label_column_gives_the_scores_that_sklearn_gives(weights: dict[str, Path], tmp_path: Path):
+    rows = sample_rows("test", 80)
+    # Numbers and names, mixed
+    cells = [(text, EMOTIONS[label].title() if i % 2 else label) for i, (text, label) in enumerate(rows)]
+    prediction = predict_csv(predict_config(weights=weights["minilm"], csv=write_csv(tmp_path / "input.csv", cells)))
+    truth = [label for _, label in rows]
+    assert prediction.evaluation is not None
+    assert prediction.evaluation.accuracy == pytest.approx(accuracy_score(truth, prediction.labels))
+    assert prediction.evaluation.macro_f1 == pytest.approx(f1_score(truth, prediction.labels, average="macro"))
+    assert read_rows(prediction.output)[2][:2] == [rows[1][0], EMOTIONS[rows[1][1]].title()]
+
+
+def test_a_row_without_a_valid_label_is_predicted_without_scores(
+    weights: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    path = write_csv(tmp_path / "input.csv", [("a", 1), ("b", "unknown"), ("", 2)])
+    prediction = predict_csv(predict_config(weights=weights["minilm"], csv=path))
+    assert len(prediction.labels) == 3
+    assert prediction.evaluation is None
+    assert any("row 3 (the header is row 1) has no valid label" in message for message in caplog.messages)
+    assert any("1 rows have no text" in message for message in caplog.messages)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_checkpoint_predicts_without_its_backbone(kind: str, weights: dict[str, Path], tmp_path: Path):
+    """The folder that it was trained from may be gone: all that counts is in the file."""
+    content = torch.load(weights[kind], weights_only=True)
+    assert content["model_name"] == NAMES[kind]
+    content["model_id"] = str(tmp_path / "gone")
+    torch.save(content, tmp_path / "moved.pt")
+    path = write_texts(tmp_path / "input.csv", TEXTS)
+    expected = run_inference(str(weights[kind]), str(path))
+    assert run_inference(str(tmp_path / "moved.pt"), str(path)) == expected
+
+
+def test_the_next_chunk_is_tokenised_while_this_one_is_predicted(
+    originals: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = checkpoint.load(originals["minilm"])
+    texts = [text for text, _ in sample_rows("test", 20)]
+    expected = [model.predict_proba(texts[start : start + 8]) for start in (0, 8, 16)]
+    threads: set[str] = set()
+    encode = TextEncoder.encode
+
+    def spied(self: TextEncoder, chunk: list[str]) -> list[Any]:
+        threads.add(threading.current_thread().name)
+        return encode(self, chunk)
+
+    monkeypatch.setattr("emotion.checkpoint.saving.CHUNK_TEXTS", 8)
+    monkeypatch.setattr(TextEncoder, "encode", spied)
+    assert torch.equal(model.predict_proba(texts), torch.cat(expected))
+    assert threading.current_thread().name not in threads
+
+
+def test_too_large_a_batch_is_told_in_one_line(
+    originals: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(checkpoint.Checkpoint, "predict_proba", out_of_memory)
+    csv = write_csv(tmp_path / "in.csv", [("a", 0)])
+    with pytest.raises(UserError, match=r"^batch_size: must fit into this machine's memory, found 32"):
+        run_inference(str(originals["minilm"]), str(csv))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv"]

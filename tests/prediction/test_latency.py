@@ -1,0 +1,74 @@
+"""What is timed, in which order, and how a text's share is computed; on a clock of our own."""
+
+from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from emotion.prediction import latency
+from emotion.prediction.latency import latencies_ms, latency_ms_per_sample, spread_batches
+
+
+class Clock:
+    """Seconds that pass only while somebody predicts."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.calls: list[tuple[str, tuple[str, ...], int]] = []
+
+    def predictor(self, name: str, seconds: Sequence[float]) -> SimpleNamespace:
+        """Stands for a checkpoint whose calls take ``seconds``, one after the other."""
+        waits: Iterator[float] = iter(seconds)
+
+        def predict(texts: Sequence[str], batch_size: int) -> list[int]:
+            self.calls.append((name, tuple(texts), batch_size))
+            self.now += next(waits)
+            return [0] * len(texts)
+
+        return SimpleNamespace(predict=predict, model=SimpleNamespace(device=torch.device("cpu")))
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(latency, "perf_counter", lambda: clock.now)
+    return clock
+
+
+def test_checkpoints_take_turns_and_the_first_call_of_a_turn_is_not_counted(clock: Clock) -> None:
+    checkpoints = {
+        "a": clock.predictor("a", [100, 0.25, 0.5, 100, 0.75, 1.0]),
+        "b": clock.predictor("b", [100, 2.0, 3.0, 100, 4.0, 5.0]),
+    }
+    turns: list[int] = []
+    samples = latencies_ms(checkpoints, [["x", "y"], ["z"]], rounds=2, advance=lambda: turns.append(len(clock.calls)))
+    assert samples == {"a": [250, 500, 750, 1000], "b": [2000, 3000, 4000, 5000]}
+    turn = [(("x", "y"), 2), (("x", "y"), 2), (("z",), 1)]  # each batch is predicted at once
+    assert clock.calls == [(name, *call) for name in ("a", "b", "a", "b") for call in turn]
+    assert turns == [3, 6, 9, 12]
+
+
+def test_latency_is_the_median_of_a_batch_over_its_texts(clock: Clock) -> None:
+    texts = [str(number) for number in range(12)]
+    predictor = clock.predictor("", [100, 0.25, 9.0, 0.5])
+    assert latency_ms_per_sample(predictor, texts, batch_size=4) == 500 / 4
+    assert [len(batch) for _, batch, _ in clock.calls] == [4, 4, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("rows", "batch_size", "batches", "expected"),
+    [
+        (3, 1, 3, [[0], [1], [2]]),
+        (10, 1, 2, [[0], [5]]),
+        (24, 2, 3, [[0, 4], [8, 12], [16, 20]]),
+        (5, 2, 16, [[0, 1], [2, 3]]),  # full batches only
+        (3, 32, 8, [[0, 1, 2]]),  # but where there is none
+        (1, 1, 64, [[0]]),
+    ],
+)
+def test_batches_are_full_and_spread_over_all_texts(
+    rows: int, batch_size: int, batches: int, expected: list[list[int]]
+) -> None:
+    texts = [f"text {number}" for number in range(rows)]
+    assert spread_batches(texts, batch_size, batches) == [[f"text {number}" for number in batch] for batch in expected]

@@ -1,0 +1,148 @@
+"""The training report: merging from many processes, its schema, and files that are no reports."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from emotion.errors import UserError
+from emotion.evaluation.metrics import evaluate
+from emotion.reporting.schema import (
+    DataFile,
+    DataRecord,
+    Environment,
+    EpochRecord,
+    ModelEntry,
+    RunRecord,
+    TrainingReport,
+)
+from emotion.reporting.training_report import (
+    REPORT_NAME,
+    is_of_sweep,
+    merge,
+    read_report,
+    replaces,
+    sweep_rival,
+    write_report,
+)
+
+
+def run_record(name: str = "MiniLM", macro_f1: float = 0.5, sweep: str | None = None, data: str = "d") -> RunRecord:
+    return RunRecord(
+        run_id=f"{name}-{macro_f1}-{sweep}",
+        model_name=name,
+        sweep=sweep,
+        seed=1,
+        accuracy=macro_f1,
+        macro_f1=macro_f1,
+        train_seconds=1.0,
+        finished="2030-01-01T00:00:00+00:00",
+        validation_sha256=data,
+        kept=True,
+    )
+
+
+def entry(run: RunRecord) -> ModelEntry:
+    evaluation = evaluate([0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 4])
+    file = DataFile(path="v.csv", sha256=run.validation_sha256, rows=6, label_counts={"joy": 1})
+    return ModelEntry(
+        accuracy=run.accuracy,
+        macro_f1=run.macro_f1,
+        target_met=False,
+        per_class=evaluation.per_class,
+        confusion_matrix=evaluation.confusion_matrix,
+        best_epoch=1,
+        latency_ms_per_sample=1.5,
+        model_size_mb=90.0,
+        num_parameters=10,
+        train_seconds=1.0,
+        history=[EpochRecord(epoch=1, train_loss=1.0, val_loss=1.0, val_accuracy=0.5, val_macro_f1=0.5)],
+        checkpoint=f"best_{run.model_name}.pt",
+        checkpoint_sha256="c",
+        run_id=run.run_id,
+        config={"seed": 1},
+        data=DataRecord(train=file, validation=file),
+        environment=Environment(versions={"torch": "2"}, hardware={"cores": 2}, git_commit=None),
+    )
+
+
+def test_a_report_survives_the_file(tmp_path: Path) -> None:
+    report, run = TrainingReport(), run_record()
+    merge(report, run, entry(run))
+    write_report(report, tmp_path)
+    assert read_report(tmp_path) == report
+    content = json.loads((tmp_path / REPORT_NAME).read_text())
+    assert isinstance(content["models"]["MiniLM"]["latency_ms_per_sample"], float)
+    assert content["models"]["MiniLM"]["per_class"]["fear"]["recall"] == 1.0
+    assert content["accuracy_target"] == 0.80
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("precious", "must be a JSON report"),
+        ("[1]", "must have schema_version 1, found None"),
+        ('{"schema_version": 2}', "must have schema_version 1, found 2"),
+        ('{"schema_version": 1, "models": {"A": {}}}', r"models\.A\.\w+: Field required"),
+        ('{"schema_version": 1, "extra": 5}', "extra"),
+    ],
+)
+def test_what_is_no_report_is_one_line(text: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / REPORT_NAME).write_text(text)
+    with pytest.raises(UserError, match=words) as caught:
+        read_report(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_schema_refuses_numbers_that_are_none() -> None:
+    with pytest.raises(ValidationError):
+        run_record(macro_f1=float("nan"))
+    with pytest.raises(ValidationError):
+        run_record(macro_f1=1.2)
+
+
+def test_a_run_meets_only_rivals_of_its_own_sweep_and_data() -> None:
+    report, first = TrainingReport(), run_record(macro_f1=0.7, sweep="s")
+    merge(report, first, entry(first))
+    assert sweep_rival(report, run_record(sweep=None)) is None
+    assert sweep_rival(report, run_record(sweep="other")) is None
+    assert sweep_rival(report, run_record("BERTweet", sweep="s")) is None
+    assert sweep_rival(report, run_record(sweep="s", data="other")) is None
+    assert sweep_rival(report, run_record(sweep="s")) == first
+    merge(report, run_record(macro_f1=0.2), entry(run_record(macro_f1=0.2)))  # a training of its own in between
+    assert sweep_rival(report, run_record(sweep="s")) == first
+    assert not is_of_sweep(report, "MiniLM", "s")
+    assert not replaces(run_record(macro_f1=0.7, sweep="s"), first)
+    assert replaces(run_record(macro_f1=0.71, sweep="s"), first)
+    assert replaces(run_record(macro_f1=0.1), None)
+
+
+WRITER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_training_report import entry, run_record
+from emotion.reporting.training_report import locked, merge, read_report, write_report
+folder = Path(sys.argv[1])
+for number in range(20):
+    with locked(folder):
+        report, run = read_report(folder), run_record(sys.argv[3], number / 100)
+        merge(report, run, entry(run))
+        write_report(report, folder)
+"""
+
+
+def test_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
+    names = ["A", "B", "C"]
+    here = str(Path(__file__).parent)
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), here, name]) for name in names]
+    assert [writer.wait(timeout=120) for writer in writers] == [0, 0, 0]
+    report = read_report(tmp_path)
+    assert sorted(report.models) == names
+    assert sorted((run.model_name, run.macro_f1) for run in report.runs) == [
+        (name, number / 100) for name in names for number in range(20)
+    ]
+    assert {path.name for path in tmp_path.iterdir()} == {REPORT_NAME, ".emotion.lock"}

@@ -1,0 +1,88 @@
+"""Files are replaced whole or not at all, and only where they are ours."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from emotion.errors import UserError
+from emotion.files import atomic, require_ours, require_writable, sha256
+
+
+def test_sha256_is_that_of_the_bytes(tmp_path: Path):
+    content = bytes(range(256)) * 5000
+    (tmp_path / "file").write_bytes(content)
+    assert sha256(tmp_path / "file") == hashlib.sha256(content).hexdigest()
+
+
+def test_atomic_replaces_only_once_the_block_has_ended(tmp_path: Path):
+    path = tmp_path / "report.json"
+    path.write_text("old")
+    with atomic(path) as temporary:
+        assert temporary.parent == path.parent  # a rename is atomic within a file system only
+        assert temporary.suffix == path.suffix
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def _fail_halfway(path: Path, error: type[BaseException]) -> None:
+    with atomic(path) as temporary:
+        temporary.write_text("half")
+        raise error
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_atomic_keeps_the_old_file_when_the_block_fails(tmp_path: Path, error: type[BaseException]):
+    path = tmp_path / "report.json"
+    path.write_text("old")
+    with pytest.raises(error):
+        _fail_halfway(path, error)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_atomic_leaves_no_file_where_there_was_none(tmp_path: Path):
+    with pytest.raises(RuntimeError):
+        _fail_halfway(tmp_path / "new.csv", RuntimeError)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_writers_do_not_share_a_temporary_file(tmp_path: Path):
+    path = tmp_path / "out.csv"
+    with atomic(path) as first, atomic(path) as second:
+        first.write_text("first")
+        second.write_text("second")
+    assert path.read_text() == "first"  # the outer block ends last
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_that_is_not_ours_is_refused_and_kept(tmp_path: Path):
+    path = tmp_path / "notes.csv"
+    path.write_text("mine")
+    with pytest.raises(UserError, match=r"^output: .*notes\.csv exists and was not written by this program"):
+        require_ours(path, lambda found: found.read_text() == "ours", "output")
+    assert path.read_text() == "mine"
+    path.write_text("ours")
+    require_ours(path, lambda found: found.read_text() == "ours", "output")
+
+
+def test_a_folder_is_never_ours_and_nothing_is_free(tmp_path: Path):
+    with pytest.raises(UserError, match="exists and was not written"):
+        require_ours(tmp_path, lambda _: True, "output")
+    require_ours(tmp_path / "nothing", lambda _: False, "output")
+
+
+def test_a_writable_folder_is_made_and_left_empty(tmp_path: Path):
+    require_writable(tmp_path / "a" / "b", "output_dir")
+    assert (tmp_path / "a" / "b").is_dir()
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+def test_a_folder_below_a_file_cannot_be_written(tmp_path: Path):
+    (tmp_path / "file").write_text("kept")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(UserError, match=r"^output_dir: must be a writable folder, found .*file.* \(.+\)$"):
+            require_writable(folder, "output_dir")
+    assert (tmp_path / "file").read_text() == "kept"

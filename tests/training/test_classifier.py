@@ -1,0 +1,116 @@
+"""The LightningModule: dropout while training, decay, schedule, class weights."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from lightning import Trainer
+from torch import nn
+from torch.utils.data import DataLoader
+
+from conftest import KINDS, model_config
+from emotion.models.backbone import find_backbone
+from emotion.models.fast.cpu_dropout import CpuDropout
+from emotion.models.pretrained import load_pretrained
+from emotion.training.classifier import EmotionClassifier, class_weights
+from emotion.training.config import OptimizerConfig
+
+COUNTS = [50, 30, 0, 10, 5, 5]
+
+
+def classifier(folder: Path, kind: str = "minilm", **options: object) -> EmotionClassifier:
+    settings = {"weight_decay": 0.01, "warmup_fraction": 0.25, "class_weights": "none"} | options
+    model = load_pretrained(find_backbone(model_config(kind, folder)))
+    return EmotionClassifier(model, OptimizerConfig(**settings), 1e-3, 0, COUNTS)  # type: ignore[arg-type]
+
+
+def batch(rows: int = 4) -> dict[str, torch.Tensor]:
+    ids = torch.randint(5, 60, (rows, 12), generator=torch.Generator().manual_seed(0))
+    return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": torch.arange(rows) % 6}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_module_trains_though_transformers_loads_in_eval_mode(kind: str, backbones: dict[str, Path]) -> None:
+    assert all(module.training for module in classifier(backbones[kind], kind).modules())
+
+
+def fit(module: EmotionClassifier, steps: int, epochs: int) -> Trainer:
+    trainer = Trainer(
+        max_epochs=epochs,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    loader = DataLoader([0] * steps, batch_size=1, collate_fn=lambda _: batch())
+    trainer.fit(module, loader, loader)
+    return trainer
+
+
+def test_dropout_is_active_in_lightnings_fit(backbones: dict[str, Path]) -> None:
+    """At a learning rate of 0 the same batch gives another loss in each step, before and after validation."""
+    module = classifier(backbones["minilm"])
+    module.learning_rate = 0.0
+    losses: list[float] = []
+    module.loss.register_forward_hook(lambda loss, _, out: losses.append(out.item()) if loss.training else None)
+    fit(module, steps=2, epochs=3)
+    assert len(losses) == 6
+    assert len(set(losses)) == 6
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_decay_spares_biases_and_norms(kind: str, backbones: dict[str, Path]) -> None:
+    module = classifier(backbones[kind], kind)
+    (optimizer,) = fit(module, steps=1, epochs=1).optimizers
+    decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+    expected = {
+        name: 0.0 if name.endswith("bias") or "norm" in name.lower() else 0.01
+        for name, _ in module.model.named_parameters()
+    }
+    assert {name: decay[id(p)] for name, p in module.model.named_parameters()} == expected
+
+
+def test_learning_rate_rises_and_falls_linearly(backbones: dict[str, Path]) -> None:
+    module = classifier(backbones["minilm"])
+    rates: list[float] = []
+    module.on_train_batch_start = lambda *_: rates.append(module.trainer.optimizers[0].param_groups[0]["lr"])  # type: ignore[method-assign]
+    fit(module, steps=4, epochs=2)
+    assert rates == pytest.approx([0.0, 5e-4, 1e-3, 1e-3 * 5 / 6, 1e-3 * 4 / 6, 1e-3 * 3 / 6, 1e-3 * 2 / 6, 1e-3 / 6])
+
+
+def test_class_weights() -> None:
+    assert class_weights("none", COUNTS) is None
+    balanced = class_weights("balanced", COUNTS)
+    assert balanced is not None
+    assert balanced.tolist() == pytest.approx([100 / 300, 100 / 180, 1.0, 100 / 60, 100 / 30, 100 / 30])
+    given = class_weights([1, 2, 3, 4, 5, 6.5], COUNTS)
+    assert given is not None
+    assert given.tolist() == [1, 2, 3, 4, 5, 6.5]
+
+
+def test_loss_is_weighted_cross_entropy(backbones: dict[str, Path]) -> None:
+    module = classifier(backbones["minilm"], class_weights=[1, 2, 3, 4, 5, 6]).eval()
+    loss, logits = module._step(batch())
+    weights = torch.tensor([1.0, 2, 3, 4])  # of the labels 0, 1, 2, 3
+    rows = -logits.log_softmax(-1)[torch.arange(4), torch.arange(4)]
+    assert loss.item() == pytest.approx(((rows * weights).sum() / weights.sum()).item(), rel=1e-5)
+
+
+def test_dropout_is_drawn_fast(backbones: dict[str, Path]) -> None:
+    kinds = {type(module) for module in classifier(backbones["minilm"]).modules() if isinstance(module, nn.Dropout)}
+    assert kinds == {CpuDropout}
+
+
+def test_mixed_precision_clips_and_steps(backbones: dict[str, Path]) -> None:
+    """Lightning refuses to clip for a fused optimizer that says it could unscale."""
+    module = classifier(backbones["minilm"])
+    before = {name: value.clone() for name, value in module.model.state_dict().items()}
+    trainer = Trainer(
+        max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, precision="bf16-mixed", gradient_clip_val=1.0,
+    )  # fmt: skip
+    loader = DataLoader([0] * 2, batch_size=1, collate_fn=lambda _: batch())
+    trainer.fit(module, loader, loader)
+    assert trainer.optimizers[0].defaults["fused"]
+    assert any(not torch.equal(value, before[name]) for name, value in module.model.state_dict().items())
