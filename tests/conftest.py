@@ -13,12 +13,14 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 import pytest
 import torch
 
-from emotion.checkpoint import Checkpoint
+from emotion.checkpoint import save
 from emotion.config.compose import SAMPLE, model_choices
 from emotion.models.backbone import find_backbone
+from emotion.models.predictor import Predictor
 from emotion.models.pretrained import load_pretrained, load_tokenizer
 from emotion.training.config import ModelConfig
 from support.backbones import make_backbone
+from support.labels import EMOTION6
 
 _HYDRA_RECORD = re.compile(r"outputs/\d{4}-\d\d-\d\d/[\d-]+/((train|compress)\.log|\.hydra/\w+\.yaml)")
 KINDS = ("bertweet", "cardiff", "modernbert", "minilm")
@@ -41,7 +43,7 @@ def write_csv(path: Path, rows: list[tuple[str, object]], header: tuple[str, str
     return path
 
 
-def untrained(kind: str, folder: Path) -> Checkpoint:
+def untrained(kind: str, folder: Path) -> Predictor:
     """A checkpoint of a tiny backbone as if it were trained: no weight is 0 or 1, and texts get different labels.
 
     Hardly any of its weights is a half-precision number.
@@ -49,13 +51,14 @@ def untrained(kind: str, folder: Path) -> Checkpoint:
     config = model_config(kind, folder)
     backbone = find_backbone(config)
     torch.manual_seed(3)
-    model = load_pretrained(backbone)
-    checkpoint = Checkpoint(
+    model = load_pretrained(backbone, EMOTION6)
+    checkpoint = Predictor(
         model=model,
         tokenizer=load_tokenizer(backbone.folder, config.normalization),
         tokenizer_files=backbone.tokenizer_files(),
         model_id="owner/" + kind,
         model_name=NAMES[kind],
+        labels=EMOTION6,
         max_length=48,
         normalization=config.normalization,
         metadata={"accuracy": 0.5},
@@ -74,7 +77,7 @@ def untrained(kind: str, folder: Path) -> Checkpoint:
     return checkpoint
 
 
-def _logits(checkpoint: Checkpoint) -> torch.Tensor:
+def _logits(checkpoint: Predictor) -> torch.Tensor:
     """(texts, 6), but for a constant a text."""
     return checkpoint.predict_proba(TEXTS).clamp(min=1e-30).log()
 
@@ -92,7 +95,7 @@ def originals(backbones: dict[str, Path], tmp_path_factory: pytest.TempPathFacto
     root = tmp_path_factory.mktemp("originals")
     paths = {kind: root / f"best_{NAMES[kind]}.pt" for kind in KINDS}
     for kind, path in paths.items():
-        untrained(kind, backbones[kind]).save(path)
+        save(untrained(kind, backbones[kind]), path)
     return paths
 
 

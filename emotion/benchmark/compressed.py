@@ -15,13 +15,14 @@ from emotion.benchmark.material import Material
 from emotion.benchmark.model_files import HUGGING_FACE, model_files
 from emotion.benchmark.sides import OURS
 from emotion.benchmark.turns import in_turns
-from emotion.checkpoint import Checkpoint, load
+from emotion.checkpoint import load, save
 from emotion.compression.chain import Materials, apply, check
 from emotion.compression.config import CompressConfig
 from emotion.config.compose import compose_config, resolve
 from emotion.data.datamodule import LabelledTexts
 from emotion.data.text import TextEncoder
 from emotion.errors import UserError
+from emotion.models.predictor import Predictor
 from emotion.models.pretrained import quiet_transformers
 from emotion.prediction.latency import latencies_ms, spread_batches
 from emotion.progress import working
@@ -100,7 +101,7 @@ def _make(technique: str, weights: Path, data: LabelledTexts, config: BenchmarkC
         if step != "distill":
             model = apply(step, model, chain, materials)
     path = folder / f"{technique}{'.onnx' if model.precision == 'onnx' else '.pt'}"
-    model.save(path)
+    save(model, path)
     return path
 
 
@@ -110,7 +111,7 @@ def _plain(folder: Path, device: torch.device) -> PreTrainedModel:
     return model.to(device).eval()  # type: ignore[arg-type, no-any-return, no-untyped-call]
 
 
-def _median_ms(model: Checkpoint, batches: list[list[str]]) -> float:
+def _median_ms(model: Predictor, batches: list[list[str]]) -> float:
     return median(latencies_ms({"": model}, batches)[""])
 
 

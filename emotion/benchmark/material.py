@@ -6,13 +6,14 @@ import torch
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from emotion.benchmark.config import BenchmarkConfig
-from emotion.checkpoint import Checkpoint, load
+from emotion.checkpoint import load
 from emotion.data.datamodule import LabelledTexts
 from emotion.data.text import TextEncoder
 from emotion.errors import UserError
 from emotion.models.backbone import Backbone, find_backbone
 from emotion.models.devices import pick_device
 from emotion.models.fast.prepare import prepare_
+from emotion.models.predictor import Predictor
 from emotion.models.pretrained import load_config, load_tokenizer, quiet_transformers
 
 
@@ -30,7 +31,8 @@ class Material:
     @cached_property
     def texts(self) -> LabelledTexts:
         data = self.config.data
-        return LabelledTexts.read(data.train, data.text_column, data.label_column, "data.train")
+        labels = self.config.labels.label_set()
+        return LabelledTexts.read(data.train, data.text_column, data.label_column, labels, "data.train")
 
     @cached_property
     def backbone(self) -> Backbone:
@@ -51,7 +53,7 @@ class Material:
     def plain_model(self) -> PreTrainedModel:
         """The backbone as transformers runs it, FP32, on the CPU."""
         torch.manual_seed(self.config.seed)
-        config = load_config(self.backbone.folder)
+        config = load_config(self.backbone.folder, self.texts.label_set)
         with quiet_transformers():
             model: PreTrainedModel
             if self.config.random_weights:
@@ -62,7 +64,7 @@ class Material:
                 )
         return model
 
-    def checkpoint(self) -> Checkpoint:
+    def checkpoint(self) -> Predictor:
         """``weights``, or the backbone under a new head.
 
         Raises:
@@ -73,7 +75,17 @@ class Material:
             found = f"{checkpoint.model_name} in {checkpoint.precision}"
             if found != f"{self.config.model.name} in float32":
                 raise UserError(f"weights: must be {self.config.model.name} in float32 (model=...), found {found}")
+            if checkpoint.labels.names != self.texts.label_set.names:
+                raise UserError(
+                    f"labels: must be those of weights ({', '.join(checkpoint.labels.names)}),"
+                    f" found {', '.join(self.texts.label_set.names)}"
+                )
             return checkpoint
-        return Checkpoint.of_backbone(
-            self.backbone, self.config.model, self.model(), self.encoder.tokenizer, self.config.data.max_length
+        return Predictor.of_backbone(
+            self.backbone,
+            self.config.model,
+            self.model(),
+            self.encoder.tokenizer,
+            self.texts.label_set,
+            self.config.data.max_length,
         )

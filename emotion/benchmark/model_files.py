@@ -3,24 +3,25 @@
 from pathlib import Path
 
 from emotion.benchmark.sides import OURS
-from emotion.checkpoint import Checkpoint
+from emotion.checkpoint import save
 from emotion.compression.config import CompressConfig
 from emotion.compression.steps.onnx_export import export_onnx, export_onnx_int8
 from emotion.config.compose import compose_config, resolve
 from emotion.errors import UserError
 from emotion.models.onnx_runtime import require_onnx_packages
+from emotion.models.predictor import Predictor
 from emotion.models.pretrained import quiet_transformers
 
 HUGGING_FACE = "hugging_face"
 
 
-def model_files(original: Checkpoint, folder: Path) -> dict[str, Path]:
+def model_files(original: Predictor, folder: Path) -> dict[str, Path]:
     """The checkpoint that predicts, as this project's file and as a Hugging Face folder.
 
     ONNX versions are among them where the packages for them are installed.
     """
     paths = {OURS: folder / "model.pt", HUGGING_FACE: folder / "hugging_face"}
-    original.save(paths[OURS])
+    save(original, paths[OURS])
     with quiet_transformers():
         original.torch_model.save_pretrained(paths[HUGGING_FACE])
     for name, content in original.tokenizer_files.items():
@@ -32,5 +33,5 @@ def model_files(original: Checkpoint, folder: Path) -> dict[str, Path]:
     onnx_config = resolve(compose_config("compress", []), CompressConfig).onnx
     for name, exported in (("onnx", export_onnx(original)), ("onnx_int8", export_onnx_int8(original, onnx_config))):
         paths[name] = folder / f"model_{name}.onnx"
-        exported.save(paths[name])
+        save(exported, paths[name])
     return paths

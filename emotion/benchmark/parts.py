@@ -18,6 +18,7 @@ from emotion.benchmark.model_files import HUGGING_FACE, model_files
 from emotion.benchmark.sides import FILE, OURS, PREDICTION, TRAINING, run_side
 from emotion.benchmark.startup import startup_seconds
 from emotion.benchmark.turns import in_turns
+from emotion.checkpoint import save
 from emotion.data.datamodule import LabelledTexts
 from emotion.errors import UserError
 from emotion.reporting.benchmark_schema import (
@@ -118,7 +119,7 @@ def prediction(config: BenchmarkConfig, folder: Path) -> PredictionSpeed:
 def scaling(config: BenchmarkConfig, data: LabelledTexts, folder: Path) -> dict[str, Scaling]:
     """Our training and prediction against the number of rows, and against their length."""
     weights = folder / "scaling.pt"
-    Material(config).checkpoint().save(weights)
+    save(Material(config).checkpoint(), weights)
     config = replace(config, weights=str(weights))
     by_rows, by_length = {}, {}
     sizes, lengths, rows_of_a_length = SCALED_ROWS, SCALED_WORDS, 512

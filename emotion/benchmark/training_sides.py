@@ -26,7 +26,7 @@ from transformers import Trainer as HuggingFaceTrainer
 from emotion.benchmark.config import BenchmarkConfig
 from emotion.benchmark.material import Material
 from emotion.benchmark.measurement import Measurement
-from emotion.data.datamodule import EmotionDataModule, LabelledTexts
+from emotion.data.datamodule import EmotionDataModule
 from emotion.models.fast.compiled import padding_multiple
 from emotion.training.classifier import EmotionClassifier
 from emotion.training.run import fit
@@ -54,7 +54,7 @@ def emotion_training(config: BenchmarkConfig) -> Measurement:
     config = replace(config, trainer=replace(config.trainer, max_epochs=_epochs(config)))
     material = Material(config)
     train = material.texts
-    few = LabelledTexts(train.path, train.sha256, train.texts[:32], train.labels[:32])
+    few = replace(train, texts=train.texts[:32], labels=train.labels[:32])
     data = EmotionDataModule(train, few, config.data.batch_size, config.seed)
     data.tokenise(replace(material.encoder, pad_to_multiple_of=padding_multiple(config.compile, material.device)))
     seed_everything(config.seed, verbose=False)

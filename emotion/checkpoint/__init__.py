@@ -1,5 +1,5 @@
 """Save a classifier to one portable file, and load it."""
 
-from emotion.checkpoint.saving import BATCH_SIZE, Checkpoint, load
+from emotion.checkpoint.saving import load, save
 
-__all__ = ["BATCH_SIZE", "Checkpoint", "load"]
+__all__ = ["load", "save"]

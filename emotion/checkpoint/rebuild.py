@@ -15,6 +15,7 @@ from transformers import (
 from emotion.checkpoint.format import match_keys
 from emotion.config.compose import model_choices
 from emotion.errors import UserError
+from emotion.labels import LabelSet
 from emotion.models.attention_heads import keep_configured_heads_, loading_class
 from emotion.models.backbone import find_backbone
 from emotion.models.fast.prepare import prepare_
@@ -33,7 +34,7 @@ def build_tokenizer(files: dict[str, bytes], config: PretrainedConfig, normaliza
         return load_tokenizer(Path(folder), normalization)
 
 
-def find_config_and_tokenizer(model_id: str) -> tuple[PretrainedConfig, dict[str, bytes]]:
+def find_config_and_tokenizer(model_id: str, labels: LabelSet) -> tuple[PretrainedConfig, dict[str, bytes]]:
     """The config and the tokenizer's files of a backbone, for a checkpoint that lacks them.
 
     Raises:
@@ -44,7 +45,7 @@ def find_config_and_tokenizer(model_id: str) -> tuple[PretrainedConfig, dict[str
         name="unknown", backbone=model_id, revision="main", normalization="none", learning_rate=1.0
     )
     backbone = find_backbone(model, need_weights=False)
-    config = load_config(backbone.folder)
+    config = load_config(backbone.folder, labels)
     config.dtype = torch.float32  # what the fine-tuned weights are in, whatever the backbone's were
     return config, backbone.tokenizer_files()
 

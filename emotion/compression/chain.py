@@ -5,7 +5,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from emotion.checkpoint import Checkpoint
 from emotion.compression.config import CompressConfig
 from emotion.compression.sources import read_data, read_unlabelled
 from emotion.compression.steps.distill import distill
@@ -21,6 +20,7 @@ from emotion.data.csv_files import open_csv
 from emotion.data.datamodule import LabelledTexts
 from emotion.errors import UserError
 from emotion.models.onnx_runtime import require_onnx_packages
+from emotion.models.predictor import Predictor
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class Materials:
         run_dir: Where curves go.
     """
 
-    def __init__(self, original: Checkpoint, validation: LabelledTexts, config: CompressConfig, run_dir: Path) -> None:
+    def __init__(self, original: Predictor, validation: LabelledTexts, config: CompressConfig, run_dir: Path) -> None:
         self.original, self.validation, self.config, self.run_dir = original, validation, config, run_dir
 
     @cached_property
@@ -77,7 +77,7 @@ def check(config: CompressConfig) -> None:
         )
 
 
-def apply(step: str, model: Checkpoint, config: CompressConfig, materials: Materials) -> Checkpoint:
+def apply(step: str, model: Predictor, config: CompressConfig, materials: Materials) -> Predictor:
     """What ``step`` makes of ``model``, which it may change.
 
     Args:

@@ -11,12 +11,12 @@ import torch
 from torch import nn
 
 from emotion import checkpoint
-from emotion.checkpoint import BATCH_SIZE, Checkpoint
 from emotion.compression.steps.prune import linear_layers, sparsity
 from emotion.data.datamodule import LabelledTexts
 from emotion.evaluation.metrics import Evaluation, evaluate
 from emotion.evaluation.significance import mcnemar_p
 from emotion.files import sha256
+from emotion.models.predictor import BATCH_SIZE, Predictor
 from emotion.prediction.latency import latencies_ms, spread_batches
 from emotion.progress import progress_bar
 from emotion.reporting.compression_schema import BASELINE, Latency, Percentiles, Variant
@@ -39,7 +39,7 @@ def measure(
 ) -> tuple[dict[str, Variant], dict[str, Exception]]:
     """Quality, size and speed of each candidate; the one named ``original`` is what the ratios are to.
 
-    Quality comes from :meth:`Checkpoint.predict` on the loaded file, in the order and the batch size that
+    Quality comes from :meth:`Predictor.predict` on the loaded file, in the order and the batch size that
     ``run_inference`` uses: INT8 models scale their inputs by batch, so other batches would give other labels.
 
     Args:
@@ -53,7 +53,7 @@ def measure(
     """
     with progress_bar() as progress:
         task = progress.add_task("measuring quality", total=len(candidates) * len(data.texts))
-        loaded: dict[str, Checkpoint] = {}
+        loaded: dict[str, Predictor] = {}
         labels: dict[str, list[int]] = {}
         failed: dict[str, Exception] = {}
         for name, candidate in candidates.items():
@@ -92,7 +92,7 @@ def measure(
             speedup=median_together[BASELINE] / median_together[name],
             speedup_batch_1=median_alone[BASELINE] / median_alone[name],
             latency=Latency(batch_1=_percentiles(alone[name]), batch_32=_percentiles(together[name])),
-            **_quality(evaluate(data.labels, labels[name])),
+            **_quality(evaluate(data.labels, labels[name], data.label_set.names)),
             **_sparsity(loaded[name], include_head),
             agreement_with_original=_agreement(labels[name], labels[BASELINE]),
             mcnemar_p=mcnemar_p(data.labels, labels[name], labels[BASELINE]),
@@ -101,7 +101,7 @@ def measure(
     return variants, failed
 
 
-def _predict(model: Checkpoint, texts: list[str], advance: Callable[[int], None]) -> list[int]:
+def _predict(model: Predictor, texts: list[str], advance: Callable[[int], None]) -> list[int]:
     labels: list[int] = model.predict_proba(texts, advance=advance).argmax(dim=-1).tolist()
     return labels
 
@@ -114,14 +114,14 @@ def _agreement(labels: list[int], original: list[int]) -> float:
     return sum(a == b for a, b in zip(labels, original, strict=True)) / len(labels)
 
 
-def memory_mb(loaded: Checkpoint) -> float:
+def memory_mb(loaded: Predictor) -> float:
     """Parameters and buffers, 1e6 bytes; of an ONNX model the serialised graph, which is little else."""
     if not isinstance(loaded.model, nn.Module):
         return len(loaded.model.serialized) / 1e6
     return sum(tensor.nbytes for tensor in (*loaded.model.parameters(), *loaded.model.buffers())) / 1e6
 
 
-def _sparsity(loaded: Checkpoint, include_head: bool) -> dict[str, Any]:
+def _sparsity(loaded: Predictor, include_head: bool) -> dict[str, Any]:
     if not isinstance(loaded.model, nn.Module):
         return {"sparsity": None, "sparsity_total": None}
     weights = [layer.weight for layer in linear_layers(loaded.model, include_head)]

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from emotion.checkpoint import Checkpoint
+from emotion.checkpoint import save
 from emotion.compression.chain import Materials, apply, check, step_config
 from emotion.compression.config import CompressConfig
 from emotion.compression.measure import Candidate, measure
@@ -19,6 +19,7 @@ from emotion.config.compose import compose_config, resolve
 from emotion.errors import UserError, first_line
 from emotion.files import sha256
 from emotion.models.devices import pick_device
+from emotion.models.predictor import Predictor
 from emotion.progress import working
 from emotion.reporting.compression_report import ranked
 from emotion.reporting.compression_schema import BASELINE, CompressionReport, DataRecord, FileRecord
@@ -122,7 +123,7 @@ def _failure(failed: dict[str, Exception], wanted: int) -> UserError:
     return UserError(f"technique: {len(failed)} of {wanted} failed: {told}")
 
 
-def _make(chain: CompressConfig, model: Checkpoint, materials: Materials, path: Path) -> Candidate:
+def _make(chain: CompressConfig, model: Predictor, materials: Materials, path: Path) -> Candidate:
     """Apply the chain's steps to ``model``, in order, and save the result."""
     check(chain)
     settings = {step: asdict(step_config(step, chain)) for step in chain.technique.steps}
@@ -131,5 +132,5 @@ def _make(chain: CompressConfig, model: Checkpoint, materials: Materials, path: 
         # Distilling shows bars of its own, which rich would mix with this one.
         with nullcontext() if step == "distill" else working(f"{chain.technique.name}: {step}"):
             model = apply(step, model, chain, materials)
-    model.save(path)
+    save(model, path)
     return Candidate(path, settings)

@@ -7,12 +7,12 @@ from pathlib import Path
 import torch
 
 from emotion import checkpoint
-from emotion.checkpoint import Checkpoint
 from emotion.compression.config import CompressConfig, CompressDataConfig
 from emotion.data.csv_files import open_csv
 from emotion.data.datamodule import LabelledTexts
 from emotion.errors import UserError
 from emotion.files import sha256
+from emotion.models.predictor import Predictor
 from emotion.reporting.training_report import REPORT_NAME, read_report
 from emotion.training.config import ModelConfig
 
@@ -41,7 +41,7 @@ def find_weights(config: CompressConfig) -> Path:
     return folder / entry.checkpoint
 
 
-def load_original(path: Path, device: torch.device) -> Checkpoint:
+def load_original(path: Path, device: torch.device) -> Predictor:
     """The fine-tuned FP32 model.
 
     Raises:
@@ -58,7 +58,7 @@ def load_original(path: Path, device: torch.device) -> Checkpoint:
     return original
 
 
-def read_data(original: Checkpoint, split: str, config: CompressDataConfig) -> LabelledTexts:
+def read_data(original: Predictor, split: str, config: CompressDataConfig) -> LabelledTexts:
     """The CSV that is given for ``split`` (``train`` or ``validation``), or the one that the checkpoint recorded.
 
     Raises:
@@ -67,7 +67,7 @@ def read_data(original: Checkpoint, split: str, config: CompressDataConfig) -> L
     key = f"data.{split}"
     given: str | None = getattr(config, split)
     if given is not None:
-        return LabelledTexts.read(given, config.text_column, config.label_column, key)
+        return LabelledTexts.read(given, config.text_column, config.label_column, original.labels, key)
     recorded = original.metadata.get("data", {}).get(split)
     if recorded is None:
         raise UserError(f"{key}: must be given, as the checkpoint records none; give {key}=FILE")
@@ -77,7 +77,9 @@ def read_data(original: Checkpoint, split: str, config: CompressDataConfig) -> L
         raise UserError(f"{key}: must be given, as the recorded {path} is {change}; give {key}=FILE")
     columns = original.metadata.get("config", {}).get("data", {})
     text_column = columns.get("text_column", config.text_column)
-    return LabelledTexts.read(str(path), text_column, columns.get("label_column", config.label_column), key)
+    return LabelledTexts.read(
+        str(path), text_column, columns.get("label_column", config.label_column), original.labels, key
+    )
 
 
 def read_unlabelled(config: CompressConfig) -> list[str]:

@@ -13,7 +13,7 @@ from typing import TextIO
 import pandas as pd
 
 from emotion.errors import UserError
-from emotion.labels import EMOTIONS, parse_label
+from emotion.labels import LabelSet, find_labels
 
 log = logging.getLogger(__name__)
 
@@ -117,28 +117,47 @@ def open_csv(path: str | Path, required: Sequence[str] = (), key: str = "csv") -
     return CsvFile(path, encoding, separator, columns, lines)
 
 
-def read_labelled(path: str | Path, text_column: str, label_column: str, key: str) -> tuple[list[str], list[int]]:
-    """Texts and class indices of a labelled CSV, in file order.
+def read_labelled(
+    path: str | Path, text_column: str, label_column: str, labels: LabelSet | None, key: str
+) -> tuple[list[str], list[int], LabelSet]:
+    """Read texts and class indices of a labelled CSV, in file order.
+
+    Args:
+        path: The CSV.
+        text_column: Name of the column of texts.
+        label_column: Name of the column of labels.
+        labels: The classes; None = those that the column holds (:func:`emotion.labels.find_labels`).
+        key: The config key of ``path``, for errors.
+
+    Returns:
+        The texts, a class index for each, and the classes.
 
     Raises:
-        UserError: As :func:`open_csv`; no rows; or a cell of the label column names no class.
+        UserError: As :func:`open_csv`; no rows; or a cell of the label column names no class, or several.
     """
     file = open_csv(path, (text_column, label_column), key)
     texts: list[str] = []
-    labels: list[int] = []
+    cells: list[str] = []
     for frame in file.chunks():
         texts += file.column(frame, text_column)
-        for row, cell in enumerate(file.column(frame, label_column), start=len(labels) + 2):
-            label = parse_label(cell)
-            if label is None:
-                raise UserError(
-                    f"{path}: column {label_column!r} must hold 0-{len(EMOTIONS) - 1} or one of {', '.join(EMOTIONS)},"
-                    f" found {_brief(cell)} in row {row} (the header is row 1)"
-                )
-            labels.append(label)
+        cells += file.column(frame, label_column)
     if not texts:
         raise UserError(f"{path}: must have at least one row, found only a header")
-    return texts, labels
+    if labels is None:
+        try:
+            labels = find_labels(cells)
+        except UserError as error:
+            raise UserError(f"{path}: column {label_column!r}: {error}") from error
+    indices = []
+    for row, cell in enumerate(cells, start=2):
+        index = labels.parse(cell)
+        if index is None:
+            rule = f"must hold one label, {labels.rule}" if labels.holds_several(cell) else f"must hold {labels.rule}"
+            raise UserError(
+                f"{path}: column {label_column!r} {rule}, found {_brief(cell)} in row {row} (the header is row 1)"
+            )
+        indices.append(index)
+    return texts, indices, labels
 
 
 def _brief(cell: str) -> str:

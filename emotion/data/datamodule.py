@@ -18,7 +18,7 @@ from emotion.data.csv_files import read_labelled
 from emotion.data.text import TextEncoder, TokenIds
 from emotion.errors import UserError
 from emotion.files import sha256
-from emotion.labels import EMOTIONS
+from emotion.labels import LabelSet, class_counts
 from emotion.training.config import DataConfig
 
 log = logging.getLogger(__name__)
@@ -32,22 +32,25 @@ class LabelledTexts:
     sha256: str
     texts: list[str]
     labels: list[int]
+    """Class indices in [0, len(label_set))."""
+    label_set: LabelSet
 
     @classmethod
-    def read(cls, path: str, text_column: str, label_column: str, key: str) -> "LabelledTexts":
-        """Read and check a CSV; ``key`` names the config key in errors. Raises :class:`UserError`."""
-        texts, labels = read_labelled(path, text_column, label_column, key)
+    def read(
+        cls, path: str, text_column: str, label_column: str, label_set: LabelSet | None, key: str
+    ) -> "LabelledTexts":
+        """Read and check a CSV, as :func:`emotion.data.csv_files.read_labelled` does."""
+        texts, labels, label_set = read_labelled(path, text_column, label_column, label_set, key)
         empty = [row for row, text in enumerate(texts, start=2) if not text.strip()]
         if empty:
             log.warning(
                 "%s: %d rows have no text, the first is row %d (the header is row 1)", path, len(empty), empty[0]
             )
-        return cls(path, sha256(Path(path)), texts, labels)
+        return cls(path, sha256(Path(path)), texts, labels, label_set)
 
     def label_counts(self) -> dict[str, int]:
-        """Rows of each emotion."""
-        counts = np.bincount(self.labels, minlength=len(EMOTIONS))
-        return {emotion: int(count) for emotion, count in zip(EMOTIONS, counts, strict=True)}
+        """Count the rows of each class, by its name."""
+        return class_counts(self.labels, self.label_set.names)
 
 
 class TokenisedRows:
@@ -109,15 +112,20 @@ class EmotionDataModule(LightningDataModule):
         self.batch_size, self.seed = batch_size, seed
 
     @classmethod
-    def read(cls, config: DataConfig, seed: int) -> Self:
+    def read(cls, config: DataConfig, label_set: LabelSet | None, seed: int) -> Self:
         """Read and check both CSVs.
+
+        Args:
+            config: Where they are.
+            label_set: The classes; None = those of the training CSV.
+            seed: Of the batches' order.
 
         Raises:
             UserError: A CSV cannot be used (see :func:`emotion.data.csv_files.read_labelled`).
         """
         columns = config.text_column, config.label_column
-        train = LabelledTexts.read(config.train, *columns, "data.train")
-        validation = LabelledTexts.read(config.validation, *columns, "data.validation")
+        train = LabelledTexts.read(config.train, *columns, label_set, "data.train")
+        validation = LabelledTexts.read(config.validation, *columns, train.label_set, "data.validation")
         return cls(train, validation, config.batch_size, seed)
 
     def tokenise(self, encoder: TextEncoder) -> None:

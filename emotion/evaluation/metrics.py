@@ -9,18 +9,17 @@ from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassF1Score
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
-from emotion.labels import EMOTIONS
 
-CLASSES = len(EMOTIONS)
+def classification_metrics(classes: int) -> MetricCollection:
+    """Build the metrics of training.
 
-
-def classification_metrics() -> MetricCollection:
-    """``accuracy`` (all rows alike), ``macro_f1`` (all classes alike) and ``confusion_matrix`` (rows = truth)."""
+    They are ``accuracy`` (all rows alike), ``macro_f1`` (all classes alike) and ``confusion_matrix`` (rows = truth).
+    """
     return MetricCollection(
         {
-            "accuracy": MulticlassAccuracy(CLASSES, average="micro"),
-            "macro_f1": MulticlassF1Score(CLASSES, average="macro"),
-            "confusion_matrix": MulticlassConfusionMatrix(CLASSES),
+            "accuracy": MulticlassAccuracy(classes, average="micro"),
+            "macro_f1": MulticlassF1Score(classes, average="macro"),
+            "confusion_matrix": MulticlassConfusionMatrix(classes),
         }
     )
 
@@ -48,15 +47,20 @@ class Evaluation:
     """Rows = truth, columns = prediction."""
 
 
-def evaluate(labels: Sequence[int], predictions: Sequence[int]) -> Evaluation:
-    """Scores of ``predictions`` (rows,) against ``labels`` (rows,), both class indices in [0, 6).
+def evaluate(labels: Sequence[int], predictions: Sequence[int], names: Sequence[str]) -> Evaluation:
+    """Score predictions against the truth.
+
+    Args:
+        labels: (rows,), true class indices in [0, len(names)).
+        predictions: (rows,), predicted class indices in [0, len(names)).
+        names: Of the classes, in order.
 
     Raises:
         ValueError: Different lengths, or no rows.
     """
     if len(labels) != len(predictions) or not labels:
         raise ValueError(f"need as many predictions as labels, at least one; got {len(predictions)} and {len(labels)}")
-    confusion = multiclass_confusion_matrix(torch.tensor(predictions), torch.tensor(labels), CLASSES).double()
+    confusion = multiclass_confusion_matrix(torch.tensor(predictions), torch.tensor(labels), len(names)).double()
     hits, truth, predicted = confusion.diag(), confusion.sum(1), confusion.sum(0)
     precision, recall = _ratio(hits, predicted), _ratio(hits, truth)
     f1 = _ratio(2 * hits, truth + predicted)
@@ -65,7 +69,7 @@ def evaluate(labels: Sequence[int], predictions: Sequence[int]) -> Evaluation:
     return Evaluation(
         accuracy=(hits.sum() / confusion.sum()).item(),
         macro_f1=f1[occurs].mean().item(),
-        per_class={name: ClassScores(*scores) for name, scores in zip(EMOTIONS, columns, strict=True)},
+        per_class={name: ClassScores(*scores) for name, scores in zip(names, columns, strict=True)},
         confusion_matrix=confusion.long().tolist(),
     )
 

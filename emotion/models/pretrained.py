@@ -17,7 +17,7 @@ from transformers import (
 from transformers import logging as transformers_logging
 
 from emotion.errors import UserError, first_line
-from emotion.labels import EMOTIONS
+from emotion.labels import LabelSet
 from emotion.models.backbone import Backbone
 from emotion.models.fast.prepare import prepare_
 
@@ -32,21 +32,24 @@ def load_tokenizer(folder: Path, normalization: str) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def load_config(folder: Path) -> PretrainedConfig:
-    """The Hugging Face config of a folder, with the six emotions as its labels."""
-    names = {"id2label": dict(enumerate(EMOTIONS)), "label2id": {name: index for index, name in enumerate(EMOTIONS)}}
+def load_config(folder: Path, labels: LabelSet | None = None) -> PretrainedConfig:
+    """Load the Hugging Face config of a folder, with ``labels`` as its classes where they are given."""
+    names: dict[str, Any] = {}
+    if labels is not None:
+        names["id2label"] = dict(enumerate(labels.names))
+        names["label2id"] = {name: index for index, name in enumerate(labels.names)}
     with _told_in_one_line(folder):
         config: PretrainedConfig = AutoConfig.from_pretrained(folder, **names)
     return config
 
 
-def load_pretrained(backbone: Backbone) -> PreTrainedModel:
-    """The backbone in FP32, in eval mode, under a new head for the six emotions (drawn by torch's RNG).
+def load_pretrained(backbone: Backbone, labels: LabelSet) -> PreTrainedModel:
+    """Load the backbone in FP32, in eval mode, under a new head for ``labels`` (drawn by torch's RNG).
 
     Raises:
         UserError: The files cannot be read, or the weights are another architecture's.
     """
-    config = load_config(backbone.folder)
+    config = load_config(backbone.folder, labels)
     with quiet_transformers(), _told_in_one_line(backbone.folder):
         model, loading = AutoModelForSequenceClassification.from_pretrained(
             backbone.folder, config=config, dtype=torch.float32, attn_implementation="sdpa", output_loading_info=True

@@ -13,15 +13,15 @@ from emotion.data.csv_files import CsvFile, open_csv
 from emotion.errors import UserError
 from emotion.evaluation.metrics import Evaluation, evaluate
 from emotion.files import atomic, require_ours, require_writable
-from emotion.labels import EMOTIONS, parse_label
+from emotion.labels import LabelSet
 from emotion.models.devices import batch_size_blamed, pick_device
+from emotion.models.predictor import BATCH_SIZE
 from emotion.prediction.config import PredictConfig
 from emotion.progress import progress_bar
 
 log = logging.getLogger(__name__)
 
 COLUMNS = ("predicted_label", "predicted_emotion", "confidence", "empty_text")
-PROBABILITY_COLUMNS = tuple(f"probability_{emotion}" for emotion in EMOTIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,9 @@ class Prediction:
     """A predicted CSV."""
 
     labels: list[int]
-    """Class index in [0, 6) of each row, in order."""
+    """Class index of each row, in order."""
+    names: tuple[str, ...]
+    """Of the classes, in the order of their indices."""
     output: Path
     empty_rows: int
     """Rows without text; predicted all the same."""
@@ -45,7 +47,7 @@ def run_inference(weights: str, csv: str) -> list[int]:
         csv: CSV with a ``text`` column; any other columns are kept in the output.
 
     Returns:
-        One class index in [0, 6) a row, in the order of the rows.
+        One class index in [0, classes) a row, in the order of the rows.
 
     Raises:
         UserError: The checkpoint or the CSV cannot be used, or the output would replace a file that is not ours.
@@ -57,7 +59,7 @@ def run_inference(weights: str, csv: str) -> list[int]:
             output=None,
             text_column="text",
             label_column="label",
-            batch_size=checkpoint.BATCH_SIZE,
+            batch_size=BATCH_SIZE,
             probabilities=False,
             accelerator="auto",
         )
@@ -67,21 +69,21 @@ def run_inference(weights: str, csv: str) -> list[int]:
 def predict_csv(config: PredictConfig) -> Prediction:
     """Predict ``config.csv`` chunk by chunk, in memory bounded by the chunk.
 
-    The output has the input's columns, then :data:`COLUMNS` and, where asked, :data:`PROBABILITY_COLUMNS`; it is UTF-8
-    with commas whatever the input is.
+    The output has the input's columns, then :data:`COLUMNS` and, where asked, ``probability_<name>`` of each class.
+    It is UTF-8 with commas, whatever the input is.
 
     Raises:
         UserError: As :func:`run_inference`.
     """
     file = open_csv(config.csv, (config.text_column,))
-    added = COLUMNS + (PROBABILITY_COLUMNS if config.probabilities else ())
-    if clash := next((name for name in added if name in file.columns), None):
-        raise UserError(f"{file.path}: must not have a column {clash!r} yet, found it; predict the original CSV")
     output = Path(config.output) if config.output else file.path.with_name(f"{file.path.stem}_predictions.csv")
     if output.exists() and output.samefile(file.path):
         raise UserError(f"output: must be another file than csv, found {output}")
     require_ours(output, _is_prediction, "output")
+    _refuse_clash(file, COLUMNS)
     model = checkpoint.load(config.weights, pick_device(config.accelerator))
+    if config.probabilities:
+        _refuse_clash(file, probability_columns(model.labels))
     require_writable(output.parent, "output")  # makes the folder, so it comes last
 
     labels: list[int] = []
@@ -97,8 +99,8 @@ def predict_csv(config: PredictConfig) -> Prediction:
             labels += probabilities.argmax(dim=-1).tolist()
             empty_rows += sum(empty)
             if config.label_column in file.columns:
-                truth += [parse_label(cell) for cell in file.column(frame, config.label_column)]
-            _with_predictions(frame, probabilities, empty, config.probabilities).to_csv(
+                truth += [model.labels.parse(cell) for cell in file.column(frame, config.label_column)]
+            _with_predictions(frame, probabilities, empty, model.labels, config.probabilities).to_csv(
                 temporary,
                 mode="a",
                 header=not temporary.exists(),
@@ -111,23 +113,38 @@ def predict_csv(config: PredictConfig) -> Prediction:
         progress.update(task, total=len(labels), completed=len(labels))
     if empty_rows:
         log.warning("%s: %d rows have no text; they are predicted, and marked in empty_text", file.path, empty_rows)
-    return Prediction(labels, output, empty_rows, _evaluate_where_labelled(file, truth, labels))
+    evaluation = _evaluate_where_labelled(file, truth, labels, model.labels)
+    return Prediction(labels, model.labels.names, output, empty_rows, evaluation)
 
 
-def _with_predictions(frame: pd.DataFrame, probabilities: Tensor, empty: list[bool], all_classes: bool) -> pd.DataFrame:
+def probability_columns(labels: LabelSet) -> tuple[str, ...]:
+    """Name the column of each class's probability."""
+    return tuple(f"probability_{name}" for name in labels.names)
+
+
+def _refuse_clash(file: CsvFile, added: tuple[str, ...]) -> None:
+    if clash := next((name for name in added if name in file.columns), None):
+        raise UserError(f"{file.path}: must not have a column {clash!r} yet, found it; predict the original CSV")
+
+
+def _with_predictions(
+    frame: pd.DataFrame, probabilities: Tensor, empty: list[bool], label_set: LabelSet, all_classes: bool
+) -> pd.DataFrame:
     confidence, labels = probabilities.max(dim=-1)
     added = {
         "predicted_label": labels.tolist(),
-        "predicted_emotion": [EMOTIONS[label] for label in labels.tolist()],
+        "predicted_emotion": [label_set.names[label] for label in labels.tolist()],
         "confidence": confidence.numpy().round(6),
         "empty_text": empty,
     }
     if all_classes:
-        added |= dict(zip(PROBABILITY_COLUMNS, probabilities.numpy().round(6).T, strict=True))
+        added |= dict(zip(probability_columns(label_set), probabilities.numpy().round(6).T, strict=True))
     return pd.concat([frame, pd.DataFrame(added, index=frame.index)], axis=1)
 
 
-def _evaluate_where_labelled(file: CsvFile, truth: list[int | None], labels: list[int]) -> Evaluation | None:
+def _evaluate_where_labelled(
+    file: CsvFile, truth: list[int | None], labels: list[int], label_set: LabelSet
+) -> Evaluation | None:
     known = [label for label in truth if label is not None]
     if not truth:
         return None
@@ -135,7 +152,7 @@ def _evaluate_where_labelled(file: CsvFile, truth: list[int | None], labels: lis
         row = truth.index(None) + 2
         log.warning("%s: row %d (the header is row 1) has no valid label, so no metrics", file.path, row)
         return None
-    return evaluate(known, labels)
+    return evaluate(known, labels, label_set.names)
 
 
 def _is_prediction(path: Path) -> bool:

@@ -6,10 +6,10 @@ from time import perf_counter
 
 import torch
 
-from emotion.checkpoint import Checkpoint
+from emotion.models.predictor import Predictor
 
 
-def latency_ms_per_sample(checkpoint: Checkpoint, texts: Sequence[str], batch_size: int = 32) -> float:
+def latency_ms_per_sample(checkpoint: Predictor, texts: Sequence[str], batch_size: int = 32) -> float:
     """Median milliseconds a text over up to 16 batches, after one to warm up."""
     batches = spread_batches(texts, batch_size, 16)
     return median(latencies_ms({"": checkpoint}, batches)[""]) / len(batches[0])
@@ -24,7 +24,7 @@ def spread_batches(texts: Sequence[str], batch_size: int, batches: int) -> list[
 
 
 def latencies_ms(
-    checkpoints: Mapping[str, Checkpoint],
+    checkpoints: Mapping[str, Predictor],
     batches: Sequence[Sequence[str]],
     rounds: int = 1,
     advance: Callable[[], object] | None = None,
@@ -50,7 +50,7 @@ def latencies_ms(
     return samples
 
 
-def _milliseconds(checkpoint: Checkpoint, batch: Sequence[str]) -> float:
+def _milliseconds(checkpoint: Predictor, batch: Sequence[str]) -> float:
     _synchronise(checkpoint)
     start = perf_counter()
     checkpoint.predict(batch, len(batch))
@@ -58,6 +58,6 @@ def _milliseconds(checkpoint: Checkpoint, batch: Sequence[str]) -> float:
     return (perf_counter() - start) * 1000
 
 
-def _synchronise(checkpoint: Checkpoint) -> None:
+def _synchronise(checkpoint: Predictor) -> None:
     if checkpoint.model.device.type == "cuda":
         torch.cuda.synchronize()

@@ -9,7 +9,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from emotion.evaluation.metrics import ClassScores
-from emotion.labels import EMOTIONS
 from emotion.prediction.inference import Prediction
 from emotion.reporting.benchmark_report import tables
 from emotion.reporting.benchmark_schema import BenchmarkReport
@@ -39,7 +38,7 @@ def print_report(report: TrainingReport, latest: str, output_dir: Path) -> None:
         )
     console.print(models)
     console.print(class_table(f"{latest} by class", report.models[latest].per_class))
-    console.print(f"Checkpoint, report and pictures: {escape(str(output_dir))}", highlight=False, soft_wrap=True)
+    console.print(f"Predictor, report and pictures: {escape(str(output_dir))}", highlight=False, soft_wrap=True)
 
 
 def print_compression(report: CompressionReport, folder: Path) -> None:
@@ -106,7 +105,7 @@ def print_prediction(prediction: Prediction) -> None:
     counts.add_column("emotion")
     counts.add_column("rows", justify="right")
     counts.add_column("share", justify="right")
-    for index, emotion in enumerate(EMOTIONS):
+    for index, emotion in enumerate(prediction.names):
         rows = prediction.labels.count(index)
         counts.add_row(emotion, str(rows), f"{rows / len(prediction.labels):.1%}")
     console.print(counts)

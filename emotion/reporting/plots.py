@@ -9,18 +9,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from PIL import Image, UnidentifiedImageError
 
-from emotion.labels import EMOTIONS
 from emotion.reporting.schema import EpochRecord
 
 _SOFTWARE = "emotion-classifier"
 BLUE, ORANGE, GREY = "#2b6cb0", "#c05621", "#4a5568"
 
 
-def confusion_matrix_figure(confusion_matrix: Sequence[Sequence[int]], title: str) -> Figure:
+def confusion_matrix_figure(confusion_matrix: Sequence[Sequence[int]], names: Sequence[str], title: str) -> Figure:
     """Share of each true class (row) that was predicted as each class (column), with the counts.
 
     Args:
-        confusion_matrix: (6, 6), counts, rows = truth.
+        confusion_matrix: (classes, classes), counts, rows = truth.
+        names: Of the classes, in order.
         title: Heading.
     """
     counts = np.asarray(confusion_matrix)
@@ -34,10 +34,10 @@ def confusion_matrix_figure(confusion_matrix: Sequence[Sequence[int]], title: st
             column, row, f"{count}\n{share:.0%}" if count else "0", ha="center", va="center", fontsize=9.5,
             color="white" if share > 0.5 else GREY if count == 0 else "black",
         )  # fmt: skip
-    ticks = range(len(EMOTIONS))
-    axes.set_xticks(ticks, EMOTIONS, rotation=30, ha="right", rotation_mode="anchor")
+    ticks = range(len(names))
+    axes.set_xticks(ticks, names, rotation=30, ha="right", rotation_mode="anchor")
     supports = counts.sum(axis=1)
-    axes.set_yticks(ticks, [f"{emotion} ({support})" for emotion, support in zip(EMOTIONS, supports, strict=True)])
+    axes.set_yticks(ticks, [f"{name} ({support})" for name, support in zip(names, supports, strict=True)])
     axes.set_xlabel("predicted")
     axes.set_ylabel("true (rows)")
     axes.set_title(title, fontweight="bold", pad=12)

@@ -13,11 +13,11 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from emotion.checkpoint import Checkpoint
 from emotion.data.datamodule import EmotionDataModule, LabelledTexts
 from emotion.errors import UserError
 from emotion.evaluation.metrics import evaluate
 from emotion.models.backbone import Backbone
+from emotion.models.predictor import Predictor
 from emotion.prediction.latency import latency_ms_per_sample
 from emotion.reporting.environment import git_commit, hardware, versions
 from emotion.reporting.plots import confusion_matrix_figure
@@ -44,7 +44,8 @@ class ConfusionMatrixLogger(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if isinstance(trainer.logger, TensorBoardLogger) and trainer.is_global_zero:
             counts = pl_module.confusion_matrix.tolist()  # type: ignore[operator]
-            figure = confusion_matrix_figure(counts, f"Validation, epoch {trainer.current_epoch + 1}")
+            names = list(pl_module.model.config.id2label.values())  # type: ignore[union-attr, operator]
+            figure = confusion_matrix_figure(counts, names, f"Validation, epoch {trainer.current_epoch + 1}")
             trainer.logger.experiment.add_figure("val/confusion_matrix", figure, trainer.global_step)
 
 
@@ -176,11 +177,12 @@ class ArtifactWriter(Callback):
             return
         best_epoch = self.best.restore(pl_module)
         model: Any = pl_module.model
-        deliverable = Checkpoint.of_backbone(
+        deliverable = Predictor.of_backbone(
             self.backbone,
             self.config.model,
             model.to(trainer.strategy.root_device),
             self.data.encoder.tokenizer,
+            self.data.train.label_set,
             self.config.data.max_length,
         )
         entry = self._entry(deliverable, best_epoch)
@@ -189,9 +191,9 @@ class ArtifactWriter(Callback):
         )
         self.report = self.deliverables.publish(deliverable, entry, self._run_record(entry))
 
-    def _entry(self, deliverable: Checkpoint, best_epoch: int) -> ModelEntry:
+    def _entry(self, deliverable: Predictor, best_epoch: int) -> ModelEntry:
         validation = self.data.validation
-        evaluation = evaluate(validation.labels, deliverable.predict(validation.texts))
+        evaluation = evaluate(validation.labels, deliverable.predict(validation.texts), validation.label_set.names)
         model = deliverable.torch_model
         return ModelEntry(
             **asdict(evaluation),

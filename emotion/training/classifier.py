@@ -10,8 +10,9 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from transformers import PreTrainedModel, get_linear_schedule_with_warmup
 
+from emotion.errors import UserError
 from emotion.evaluation.metrics import classification_metrics
-from emotion.labels import EMOTIONS
+from emotion.labels import LabelSet
 from emotion.models.fast.compiled import compiled
 from emotion.models.fast.cpu_dropout import draw_dropout_faster_
 from emotion.training.config import OptimizerConfig
@@ -23,7 +24,7 @@ class EmotionClassifier(LightningModule):
     """Fine-tunes ``model``: AdamW, linear warm-up and decay, cross entropy.
 
     Args:
-        model: A sequence classifier for the six emotions.
+        model: A sequence classifier.
         config: Weight decay, warm-up and class weights.
         learning_rate: Peak of the schedule.
         seed: Dropout's masks of an epoch depend on it and the epoch alone, so that a resumed run repeats the
@@ -45,12 +46,12 @@ class EmotionClassifier(LightningModule):
         draw_dropout_faster_(model)
         self.model = model.train()  # from_pretrained leaves eval mode, which Lightning would keep: no dropout
         self.loss = nn.CrossEntropyLoss(weight=class_weights(config.class_weights, label_counts))
-        self.val_metrics = classification_metrics()
+        self.val_metrics = classification_metrics(int(model.config.num_labels or 0))
         self.config, self.learning_rate, self.seed, self.compiles = config, learning_rate, seed, compile
         self._call: Callable[..., Any] = model.forward
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Logits (rows, 6) of token ids (rows, tokens)."""
+        """Logits (rows, classes) of token ids (rows, tokens)."""
         logits: Tensor = self._call(input_ids=input_ids, attention_mask=attention_mask).logits
         return logits
 
@@ -109,11 +110,21 @@ class EmotionClassifier(LightningModule):
         return self.loss(logits, batch["labels"]), logits
 
 
+def check_class_weights(config: OptimizerConfig, labels: LabelSet) -> None:
+    """Raise :class:`UserError` where ``optimizer.class_weights`` lists another number of weights than of labels."""
+    choice = config.class_weights
+    if isinstance(choice, list) and len(choice) != len(labels):
+        raise UserError(
+            f"optimizer.class_weights: must be none, balanced or {len(labels)} positive numbers"
+            f" ({', '.join(labels.names)}), found {len(choice)}"
+        )
+
+
 def class_weights(choice: Any, label_counts: list[int]) -> Tensor | None:
-    """Weights (6,) of the loss for ``none``, ``balanced`` or a list of numbers; a class without rows weighs 1."""
+    """Weights (classes,) of the loss for ``none``, ``balanced`` or a list of numbers; a class without rows weighs 1."""
     if choice == "none":
         return None
     if choice == "balanced":
-        rows, classes = sum(label_counts), len(EMOTIONS)
+        rows, classes = sum(label_counts), len(label_counts)
         return torch.tensor([rows / (classes * count) if count else 1.0 for count in label_counts])
     return torch.tensor([float(weight) for weight in choice])

@@ -5,9 +5,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from emotion.config.rules import bounded, checked, is_whole, matching, one_of
-from emotion.labels import EMOTIONS
+from emotion.labels import LabelSet
 
 NORMALIZATIONS = ("none", "bertweet", "cardiff")
+
+
+def _is_names(value: Any) -> bool:
+    if isinstance(value, list):
+        return len(value) >= 2 and all(isinstance(name, str) for name in value)
+    return bool(value == "auto")
 
 
 def _is_devices(value: Any) -> bool:
@@ -24,8 +30,7 @@ def _is_limit(value: Any) -> bool:
 
 def _is_class_weights(value: Any) -> bool:
     if isinstance(value, list):
-        numbers = all(isinstance(v, int | float) and not isinstance(v, bool) and 0 < v < math.inf for v in value)
-        return len(value) == len(EMOTIONS) and numbers
+        return all(isinstance(v, int | float) and not isinstance(v, bool) and 0 < v < math.inf for v in value)
     return value in ("none", "balanced")
 
 
@@ -75,13 +80,27 @@ class DataConfig:
 
 
 @dataclass(kw_only=True, slots=True)
+class LabelsConfig:
+    """The classes."""
+
+    names: Any = checked("must be auto or a list of at least two names", _is_names)
+    """In the order of their indices; ``auto`` = those of the training CSV."""
+    colours: list[str] | None
+    """A colour of each, ``#rrggbb``, for figures."""
+
+    def label_set(self) -> LabelSet | None:
+        """Return the classes; None = those of the training CSV. Raises :class:`UserError` where names are unusable."""
+        return None if self.names == "auto" else LabelSet(tuple(self.names), tuple(self.colours or ()))
+
+
+@dataclass(kw_only=True, slots=True)
 class OptimizerConfig:
     weight_decay: float = bounded(minimum=0)
     """AdamW decay of matrices; biases and norms have none."""
     warmup_fraction: float = bounded(minimum=0, maximum=1)
     """Share of all updates in which the learning rate rises linearly; it falls linearly to 0 after."""
     class_weights: Any = checked(
-        f"must be none, balanced or a list of {len(EMOTIONS)} positive numbers ({', '.join(EMOTIONS)})",
+        "must be none, balanced or a list of positive numbers, one a label",
         _is_class_weights,
     )
     """Weights of the classes in the loss; ``balanced`` = rows / (classes * rows of the class)."""
@@ -110,6 +129,7 @@ class TrainConfig:
     """Schema of ``conf/train.yaml``."""
 
     model: ModelConfig
+    labels: LabelsConfig
     data: DataConfig
     optimizer: OptimizerConfig
     trainer: TrainerConfig

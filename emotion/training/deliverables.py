@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from emotion.checkpoint import Checkpoint
 from emotion.checkpoint.format import is_checkpoint, write
+from emotion.checkpoint.saving import content
 from emotion.files import atomic, link_or_copy, require_ours, require_writable, sha256
+from emotion.models.predictor import Predictor
 from emotion.reporting.plots import confusion_matrix_figure, is_our_figure, save_figure, training_curves_figure
 from emotion.reporting.schema import ModelEntry, RunRecord, TrainingReport
 from emotion.reporting.training_report import (
@@ -43,7 +44,7 @@ class Deliverables:
         for path in (self.confusion_matrix, self.training_curves):
             require_ours(path, is_our_figure, "output_dir")
 
-    def publish(self, deliverable: Checkpoint, entry: ModelEntry, run: RunRecord) -> TrainingReport:
+    def publish(self, deliverable: Predictor, entry: ModelEntry, run: RunRecord) -> TrainingReport:
         """Put a run's files in place where it is the one to keep, and merge it, while no other process does.
 
         Raises:
@@ -61,7 +62,7 @@ class Deliverables:
             write_report(report, self.output_dir)
         return report
 
-    def _replace(self, deliverable: Checkpoint, entry: ModelEntry, keep_previous: bool) -> None:
+    def _replace(self, deliverable: Predictor, entry: ModelEntry, keep_previous: bool) -> None:
         """Write the checkpoint and the pictures; nothing is replaced before all are written."""
         name = deliverable.model_name
         title = f"{name} on validation: macro F1 {entry.macro_f1:.3f}, accuracy {entry.accuracy:.3f}"
@@ -70,9 +71,9 @@ class Deliverables:
             atomic(self.training_curves) as curves,
             atomic(self.checkpoint) as weights,
         ):
-            save_figure(confusion_matrix_figure(entry.confusion_matrix, title), matrix)
+            save_figure(confusion_matrix_figure(entry.confusion_matrix, list(entry.per_class), title), matrix)
             save_figure(training_curves_figure(entry.history, entry.best_epoch, name), curves)
-            write(deliverable.content(), weights)
+            write(content(deliverable), weights)
             entry.checkpoint_sha256 = sha256(weights)
             if keep_previous and self.checkpoint.exists():
                 with atomic(self.previous) as previous:  # a second name, so that the first is never missing

@@ -30,7 +30,7 @@ from emotion.training.callbacks import (
     EpochCheckpoint,
     ProgressBar,
 )
-from emotion.training.classifier import EmotionClassifier
+from emotion.training.classifier import EmotionClassifier, check_class_weights
 from emotion.training.config import TrainConfig
 from emotion.training.deliverables import Deliverables
 from emotion.training.resume import check_resume
@@ -57,7 +57,9 @@ def train(config: TrainConfig, run_dir: Path, sweep: str | None = None) -> Train
     if sweep is not None and process_count(config.trainer) > 1:
         # Every further process runs the script again, and would run the whole sweep again.
         raise UserError(f"trainer.devices: must be one device in a sweep, found {config.trainer.devices}")
-    data = EmotionDataModule.read(config.data, config.seed)
+    data = EmotionDataModule.read(config.data, config.labels.label_set(), config.seed)
+    labels = data.train.label_set
+    check_class_weights(config.optimizer, labels)
     check_resume(config, data)
     Deliverables(Path(config.output_dir), config.model.name).require_free()
     backbone = find_backbone(config.model)
@@ -69,7 +71,7 @@ def train(config: TrainConfig, run_dir: Path, sweep: str | None = None) -> Train
 
     seed_everything(config.seed, verbose=False)
     classifier = EmotionClassifier(
-        load_pretrained(backbone),
+        load_pretrained(backbone, labels),
         config.optimizer,
         config.model.learning_rate,
         config.seed,
@@ -166,9 +168,8 @@ def _determinism_restored() -> Iterator[None]:
 
 def _log_start(config: TrainConfig, classifier: EmotionClassifier, data: EmotionDataModule) -> None:
     parameters = sum(p.numel() for p in classifier.model.parameters())
-    log.info(
-        "%s: %.1f M parameters; %d training rows, %d validation rows",
-        *(config.model.name, parameters / 1e6, len(data.train.texts), len(data.validation.texts)),
-    )
+    rows = len(data.train.texts), len(data.validation.texts)
+    log.info("%s: %.1f M parameters; %d training rows, %d validation rows", config.model.name, parameters / 1e6, *rows)
+    log.info("labels: %s", ", ".join(f"{index} {name}" for index, name in enumerate(data.train.label_set.names)))
     if pooling := getattr(classifier.model.config, "classifier_pooling", None):
         log.info("%s: classifier pooling is %r", config.model.name, pooling)

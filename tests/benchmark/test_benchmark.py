@@ -22,6 +22,7 @@ from emotion.errors import UserError
 from emotion.reporting.benchmark_report import BenchmarkResults
 from emotion.reporting.benchmark_schema import BenchmarkReport, CompressionSpeed
 from emotion.reporting.json_file import read_json
+from support.labels import EMOTION6
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 ROWS = 90
@@ -110,14 +111,14 @@ def test_the_slope_is_the_power_of_the_cost(
         return Measurement(seconds=3 * size**power, rows=1)
 
     monkeypatch.setattr(parts, "run_side", run)
-    data = LabelledTexts.read(config.data.train, "text", "label", "data.train")
+    data = LabelledTexts.read(config.data.train, "text", "label", EMOTION6, "data.train")
     measured = parts.scaling(replace(config, quick=True), data, tmp_path)
     assert set(measured) == {"train_rows", "predict_rows", "train_words", "predict_words"}
     assert all(curve.slope == pytest.approx(power) for curve in measured.values())
 
 
 def test_rows_are_drawn_once_each_and_made_up_ones_do_not_repeat(config: BenchmarkConfig) -> None:
-    data = LabelledTexts.read(config.data.train, "text", "label", "data.train")
+    data = LabelledTexts.read(config.data.train, "text", "label", EMOTION6, "data.train")
     source = sample_rows("train", ROWS)
     drawn = corpora.draw(data, 40, seed=1)
     assert len(set(drawn)) == 40

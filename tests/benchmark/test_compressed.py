@@ -10,6 +10,7 @@ from emotion.benchmark.model_files import HUGGING_FACE
 from emotion.benchmark.sides import OURS
 from emotion.checkpoint import load
 from emotion.data.datamodule import LabelledTexts
+from support.labels import EMOTION6
 from test_benchmark import config
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -18,7 +19,7 @@ __all__ = ["config"]
 
 @pytest.fixture
 def data(config: BenchmarkConfig) -> LabelledTexts:
-    return LabelledTexts.read(config.data.train, "text", "label", "data.train")
+    return LabelledTexts.read(config.data.train, "text", "label", EMOTION6, "data.train")
 
 
 def test_every_model_is_timed_in_turn_beside_transformers(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from conftest import KINDS, TEXTS, untrained
-from emotion.checkpoint import load
+from emotion.checkpoint import load, save
 from emotion.checkpoint.format import FORMAT, SCHEMA_VERSION, read, state_dict, write
 from emotion.compression.config import PruneConfig
 from emotion.compression.steps.prune import prune_
@@ -123,9 +123,9 @@ def test_a_pruned_models_file_is_smaller_and_loads_as_it_was(
     kind: str, backbones: dict[str, Path], tmp_path: Path
 ) -> None:
     checkpoint = untrained(kind, backbones[kind])
-    checkpoint.save(tmp_path / "dense.pt")
+    save(checkpoint, tmp_path / "dense.pt")
     prune_(checkpoint.model, PruneConfig(amount=0.6, scope="layer", include_head=False))
-    checkpoint.save(tmp_path / "pruned.pt")
+    save(checkpoint, tmp_path / "pruned.pt")
     loaded = load(tmp_path / "pruned.pt")
     assert_same(dict(loaded.model.state_dict()), dict(checkpoint.model.state_dict()))
     assert torch.equal(loaded.predict_proba(TEXTS), checkpoint.predict_proba(TEXTS))
@@ -144,7 +144,7 @@ def test_a_pruned_models_file_is_smaller_and_loads_as_it_was(
 def test_a_file_of_the_first_schema_loads(backbones: dict[str, Path], tmp_path: Path) -> None:
     """It has no ``sparse_state_dict``."""
     original = untrained("minilm", backbones["minilm"])
-    original.save(tmp_path / "now.pt")
+    save(original, tmp_path / "now.pt")
     content = torch.load(tmp_path / "now.pt", weights_only=True)
     assert content["format"] == FORMAT
     assert content["schema_version"] == SCHEMA_VERSION == 2
@@ -159,7 +159,7 @@ def test_a_damaged_pruned_file_is_refused_in_one_line(how: str, backbones: dict[
     path = tmp_path / "pruned.pt"
     checkpoint = untrained("minilm", backbones["minilm"])
     prune_(checkpoint.model, PruneConfig(amount=0.3, scope="layer", include_head=False))
-    checkpoint.save(path)
+    save(checkpoint, path)
     content = torch.load(path, weights_only=True)
     name, packed = next(iter(content["sparse_state_dict"].items()))
     match how:

@@ -14,10 +14,11 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from conftest import TEXTS
-from emotion.checkpoint import Checkpoint, load, onnx_format
+from emotion.checkpoint import load, onnx_format, save
 from emotion.checkpoint.format import FORMAT, SCHEMA_VERSION, is_checkpoint, read
 from emotion.errors import UserError
 from emotion.models.onnx_runtime import OnnxClassifier
+from emotion.models.predictor import Predictor
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -50,7 +51,7 @@ def word_counter() -> onnx.ModelProto:
     return model
 
 
-def word_checkpoint(original: Path) -> Checkpoint:
+def word_checkpoint(original: Path) -> Predictor:
     """All of a checkpoint but its model, which counts words."""
     checkpoint = load(original)
     checkpoint.model = OnnxClassifier(word_counter().SerializeToString(), checkpoint.torch_model.config)
@@ -81,7 +82,7 @@ def test_what_is_written_comes_back_and_other_programs_see_a_valid_model(tmp_pat
 
 def test_a_checkpoint_in_onnx_holds_all_that_a_pt_does(originals: dict[str, Path], tmp_path: Path) -> None:
     pt = read(originals["bertweet"])
-    word_checkpoint(originals["bertweet"]).save(tmp_path / "model.onnx")
+    save(word_checkpoint(originals["bertweet"]), tmp_path / "model.onnx")
     content = content_of(tmp_path / "model.onnx")
     assert content.keys() == pt.keys() - {"model_state_dict", "sparse_state_dict"}
     assert (content["format"], content["schema_version"]) == (FORMAT, SCHEMA_VERSION)
@@ -98,7 +99,7 @@ def test_a_checkpoint_in_onnx_holds_all_that_a_pt_does(originals: dict[str, Path
 def test_a_saved_model_predicts_what_arithmetic_says(kind: str, originals: dict[str, Path], tmp_path: Path) -> None:
     checkpoint = word_checkpoint(originals[kind])
     checkpoint.temperature = 1.5
-    checkpoint.save(tmp_path / "model.onnx")
+    save(checkpoint, tmp_path / "model.onnx")
     loaded = load(tmp_path / "model.onnx", device="meta")
     assert loaded.model.device == torch.device("cpu")
     original = load(originals[kind])
@@ -111,9 +112,9 @@ def test_a_saved_model_predicts_what_arithmetic_says(kind: str, originals: dict[
 
 
 def test_saving_again_gives_the_same_bytes(originals: dict[str, Path], tmp_path: Path) -> None:
-    word_checkpoint(originals["cardiff"]).save(tmp_path / "a.onnx")
-    word_checkpoint(originals["cardiff"]).save(tmp_path / "b.onnx")
-    load(tmp_path / "a.onnx").save(tmp_path / "c.onnx")
+    save(word_checkpoint(originals["cardiff"]), tmp_path / "a.onnx")
+    save(word_checkpoint(originals["cardiff"]), tmp_path / "b.onnx")
+    save(load(tmp_path / "a.onnx"), tmp_path / "c.onnx")
     assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
     assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "c.onnx").read_bytes()
 
@@ -164,7 +165,7 @@ def damage(path: Path, how: str) -> None:
     ("how", "words"),
     [
         ("newer", f"schema version <= {SCHEMA_VERSION}, found 99"),
-        ("three labels", "must have the 6 labels"),
+        ("three labels", "must have a model of 3 classes, found 6"),
         ("key missing", "found none of model_id"),
         ("no length", "config.max_length"),
         ("not a dict", "must be a checkpoint with onnx_model"),
@@ -186,7 +187,7 @@ def test_what_is_no_checkpoint_is_refused_in_one_line(
     how: str, words: str, originals: dict[str, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "model.onnx"
-    word_checkpoint(originals["minilm"]).save(path)
+    save(word_checkpoint(originals["minilm"]), path)
     damage(path, how)
     with pytest.raises(UserError, match=words) as caught:
         load(path)
@@ -206,12 +207,13 @@ def test_without_its_packages_the_error_says_what_to_install(
     missing: str, originals: dict[str, Path], tmp_path: Path
 ) -> None:
     path = tmp_path / "model.onnx"
-    word_checkpoint(originals["minilm"]).save(path)
+    save(word_checkpoint(originals["minilm"]), path)
     code = f"""
 import sys
 sys.modules[{missing!r}] = None
-from emotion.checkpoint import load
+from emotion.checkpoint import load, save
 from emotion.errors import UserError
+from emotion.checkpoint import save
 load({str(originals["minilm"])!r})
 try:
     load({str(path)!r})

@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from conftest import NAMES, sample_rows, untrained, write_csv
-from emotion.checkpoint import Checkpoint
 from emotion.compression.chain import Materials, apply, check, step_config
 from emotion.compression.config import STEPS, CompressConfig
 from emotion.config.compose import compose_config, resolve
 from emotion.data.datamodule import LabelledTexts
 from emotion.errors import UserError
 from emotion.models.onnx_runtime import OnnxClassifier
+from emotion.models.predictor import Predictor
+from support.labels import EMOTION6
 
 
 def config_of(*overrides: str) -> CompressConfig:
@@ -23,12 +24,12 @@ def config_of(*overrides: str) -> CompressConfig:
 @pytest.fixture
 def materials(backbones: dict[str, Path], tmp_path: Path) -> Materials:
     paths = {split: write_csv(tmp_path / f"{split}.csv", sample_rows(split, 16)) for split in ("train", "validation")}
-    validation = LabelledTexts.read(str(paths["validation"]), "text", "label", "data.validation")
+    validation = LabelledTexts.read(str(paths["validation"]), "text", "label", EMOTION6, "data.validation")
     config = config_of(f"data.train={paths['train']}")
     return Materials(untrained("minilm", backbones["minilm"]), validation, config, tmp_path / "run")
 
 
-def fingerprint(checkpoint: Checkpoint) -> object:
+def fingerprint(checkpoint: Predictor) -> object:
     """What any step changes."""
     if isinstance(checkpoint.model, OnnxClassifier):
         return "onnx", len(checkpoint.model.serialized)

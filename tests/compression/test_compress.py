@@ -21,9 +21,9 @@ from emotion.compression import measure as benchmark
 from emotion.compression.config import CompressConfig
 from emotion.compression.run import compress
 from emotion.config.compose import compose_config, resolve
-from emotion.labels import EMOTIONS
 from emotion.reporting.compression_schema import CompressionReport
 from emotion.reporting.plots import is_our_figure
+from support.labels import EMOTION6
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -64,7 +64,7 @@ def assert_is_what_the_file_predicts(variant: Any, labels: Sequence[int], origin
     assert variant.accuracy == pytest.approx(accuracy_score(truth, labels))
     assert variant.macro_f1 == pytest.approx(f1_score(truth, labels, average="macro"))
     columns = precision_recall_fscore_support(truth, labels, labels=range(6), zero_division=0)
-    for name, *expected in zip(EMOTIONS, *columns, strict=True):
+    for name, *expected in zip(EMOTION6.names, *columns, strict=True):
         scores = variant.per_class[name]
         assert [scores.precision, scores.recall, scores.f1, scores.support] == pytest.approx(expected)
     assert variant.agreement_with_original == sum(map(int.__eq__, labels, original)) / len(ROWS)

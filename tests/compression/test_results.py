@@ -8,8 +8,9 @@ import onnx
 import pytest
 
 from conftest import untrained
-from emotion.checkpoint import load
+from emotion.checkpoint import load, save
 from emotion.checkpoint.format import write
+from emotion.checkpoint.saving import content as content_of
 from emotion.compression.config import CompressConfig
 from emotion.compression.results import CompressionResults, best_variant
 from emotion.config.compose import compose_config, resolve
@@ -131,7 +132,7 @@ def results(tmp_path: Path) -> CompressionResults:
 def with_file(results: CompressionResults, backbone: Path, **variants: Variant) -> CompressionReport:
     """A report whose variants' file is there."""
     path = results.folder / "model.pt"
-    untrained("minilm", backbone).save(path)
+    save(untrained("minilm", backbone), path)
     return compression_report({n: v.model_copy(update={"sha256": sha256(path)}) for n, v in variants.items()})
 
 
@@ -140,7 +141,7 @@ def test_the_best_variant_is_put_beside_the_original(
 ) -> None:
     report = with_file(results, backbones["minilm"], small=variant(20.0, 2.0, 0.896))
     stale = results.output_dir / "best_MiniLM_compressed.onnx"
-    content = untrained("minilm", backbones["minilm"]).content()
+    content = content_of(untrained("minilm", backbones["minilm"]))
     empty = onnx.helper.make_model(onnx.helper.make_graph([], "empty", [], []))
     write({**content, "onnx_model": empty.SerializeToString()}, stale)  # an earlier choice in another format
     published = results.publish(report, max_drop=0.005, prefer="size")
@@ -179,7 +180,7 @@ def test_a_file_that_is_not_the_measured_one_is_not_put_beside(
     report = with_file(results, backbones["minilm"], small=variant(20.0, 2.0, 0.896))
     other = untrained("minilm", backbones["minilm"])
     other.max_length = 9  # of a run that broke off before it measured
-    other.save(results.folder / "model.pt")
+    save(other, results.folder / "model.pt")
     assert results.publish(report, max_drop=0.005, prefer="size").chosen is None
 
 
@@ -187,7 +188,7 @@ def test_a_choice_in_onnx_does_not_stop_who_lacks_onnx_and_chooses_none(
     results: CompressionResults, backbones: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     empty = onnx.helper.make_model(onnx.helper.make_graph([], "empty", [], []))
-    content = untrained("minilm", backbones["minilm"]).content()
+    content = content_of(untrained("minilm", backbones["minilm"]))
     write({**content, "onnx_model": empty.SerializeToString()}, results.chosen(".onnx"))
     monkeypatch.setitem(sys.modules, "onnx", None)
     results.require_free([], may_choose=False)

@@ -18,6 +18,7 @@ from emotion.errors import UserError
 from emotion.reporting.schema import TrainingReport
 from emotion.reporting.training_report import merge, write_report
 from emotion.training.run import train
+from support.labels import EMOTION6
 from test_chain import config_of
 from test_compress import csv, few_timings, run, weights
 from test_run import config_for
@@ -149,7 +150,7 @@ def test_unlabelled_texts_are_learned_from(
     more = write_csv(tmp_path / "more.csv", [("one more", ""), ("and another", "")])
     config = config_of(f"data.train={train_csv}", f"distill.unlabelled={more}", "distill.max_epochs=1")
     validation_csv = write_csv(tmp_path / "validation.csv", sample_rows("validation", 16))
-    validation = LabelledTexts.read(str(validation_csv), "text", "label", "data.validation")
+    validation = LabelledTexts.read(str(validation_csv), "text", "label", EMOTION6, "data.validation")
     original = load(originals["minilm"])
     apply("distill", load(originals["minilm"]), config, Materials(original, validation, config, tmp_path / "run"))
     training = [text for text, _ in sample_rows("train", 16)]

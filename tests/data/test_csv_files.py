@@ -9,6 +9,7 @@ import pytest
 
 from emotion.data.csv_files import CsvFile, open_csv, read_labelled
 from emotion.errors import UserError
+from support.labels import EMOTION6
 
 
 def write(path: Path, content: bytes | str) -> Path:
@@ -216,12 +217,16 @@ def test_a_file_that_cannot_be_read_says_why():
 
 def test_labels_may_be_numbers_and_names(tmp_path: Path):
     path = write(tmp_path / "input.csv", "id;label;text\n1;3;a\n2; Joy ;\n3;5.0;None\n4;SADNESS;d\n")
-    assert read_labelled(path, "text", "label", "data.train") == (["a", "", "None", "d"], [3, 1, 5, 0])
+    assert read_labelled(path, "text", "label", EMOTION6, "data.train") == (
+        ["a", "", "None", "d"],
+        [3, 1, 5, 0],
+        EMOTION6,
+    )
 
 
 def test_the_columns_of_texts_and_labels_may_have_any_name(tmp_path: Path):
     path = write(tmp_path / "input.csv", "text,label,tweet,mood\nx,9,a,fear\n")
-    assert read_labelled(path, "tweet", "mood", "data.train") == (["a"], [4])
+    assert read_labelled(path, "tweet", "mood", EMOTION6, "data.train") == (["a"], [4], EMOTION6)
 
 
 @pytest.mark.parametrize("cell", ["7", "hapy", "", "nan", "inf", "True", "-1", "2.5"])
@@ -229,7 +234,7 @@ def test_a_bad_label_names_cell_and_row(tmp_path: Path, cell: str):
     # A blank line is no row, and a row of several lines is one.
     path = write(tmp_path / "input.csv", f'text,label\n"two\nlines",1\n\nb,2\nc,"{cell}"\n')
     with pytest.raises(UserError) as caught:
-        read_labelled(path, "text", "label", "data.train")
+        read_labelled(path, "text", "label", EMOTION6, "data.train")
     assert str(caught.value) == (
         f"{path}: column 'label' must hold 0-5 or one of sadness, joy, love, anger, fear, surprise,"
         f" found {cell!r} in row 4 (the header is row 1)"
@@ -240,20 +245,20 @@ def test_a_bad_label_beyond_the_first_chunk_names_its_row(tmp_path: Path):
     rows = 65_536 + 10
     path = write(tmp_path / "input.csv", "text,label\n" + "a,1\n" * rows + "b,hapy\n")
     with pytest.raises(UserError, match=rf"found 'hapy' in row {rows + 2} \(the header is row 1\)$"):
-        read_labelled(path, "text", "label", "data.train")
+        read_labelled(path, "text", "label", EMOTION6, "data.train")
 
 
 def test_a_long_cell_does_not_flood_the_message(tmp_path: Path):
     path = write(tmp_path / "input.csv", "text,label\na," + "no label " * 1000 + "\n")
     with pytest.raises(UserError, match=r"found 'no label .*\.\.\.' in row 2") as caught:
-        read_labelled(path, "text", "label", "data.train")
+        read_labelled(path, "text", "label", EMOTION6, "data.train")
     assert len(str(caught.value)) < 400 + len(str(path))
 
 
 def test_a_labelled_csv_needs_rows_and_both_columns(tmp_path: Path):
     with pytest.raises(UserError, match="must have at least one row, found only a header"):
-        read_labelled(write(tmp_path / "input.csv", "text,label\n\n"), "text", "label", "data.train")
+        read_labelled(write(tmp_path / "input.csv", "text,label\n\n"), "text", "label", EMOTION6, "data.train")
     with pytest.raises(UserError, match=r"must have one column 'label', found 'text', 'lable'"):
-        read_labelled(write(tmp_path / "input.csv", "text,lable\na,1\n"), "text", "label", "data.train")
+        read_labelled(write(tmp_path / "input.csv", "text,lable\na,1\n"), "text", "label", EMOTION6, "data.train")
     with pytest.raises(UserError, match=r"^data\.validation: must be a CSV file, found no file at "):
-        read_labelled(tmp_path / "nothing.csv", "text", "label", "data.validation")
+        read_labelled(tmp_path / "nothing.csv", "text", "label", EMOTION6, "data.validation")

@@ -12,6 +12,7 @@ from emotion.config.compose import model_choices
 from emotion.data.datamodule import EmotionDataModule, LabelledTexts, TokenisedRows
 from emotion.data.text import TextEncoder
 from emotion.models.pretrained import load_tokenizer
+from support.labels import EMOTION6
 
 TEXTS = ["", *(text for text, _ in sample_rows("train", 40))]
 
@@ -51,7 +52,7 @@ def test_a_batch_is_made_where_the_rows_are(encoder: TextEncoder) -> None:
 
 
 def test_the_loaders_keep_tokens_where_the_trainer_trains(encoder: TextEncoder) -> None:
-    rows = LabelledTexts("", "", TEXTS, [0] * len(TEXTS))
+    rows = LabelledTexts("", "", TEXTS, [0] * len(TEXTS), EMOTION6)
     data = EmotionDataModule(rows, rows, batch_size=8, seed=0)
     data.tokenise(encoder)
     strategy = SimpleNamespace(root_device=torch.device("meta"))

@@ -13,9 +13,9 @@ from sklearn.svm import LinearSVC
 
 from conftest import sample_rows
 from emotion.config.compose import SAMPLE, compose_config, resolve
-from emotion.labels import EMOTIONS
 from emotion.training.config import TrainConfig
 from emotion.training.run import train
+from support.labels import EMOTION6
 
 SPLITS = {"train": 600, "validation": 120, "test": 120}
 
@@ -28,10 +28,10 @@ def normal(text: str) -> str:
 def test_counts_are_those_of_the_data_card(split: str, at_least: int) -> None:
     counts = Counter(label for _, label in sample_rows(split))
     assert sum(counts.values()) >= at_least
-    row = [f"{sum(counts.values()):,}", *(str(counts[index]) for index in range(len(EMOTIONS)))]
+    row = [f"{sum(counts.values()):,}", *(str(counts[index]) for index in range(len(EMOTION6.names)))]
     assert f"| `{split}.csv` | {' | '.join(row)} |" in (SAMPLE / "README.md").read_text(encoding="utf-8")
     order = sorted(counts, key=counts.__getitem__, reverse=True)
-    assert [EMOTIONS[index] for index in order] == ["joy", "sadness", "anger", "fear", "love", "surprise"]
+    assert [EMOTION6.names[index] for index in order] == ["joy", "sadness", "anger", "fear", "love", "surprise"]
 
 
 def test_no_text_stands_twice_and_lengths_are_in_range() -> None:

@@ -15,11 +15,11 @@ from conftest import KINDS, model_config
 from emotion.config.compose import model_choices
 from emotion.errors import UserError
 from emotion.files import sha256
-from emotion.labels import EMOTIONS
 from emotion.models.backbone import find_backbone
 from emotion.models.pretrained import load_pretrained, load_tokenizer, position_limit
 from emotion.training.config import ModelConfig, PackageConfig
 from support.backbones import make_backbone
+from support.labels import EMOTION6
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -185,7 +185,7 @@ def test_shards_are_read_and_all_needed(backbones: dict[str, Path], tmp_path: Pa
     shards = sorted(folder.glob("model-*.safetensors"))
     assert len(shards) > 1
     config = model_config("minilm", folder)
-    loaded = load_pretrained(find_backbone(config)).base_model.state_dict()
+    loaded = load_pretrained(find_backbone(config), EMOTION6).base_model.state_dict()
     assert all(torch.equal(loaded[name], value) for name, value in model.state_dict().items())
     shards[-1].unlink()
     with pytest.raises(UserError, match=f"must be a folder with {shards[-1].name}, found"):
@@ -195,10 +195,10 @@ def test_shards_are_read_and_all_needed(backbones: dict[str, Path], tmp_path: Pa
 @pytest.mark.parametrize("kind", KINDS)
 def test_loaded_are_the_saved_weights_under_a_new_head(backbones: dict[str, Path], kind: str) -> None:
     torch.manual_seed(0)
-    model = load_pretrained(find_backbone(model_config(kind, backbones[kind])))
+    model = load_pretrained(find_backbone(model_config(kind, backbones[kind])), EMOTION6)
     assert not model.training
-    assert model.config.id2label == dict(enumerate(EMOTIONS))
-    assert model.config.label2id == {name: index for index, name in enumerate(EMOTIONS)}
+    assert model.config.id2label == dict(enumerate(EMOTION6.names))
+    assert model.config.label2id == {name: index for index, name in enumerate(EMOTION6.names)}
     state = model.state_dict()
     assert {value.dtype for value in state.values() if value.is_floating_point()} == {torch.float32}
     saved = load_file(backbones[kind] / "model.safetensors")
@@ -215,7 +215,7 @@ def test_half_precision_weights_are_loaded_as_float32(backbones: dict[str, Path]
     folder = shutil.copytree(backbones["minilm"], tmp_path / "folder")
     AutoModel.from_pretrained(folder, dtype=torch.bfloat16).save_pretrained(folder)
     assert load_file(folder / "model.safetensors")["embeddings.word_embeddings.weight"].dtype == torch.bfloat16
-    assert load_pretrained(find_backbone(model_config("minilm", folder))).dtype == torch.float32
+    assert load_pretrained(find_backbone(model_config("minilm", folder)), EMOTION6).dtype == torch.float32
 
 
 @pytest.mark.parametrize(("kind", "limit"), [("bertweet", 128), ("cardiff", 256), ("modernbert", 256), ("minilm", 128)])
@@ -242,6 +242,6 @@ def test_broken_files_are_told_in_one_line(backbones: dict[str, Path], tmp_path:
         (folder / name).write_text("version https://git-lfs.github.com/spec/v1\n")
     backbone = find_backbone(model_config("minilm", folder))
     with pytest.raises(UserError, match=r"^model.backbone: must have files that transformers can read") as caught:
-        load_tokenizer(folder, "none") if load == "tokenizer" else load_pretrained(backbone)
+        load_tokenizer(folder, "none") if load == "tokenizer" else load_pretrained(backbone, EMOTION6)
     assert str(folder) in str(caught.value)
     assert "\n" not in str(caught.value)

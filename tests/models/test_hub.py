@@ -26,6 +26,7 @@ DECOYS = ("tf_model.h5", "flax_model.msgpack", "README.md")
 FIND = """
 import urllib.request
 from emotion.models.backbone import find_backbone
+from emotion.labels import LabelSet
 from emotion.models.pretrained import load_pretrained, load_tokenizer
 from emotion.config.compose import model_choices
 from emotion.training.config import ModelConfig
@@ -150,7 +151,7 @@ for kind in ("cardiff", "modernbert", "minilm"):
     config.package, config.sha256 = None, {}
     backbone = find(config)
     load_tokenizer(backbone.folder, config.normalization)
-    print(next(load_pretrained(backbone).parameters()).dtype)
+    print(next(load_pretrained(backbone, LabelSet(("calm", "angry"))).parameters()).dtype)
 config = model_choices()["minilm"]
 config.package = None
 find(config)
@@ -245,7 +246,7 @@ def test_a_download_that_breaks_off_is_finished_by_the_next(hub: Hub, tmp_path: 
 config = model_choices()["bertweet"]
 find(config)
 urllib.request.urlopen("{hub.url}/revive").close()
-print(next(load_pretrained(find(config)).parameters()).dtype)
+print(next(load_pretrained(find(config), LabelSet(("calm", "angry"))).parameters()).dtype)
 """
     )
     done = execute(["-c", script], environment(hub.url, tmp_path))

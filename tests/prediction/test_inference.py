@@ -14,16 +14,17 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 
 from conftest import KINDS, NAMES, model_config, out_of_memory, sample_rows, write_csv
 from emotion import checkpoint, run_inference
-from emotion.checkpoint import Checkpoint
+from emotion.checkpoint import save
 from emotion.config.compose import compose_config, resolve
 from emotion.data.csv_files import open_csv
 from emotion.data.text import TextEncoder
 from emotion.errors import UserError
-from emotion.labels import EMOTIONS
 from emotion.models.backbone import find_backbone
+from emotion.models.predictor import Predictor
 from emotion.models.pretrained import load_pretrained, load_tokenizer
 from emotion.prediction.config import PredictConfig
 from emotion.prediction.inference import predict_csv
+from support.labels import EMOTION6
 
 ADDED = ["predicted_label", "predicted_emotion", "confidence", "empty_text"]
 MAX_LENGTH = 24
@@ -55,7 +56,7 @@ def weights(backbones: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
         config = model_config(kind, backbones[kind])
         backbone = find_backbone(config)
         torch.manual_seed(1)
-        model = load_pretrained(backbone)
+        model = load_pretrained(backbone, EMOTION6)
         tokenizer = load_tokenizer(backbone.folder, config.normalization)
         head = next(module for module in reversed(list(model.modules())) if isinstance(module, torch.nn.Linear))
         with torch.inference_mode():
@@ -65,7 +66,7 @@ def weights(backbones: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
             head.weight.mul_(scale[:, None])
             head.bias.copy_((head.bias - logits.mean(0)) * scale)
         paths[kind] = folder / f"best_{config.name}.pt"
-        Checkpoint.of_backbone(backbone, config, model, tokenizer, MAX_LENGTH).save(paths[kind])
+        save(Predictor.of_backbone(backbone, config, model, tokenizer, EMOTION6, MAX_LENGTH), paths[kind])
     return paths
 
 
@@ -131,7 +132,7 @@ def test_run_inference_equals_a_plain_loop(
     assert header == ["id", "text", "id", *ADDED]
     assert [row[:3] for row in written] == rows
     assert [int(row[3]) for row in written] == labels
-    assert [row[4] for row in written] == [EMOTIONS[label] for label in labels]
+    assert [row[4] for row in written] == [EMOTION6.names[label] for label in labels]
     assert [float(row[5]) for row in written] == pytest.approx([max(row) for row in expected], abs=5e-4)
     assert [row[6] for row in written] == [str(not text.strip()) for text in TEXTS]
 
@@ -194,7 +195,7 @@ def test_probabilities_and_another_output(weights: dict[str, Path], backbones: d
     assert prediction.evaluation is None
     assert sorted(p.name for p in tmp_path.iterdir()) == ["input.csv", "new"]
     header, *rows = read_rows(output)
-    assert header == ["tweet", "note", *ADDED, *(f"probability_{name}" for name in EMOTIONS)]
+    assert header == ["tweet", "note", *ADDED, *(f"probability_{name}" for name in EMOTION6.names)]
     written = [[float(cell) for cell in row[6:]] for row in rows]
     expected = reference_probabilities("cardiff", backbones["cardiff"], weights["cardiff"], TEXTS)
     for row, wanted, label in zip(written, expected, prediction.labels, strict=True):
@@ -206,13 +207,13 @@ def test_probabilities_and_another_output(weights: dict[str, Path], backbones: d
 def test_a_label_column_gives_the_scores_that_sklearn_gives(weights: dict[str, Path], tmp_path: Path):
     rows = sample_rows("test", 80)
     # Numbers and names, mixed
-    cells = [(text, EMOTIONS[label].title() if i % 2 else label) for i, (text, label) in enumerate(rows)]
+    cells = [(text, EMOTION6.names[label].title() if i % 2 else label) for i, (text, label) in enumerate(rows)]
     prediction = predict_csv(predict_config(weights=weights["minilm"], csv=write_csv(tmp_path / "input.csv", cells)))
     truth = [label for _, label in rows]
     assert prediction.evaluation is not None
     assert prediction.evaluation.accuracy == pytest.approx(accuracy_score(truth, prediction.labels))
     assert prediction.evaluation.macro_f1 == pytest.approx(f1_score(truth, prediction.labels, average="macro"))
-    assert read_rows(prediction.output)[2][:2] == [rows[1][0], EMOTIONS[rows[1][1]].title()]
+    assert read_rows(prediction.output)[2][:2] == [rows[1][0], EMOTION6.names[rows[1][1]].title()]
 
 
 def test_a_row_without_a_valid_label_is_predicted_without_scores(
@@ -251,7 +252,7 @@ def test_the_next_chunk_is_tokenised_while_this_one_is_predicted(
         threads.add(threading.current_thread().name)
         return encode(self, chunk)
 
-    monkeypatch.setattr("emotion.checkpoint.saving.CHUNK_TEXTS", 8)
+    monkeypatch.setattr("emotion.models.predictor.CHUNK_TEXTS", 8)
     monkeypatch.setattr(TextEncoder, "encode", spied)
     assert torch.equal(model.predict_proba(texts), torch.cat(expected))
     assert threading.current_thread().name not in threads
@@ -260,7 +261,7 @@ def test_the_next_chunk_is_tokenised_while_this_one_is_predicted(
 def test_too_large_a_batch_is_told_in_one_line(
     originals: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(checkpoint.Checkpoint, "predict_proba", out_of_memory)
+    monkeypatch.setattr(Predictor, "predict_proba", out_of_memory)
     csv = write_csv(tmp_path / "in.csv", [("a", 0)])
     with pytest.raises(UserError, match=r"^batch_size: must fit into this machine's memory, found 32"):
         run_inference(str(originals["minilm"]), str(csv))

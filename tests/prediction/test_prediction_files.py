@@ -7,7 +7,7 @@ import pytest
 from conftest import write_csv
 from emotion import run_inference
 from emotion.errors import UserError
-from emotion.prediction.inference import PROBABILITY_COLUMNS, predict_csv
+from emotion.prediction.inference import predict_csv
 from test_inference import predict_config, read_rows, weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -61,7 +61,7 @@ def test_an_earlier_output_is_not_predicted_again(weights: dict[str, Path], tmp_
     run_inference(str(weights["minilm"]), str(write_csv(tmp_path / "input.csv", [("a", 1)])))
     with pytest.raises(UserError, match="must not have a column 'predicted_label' yet, found it"):
         run_inference(str(weights["minilm"]), str(tmp_path / "input_predictions.csv"))
-    path = write_csv(tmp_path / "other.csv", [("a", 1)], ("text", PROBABILITY_COLUMNS[0]))
+    path = write_csv(tmp_path / "other.csv", [("a", 1)], ("text", "probability_sadness"))
     run_inference(str(weights["minilm"]), str(path))  # a clash only where the column is asked for
     with pytest.raises(UserError, match="must not have a column 'probability_sadness' yet"):
         predict_csv(predict_config(weights=weights["minilm"], csv=path, probabilities=True))

@@ -26,12 +26,13 @@ from emotion.reporting.compression_schema import (
 )
 from emotion.reporting.plots import is_our_figure, save_figure
 from emotion.reporting.schema import Environment
+from support.labels import EMOTION6
 
 
 def variant(
     size_mb: float = 90.0, speedup: float = 1.0, macro_f1: float = 0.9, measured: str = "2030-01-01T00:00:00+00:00"
 ) -> Variant:
-    evaluation = evaluate([0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 4])
+    evaluation = evaluate([0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 4], EMOTION6.names)
     percentiles = Percentiles(p50_ms=32.0 / speedup, p90_ms=40.0 / speedup, p99_ms=50.0 / speedup)
     return Variant(
         file="model.pt",

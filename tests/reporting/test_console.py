@@ -9,6 +9,7 @@ from emotion.prediction.inference import Prediction
 from emotion.reporting.console import print_compression, print_prediction, print_report
 from emotion.reporting.schema import TrainingReport
 from emotion.reporting.training_report import merge
+from support.labels import EMOTION6
 from test_compression_report import compression_report, variant
 from test_training_report import entry, run_record
 
@@ -50,8 +51,8 @@ def test_the_compression_table_fits_80_columns_and_ranks(
 
 
 def test_the_prediction_table_counts_the_labels(capsys: pytest.CaptureFixture[str]) -> None:
-    evaluation = evaluate([1, 1, 4, 4], [1, 1, 4, 0])
-    print_prediction(Prediction([1, 1, 4, 0], Path("[/out].csv"), 0, evaluation))
+    evaluation = evaluate([1, 1, 4, 4], [1, 1, 4, 0], EMOTION6.names)
+    print_prediction(Prediction([1, 1, 4, 0], EMOTION6.names, Path("[/out].csv"), 0, evaluation))
     printed = capsys.readouterr().out
     assert "4 rows predicted" in printed
     assert ["joy", "2", "50.0%"] in [line.split() for line in printed.splitlines()]

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from emotion.labels import EMOTIONS
 from emotion.reporting.plots import confusion_matrix_figure, is_our_figure, save_figure, training_curves_figure
 from emotion.reporting.schema import EpochRecord
+from support.labels import EMOTION6
 
 COUNTS = [[row * 6 + column for column in range(6)] for row in range(6)]
 HISTORY = [
@@ -17,13 +17,13 @@ HISTORY = [
 
 
 def test_confusion_matrix_shows_counts_and_row_shares() -> None:
-    axes = confusion_matrix_figure(COUNTS, "title").axes[0]
+    axes = confusion_matrix_figure(COUNTS, EMOTION6.names, "title").axes[0]
     texts = {tuple(map(int, text.get_position())): text.get_text() for text in axes.texts}
     assert len(texts) == 36
     assert texts[0, 0] == "0"
     assert texts[2, 1] == f"8\n{8 / sum(COUNTS[1]):.0%}"  # column 2, row 1
     assert axes.images[0].get_array()[1, 2] == pytest.approx(8 / sum(COUNTS[1]))
-    assert [label.get_text() for label in axes.get_xticklabels()] == list(EMOTIONS)
+    assert [label.get_text() for label in axes.get_xticklabels()] == list(EMOTION6.names)
 
 
 def test_curves_show_the_history_and_the_chosen_epoch() -> None:

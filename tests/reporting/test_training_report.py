@@ -28,6 +28,7 @@ from emotion.reporting.training_report import (
     sweep_rival,
     write_report,
 )
+from support.labels import EMOTION6
 
 
 def run_record(name: str = "MiniLM", macro_f1: float = 0.5, sweep: str | None = None, data: str = "d") -> RunRecord:
@@ -46,7 +47,7 @@ def run_record(name: str = "MiniLM", macro_f1: float = 0.5, sweep: str | None = 
 
 
 def entry(run: RunRecord) -> ModelEntry:
-    evaluation = evaluate([0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 4])
+    evaluation = evaluate([0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 4], EMOTION6.names)
     file = DataFile(path="v.csv", sha256=run.validation_sha256, rows=6, label_counts={"joy": 1})
     return ModelEntry(
         accuracy=run.accuracy,
@@ -123,7 +124,7 @@ def test_a_run_meets_only_rivals_of_its_own_sweep_and_data() -> None:
 WRITER = """
 import sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[2])
+sys.path[:0] = [sys.argv[2], str(Path(sys.argv[2]).parent)]
 from test_training_report import entry, run_record
 from emotion.reporting.training_report import locked, merge, read_report, write_report
 folder = Path(sys.argv[1])

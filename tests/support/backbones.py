@@ -9,12 +9,13 @@ from transformers import AutoConfig, AutoModel
 
 from emotion.config.compose import SAMPLE
 from emotion.data.datamodule import LabelledTexts
+from support.labels import EMOTION6
 
 
 def make_backbone(kind: str, folder: Path, seed: int = 0) -> Path:
     """Write a backbone of two small random layers, as the hub would hold it: config, weights, tokenizer files."""
     folder.mkdir(parents=True, exist_ok=True)
-    texts = LabelledTexts.read(str(SAMPLE / "train.csv"), "text", "label", "data.train").texts[:300]
+    texts = LabelledTexts.read(str(SAMPLE / "train.csv"), "text", "label", EMOTION6, "data.train").texts[:300]
     size = {"bertweet": _bertweet, "cardiff": _cardiff, "modernbert": _modernbert, "minilm": _minilm}[kind](
         folder, texts
     )

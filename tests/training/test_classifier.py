@@ -14,13 +14,14 @@ from emotion.models.fast.cpu_dropout import CpuDropout
 from emotion.models.pretrained import load_pretrained
 from emotion.training.classifier import EmotionClassifier, class_weights
 from emotion.training.config import OptimizerConfig
+from support.labels import EMOTION6
 
 COUNTS = [50, 30, 0, 10, 5, 5]
 
 
 def classifier(folder: Path, kind: str = "minilm", **options: object) -> EmotionClassifier:
     settings = {"weight_decay": 0.01, "warmup_fraction": 0.25, "class_weights": "none"} | options
-    model = load_pretrained(find_backbone(model_config(kind, folder)))
+    model = load_pretrained(find_backbone(model_config(kind, folder)), EMOTION6)
     return EmotionClassifier(model, OptimizerConfig(**settings), 1e-3, 0, COUNTS)  # type: ignore[arg-type]
 
 

@@ -20,6 +20,7 @@ from emotion.training import run as training
 from emotion.training.classifier import EmotionClassifier
 from emotion.training.config import TrainConfig
 from emotion.training.run import train
+from support.labels import EMOTION6
 
 
 def config_for(kind: str, backbone: Path, corpus: dict[str, Path], output_dir: Path, *overrides: str) -> TrainConfig:
@@ -58,7 +59,7 @@ def test_a_run_writes_deliverables_that_agree_with_each_other(
     loaded = checkpoint.load(out / entry["checkpoint"])
     rows = sample_rows("validation", 24)
     labels = [label for _, label in rows]
-    expected = evaluate(labels, loaded.predict([text for text, _ in rows]))
+    expected = evaluate(labels, loaded.predict([text for text, _ in rows]), EMOTION6.names)
     assert entry["macro_f1"] == expected.macro_f1
     assert entry["accuracy"] == expected.accuracy
     assert entry["confusion_matrix"] == expected.confusion_matrix

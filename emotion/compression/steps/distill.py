@@ -15,14 +15,15 @@ from lightning import seed_everything
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, kl_div, log_softmax, softmax
 
-from emotion.checkpoint import Checkpoint
 from emotion.compression.config import DistillConfig
 from emotion.compression.steps.teacher import Teacher, mean_hidden_state
 from emotion.config.compose import compose_config, resolve
 from emotion.data.datamodule import EmotionDataModule, LabelledTexts, TokenisedRows
 from emotion.data.text import TextEncoder
+from emotion.errors import UserError
 from emotion.models.backbone import find_backbone
 from emotion.models.devices import batch_size_blamed
+from emotion.models.predictor import Predictor
 from emotion.models.pretrained import load_pretrained, load_tokenizer, position_limit
 from emotion.training.callbacks import EpochCheckpoint
 from emotion.training.classifier import Batch, EmotionClassifier
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 def distill(
-    student: Checkpoint,
+    student: Predictor,
     config: DistillConfig,
     teacher: Teacher,
     train: LabelledTexts,
@@ -41,7 +42,7 @@ def distill(
     validation: LabelledTexts,
     run_dir: Path,
     seed: int,
-) -> Checkpoint:
+) -> Predictor:
     """Train the student on the teacher's soft labels; the best epoch by macro F1 on ``validation`` is kept.
 
     Training is that of ``conf/train.yaml``, but for what ``config`` sets.
@@ -63,6 +64,11 @@ def distill(
     seed_everything(seed, verbose=False)
     if config.model is not None:
         student = _new_student(student, settings.model)
+    if student.labels.names != teacher.checkpoint.labels.names:
+        raise UserError(
+            f"distill: the student must have the teacher's labels ({', '.join(teacher.checkpoint.labels.names)}),"
+            f" found {', '.join(student.labels.names)}"
+        )
     encoder = TextEncoder(student.tokenizer, student.normalization, student.max_length)
     data = EmotionDataModule(train, validation, config.batch_size, seed)
     data.tokenise(encoder)
@@ -87,8 +93,8 @@ def distill(
 class DistilledClassifier(EmotionClassifier):
     """A classifier that is trained on the teacher's answers as well as on the labels.
 
-    Batches for training also hold ``teacher_log_probabilities``, (rows, 6), and, where the hidden states are compared,
-    ``teacher_hidden``, (rows, hidden size of the teacher).
+    Batches for training also hold ``teacher_log_probabilities``, (rows, classes), and, where hidden states are
+    compared, ``teacher_hidden``, (rows, hidden size of the teacher).
 
     Args:
         model: The student.
@@ -134,7 +140,7 @@ def soft_label_loss(logits: Tensor, teacher_log_probabilities: Tensor, temperatu
 
 
 def _train_config(
-    config: DistillConfig, teacher: Checkpoint, train: LabelledTexts, validation: LabelledTexts, seed: int
+    config: DistillConfig, teacher: Predictor, train: LabelledTexts, validation: LabelledTexts, seed: int
 ) -> TrainConfig:
     """``conf/train.yaml`` with what distilling sets."""
     composed = compose_config("train", ["data=csv", *([f"model={config.model}"] if config.model else [])])
@@ -149,10 +155,11 @@ def _train_config(
     return settings
 
 
-def _new_student(original: Checkpoint, model: ModelConfig) -> Checkpoint:
+def _new_student(original: Predictor, model: ModelConfig) -> Predictor:
     """A student from another backbone's pre-trained weights, under a new head."""
     backbone = find_backbone(model)
     tokenizer = load_tokenizer(backbone.folder, model.normalization)
-    pretrained = load_pretrained(backbone)
+    pretrained = load_pretrained(backbone, original.labels)
     max_length = min(original.max_length, position_limit(pretrained.config) or original.max_length)
-    return Checkpoint.of_backbone(backbone, model, pretrained, tokenizer, max_length, original.metadata)
+    student = Predictor.of_backbone(backbone, model, pretrained, tokenizer, original.labels, max_length)
+    return replace(student, metadata=original.metadata)

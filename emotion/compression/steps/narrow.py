@@ -13,12 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from emotion.checkpoint import BATCH_SIZE, Checkpoint
 from emotion.compression.config import NarrowConfig
-from emotion.data.batching import LengthBucketBatchSampler
-from emotion.data.text import TextEncoder
 from emotion.models.attention_heads import HEADS_LEFT
 from emotion.models.layers import InnerPart, attentions, feed_forwards
+from emotion.models.predictor import Predictor
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +24,7 @@ MAX_TEXTS = 512
 """Importance is measured on so many, evenly spread."""
 
 
-def narrow_(checkpoint: Checkpoint, config: NarrowConfig, texts: Sequence[str], labels: Sequence[int]) -> None:
+def narrow_(checkpoint: Predictor, config: NarrowConfig, texts: Sequence[str], labels: Sequence[int]) -> None:
     """Keep the share ``config.ffn`` of the neurons and ``config.heads`` of the heads of each layer, at least one.
 
     Each layer keeps as many as the others, its own most important ones, in their old order.
@@ -54,7 +52,7 @@ def narrow_(checkpoint: Checkpoint, config: NarrowConfig, texts: Sequence[str], 
 
 
 def importance(
-    checkpoint: Checkpoint, parts: Sequence[InnerPart], texts: Sequence[str], labels: Sequence[int]
+    checkpoint: Predictor, parts: Sequence[InnerPart], texts: Sequence[str], labels: Sequence[int]
 ) -> list[Tensor]:
     """How much the loss would change, to first order, if a unit were gone: the sum of the texts' absolute changes.
 
@@ -64,11 +62,9 @@ def importance(
         (units,) of each part, float32 >= 0.
     """
     model = checkpoint.model
-    encoder = TextEncoder(checkpoint.tokenizer, checkpoint.normalization, checkpoint.max_length)
-    rows = encoder.encode(texts)
+    rows = checkpoint.encoder.encode(texts)
     totals = [torch.zeros(part.units, device=model.device) for part in parts]
-    for batch in LengthBucketBatchSampler(np.array([len(row) for row in rows]), BATCH_SIZE, shuffle=False):
-        inputs = {name: ids.to(model.device) for name, ids in encoder.pad([rows[i] for i in batch]).items()}
+    for batch, inputs in checkpoint.batches(rows):
         factors = [torch.ones(len(batch), part.units, device=model.device, requires_grad=True) for part in parts]
         with _multiplied(parts, factors):
             logits = model(**inputs).logits

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from emotion.checkpoint import Checkpoint
 from emotion.compression.config import OnnxConfig
 from emotion.compression.steps.int8_embedding import quantize_embeddings_
 from emotion.compression.steps.onnx_quantization import quantize_linear_layers, saturates
@@ -20,13 +19,14 @@ from emotion.compression.steps.smoothing import smooth_
 from emotion.errors import UserError, first_line
 from emotion.models.head import head_state
 from emotion.models.onnx_runtime import OnnxClassifier, require_onnx_packages
+from emotion.models.predictor import Predictor
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 OPSET = 23
 """The first with attention and rotary embeddings as one operator each, which run faster than what they are made of."""
 
 
-def export_onnx(checkpoint: Checkpoint) -> Checkpoint:
+def export_onnx(checkpoint: Predictor) -> Predictor:
     """The checkpoint in ONNX Runtime, in FP32. Its torch model is left as it is.
 
     Raises:
@@ -35,7 +35,7 @@ def export_onnx(checkpoint: Checkpoint) -> Checkpoint:
     return _in_onnx(checkpoint, _export(copy.deepcopy(checkpoint.torch_model).cpu()), weights="float32")
 
 
-def export_onnx_int8(checkpoint: Checkpoint, config: OnnxConfig) -> Checkpoint:
+def export_onnx_int8(checkpoint: Predictor, config: OnnxConfig) -> Predictor:
     """The checkpoint in ONNX Runtime with INT8 weights, but for the classification head's, which stay FP32 as they are.
 
     Activations are quantised while it runs, with one scale for a batch. The torch model is left as it is.
@@ -59,7 +59,7 @@ def export_onnx_int8(checkpoint: Checkpoint, config: OnnxConfig) -> Checkpoint:
     return _in_onnx(checkpoint, serialized, weights="int8", per_channel=config.per_channel, reduce_range=reduce_range)
 
 
-def _in_onnx(checkpoint: Checkpoint, serialized: bytes, **settings: Any) -> Checkpoint:
+def _in_onnx(checkpoint: Predictor, serialized: bytes, **settings: Any) -> Predictor:
     metadata = {**checkpoint.metadata, "onnx": {"opset": OPSET, **settings}}
     return replace(checkpoint, model=OnnxClassifier(serialized, checkpoint.torch_model.config), metadata=metadata)
 

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from emotion.checkpoint import Checkpoint
 from emotion.compression.config import QuantizeConfig
 from emotion.models.int8 import quantized
+from emotion.models.predictor import Predictor
 
 
-def quantize(checkpoint: Checkpoint, config: QuantizeConfig) -> Checkpoint:
+def quantize(checkpoint: Predictor, config: QuantizeConfig) -> Predictor:
     """The checkpoint with the linear layers in INT8, the classification head in FP32 and the rest in FP16.
 
     Raises:

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from emotion.checkpoint import Checkpoint
 from emotion.compression.steps.prune import linear_layers
 from emotion.config.compose import SAMPLE
 from emotion.data.csv_files import read_labelled
+from emotion.models.predictor import Predictor
 
 STRENGTH = 0.8
 """Exponent of the columns' largest values: 0 leaves them as they are, 1 makes them equal."""
@@ -26,7 +26,7 @@ TEXTS = 256
 
 
 @torch.no_grad()
-def smooth_(checkpoint: Checkpoint) -> None:
+def smooth_(checkpoint: Predictor) -> None:
     """Even out the inputs of all linear layers but the head's."""
     for linear, largest in _largest_inputs(checkpoint).items():
         floor = (largest.max() / WIDEST).clamp(min=torch.finfo(torch.float32).tiny)
@@ -42,7 +42,7 @@ def _multiply_by(factors: Tensor) -> Any:
     return hook
 
 
-def _largest_inputs(checkpoint: Checkpoint) -> dict[nn.Linear, Tensor]:
+def _largest_inputs(checkpoint: Predictor) -> dict[nn.Linear, Tensor]:
     """(inputs,) of each linear layer outside the head: the largest absolute value of each input column."""
     largest = {linear: torch.zeros(linear.in_features) for linear in linear_layers(checkpoint.torch_model)}
 
@@ -50,7 +50,7 @@ def _largest_inputs(checkpoint: Checkpoint) -> dict[nn.Linear, Tensor]:
         largest[linear] = largest[linear].maximum(inputs[0].abs().flatten(0, -2).amax(dim=0))
 
     handles = [linear.register_forward_pre_hook(record) for linear in largest]
-    texts, _ = read_labelled(SAMPLE / "train.csv", "text", "label", "data.train")
+    texts, _, _ = read_labelled(SAMPLE / "train.csv", "text", "label", None, "data.train")
     checkpoint.predict_proba(texts[:: len(texts) // TEXTS])
     for handle in handles:
         handle.remove()

@@ -6,11 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from emotion.checkpoint import BATCH_SIZE, Checkpoint
 from emotion.compression.config import DistillConfig
-from emotion.data.batching import LengthBucketBatchSampler
 from emotion.data.datamodule import LabelledTexts
-from emotion.data.text import TextEncoder
+from emotion.models.predictor import Predictor
 from emotion.progress import progress_bar
 
 
@@ -21,7 +19,7 @@ class Teacher:
         checkpoint: In FP32.
     """
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Predictor) -> None:
         self.checkpoint = checkpoint
         self._log_probabilities: dict[str, Tensor] = {}
         self._hidden_states: dict[str, Tensor] = {}
@@ -41,7 +39,7 @@ class Teacher:
         return train.texts + more, torch.cat([torch.tensor(train.labels), told])
 
     def log_probabilities(self, texts: Sequence[str]) -> Tensor:
-        """(texts, 6), float32."""
+        """(texts, classes), float32."""
         unknown = [text for text in dict.fromkeys(texts) if text not in self._log_probabilities]
         with progress_bar(transient=True) as progress:
             task = progress.add_task("the teacher's answers", total=len(unknown))
@@ -54,17 +52,14 @@ class Teacher:
     def hidden_states(self, texts: Sequence[str]) -> Tensor:
         """(texts, hidden size), float32: the last hidden state, as :func:`mean_hidden_state` sums it up."""
         unknown = [text for text in dict.fromkeys(texts) if text not in self._hidden_states]
-        encoder = TextEncoder(self.checkpoint.tokenizer, self.checkpoint.normalization, self.checkpoint.max_length)
-        rows = encoder.encode(unknown)
-        model = self.checkpoint.torch_model
-        lengths = np.array([len(row) for row in rows])
-        batches = list(LengthBucketBatchSampler(lengths, BATCH_SIZE, shuffle=False)) if unknown else []
+        model, rows = self.checkpoint.torch_model, self.checkpoint.encoder.encode(unknown)
         with progress_bar(transient=True) as progress:
-            for batch in progress.track(batches, description="the teacher's hidden states"):
-                inputs = {name: ids.to(model.device) for name, ids in encoder.pad([rows[i] for i in batch]).items()}
+            task = progress.add_task("the teacher's hidden states", total=len(rows))
+            for batch, inputs in self.checkpoint.batches(rows):
                 last = model(**inputs, output_hidden_states=True).hidden_states[-1]
                 states = mean_hidden_state(last, inputs["attention_mask"]).float().cpu()
                 self._hidden_states |= zip((unknown[i] for i in batch), states, strict=True)
+                progress.advance(task, len(batch))
         return torch.stack([self._hidden_states[text] for text in texts])
 
 

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 from transformers import BertweetTokenizer, PretrainedConfig, PreTrainedTokenizerBase
 
-from emotion.checkpoint import Checkpoint
 from emotion.checkpoint.rebuild import build_tokenizer
 from emotion.compression.config import TrimVocabularyConfig
 from emotion.compression.steps.bertweet_subset import subset_bertweet
 from emotion.compression.steps.tokenizer_subset import Origins, subset_tokenizer
 from emotion.data.text import TextEncoder, TokenIds, normalize_cardiff
 from emotion.errors import UserError
+from emotion.models.predictor import Predictor
 from emotion.models.pretrained import position_limit, quiet_transformers
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 _STEP = "technique.steps: trim_vocabulary"
 
 
-def trim_vocabulary_(checkpoint: Checkpoint, config: TrimVocabularyConfig, texts: Sequence[str]) -> None:
+def trim_vocabulary_(checkpoint: Predictor, config: TrimVocabularyConfig, texts: Sequence[str]) -> None:
     """Keep the tokens that ``texts`` use at least ``config.min_count`` times, and all that spells any other text.
 
     Special and added tokens stay too, and all in the order of their old ids. With ``min_count`` 1 the tokens of
@@ -63,7 +63,7 @@ def trim_vocabulary_(checkpoint: Checkpoint, config: TrimVocabularyConfig, texts
         log.info("vocabulary: %s pieces of words became tokens", f"{len(origins) - len(new_ids):,}")
 
 
-def _encode(checkpoint: Checkpoint, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[TokenIds]:
+def _encode(checkpoint: Predictor, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[TokenIds]:
     return TextEncoder(tokenizer, checkpoint.normalization, checkpoint.max_length).encode(texts)
 
 
@@ -73,7 +73,7 @@ def _frequent(rows: list[TokenIds], min_count: int) -> set[int]:
     return set(np.flatnonzero(counts >= min_count).tolist())
 
 
-def _hidden_pieces(checkpoint: Checkpoint, texts: Sequence[str], rows: list[TokenIds]) -> set[str]:
+def _hidden_pieces(checkpoint: Predictor, texts: Sequence[str], rows: list[TokenIds]) -> set[str]:
     """What the ids of ``texts`` do not tell: unknown pieces, and what was cut.
 
     Without the rest of a word that was cut, its merges would change, and with them its tokens before the cut.

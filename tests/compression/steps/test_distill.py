@@ -10,7 +10,7 @@ from scipy.special import log_softmax, softmax
 from torch.nn.functional import cross_entropy
 
 from conftest import KINDS, model_config, out_of_memory, sample_rows, untrained, write_csv
-from emotion.checkpoint import Checkpoint, load
+from emotion.checkpoint import load, save
 from emotion.compression.config import CompressConfig, DistillConfig
 from emotion.compression.steps.distill import DistilledClassifier, distill, soft_label_loss
 from emotion.compression.steps.teacher import Teacher, changed_copies
@@ -18,7 +18,9 @@ from emotion.config.compose import SAMPLE, compose_config, resolve
 from emotion.data.datamodule import LabelledTexts
 from emotion.errors import UserError
 from emotion.models.backbone import find_backbone
+from emotion.models.predictor import Predictor
 from emotion.training.config import TrainConfig
+from support.labels import EMOTION6
 
 
 def settings(*overrides: str) -> DistillConfig:
@@ -27,11 +29,11 @@ def settings(*overrides: str) -> DistillConfig:
 
 def labelled(tmp_path: Path, split: str, rows: int) -> LabelledTexts:
     path = write_csv(tmp_path / f"{split}.csv", sample_rows(split, rows))
-    return LabelledTexts.read(str(path), "text", "label", "data.train")
+    return LabelledTexts.read(str(path), "text", "label", EMOTION6, "data.train")
 
 
 @pytest.fixture
-def teacher(backbones: dict[str, Path]) -> Checkpoint:
+def teacher(backbones: dict[str, Path]) -> Predictor:
     return untrained("minilm", backbones["minilm"])
 
 
@@ -46,7 +48,7 @@ def test_the_soft_label_loss_is_the_divergence_of_the_softened_classes() -> None
 
 
 @pytest.mark.parametrize("teacher_size", [32, 20])
-def test_the_loss_weighs_soft_labels_labels_and_hidden_states(teacher: Checkpoint, teacher_size: int) -> None:
+def test_the_loss_weighs_soft_labels_labels_and_hidden_states(teacher: Predictor, teacher_size: int) -> None:
     config = settings("soft_weight=0.3", "temperature=2.0", "hidden_weight=0.7")
     train = resolve(compose_config("train", []), TrainConfig)
     classifier = DistilledClassifier(teacher.model, train, config, teacher_size).eval()
@@ -72,7 +74,7 @@ def test_the_loss_weighs_soft_labels_labels_and_hidden_states(teacher: Checkpoin
 
 
 def test_the_lesson_is_the_training_texts_their_copies_and_the_unlabelled_texts(
-    teacher: Checkpoint, tmp_path: Path
+    teacher: Predictor, tmp_path: Path
 ) -> None:
     train = labelled(tmp_path, "train", 20)
     config = settings("augmented_copies=2")
@@ -100,7 +102,7 @@ def test_copies_lose_and_swap_the_share_of_words_that_is_asked_for() -> None:
     assert changed_copies(["", "two words"], settings("drop_words=1.0", "swap_words=0.0"), rng) == ["", "two"]
 
 
-def test_the_teacher_answers_as_it_predicts_and_remembers(teacher: Checkpoint) -> None:
+def test_the_teacher_answers_as_it_predicts_and_remembers(teacher: Predictor) -> None:
     texts = [text for text, _ in sample_rows("test", 12)]
     texts.append(texts[0])
     asked = Teacher(teacher)
@@ -125,7 +127,7 @@ def test_a_student_of_another_backbone_has_no_more_tokens_than_positions(
     teacher = untrained("modernbert", backbones["modernbert"])
     teacher.max_length = 200
     config = settings("model=minilm", "max_epochs=1")
-    sample = LabelledTexts.read(str(SAMPLE / "train.csv"), "text", "label", "data.train")
+    sample = LabelledTexts.read(str(SAMPLE / "train.csv"), "text", "label", EMOTION6, "data.train")
     train = replace(sample, texts=[*sample.texts[:8], "very " * 300], labels=sample.labels[:9])
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("emotion.compression.steps.distill.find_backbone", lambda _: find_backbone(tiny))
@@ -137,7 +139,7 @@ def test_a_student_of_another_backbone_has_no_more_tokens_than_positions(
 
 
 def test_too_large_a_batch_is_told_in_one_line(
-    teacher: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    teacher: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(DistilledClassifier, "training_loss", out_of_memory)
     train, validation = labelled(tmp_path, "train", 20), labelled(tmp_path, "validation", 10)
@@ -149,7 +151,7 @@ def test_too_large_a_batch_is_told_in_one_line(
 def test_a_student_comes_to_answer_like_its_teacher(kind: str, backbones: dict[str, Path], tmp_path: Path) -> None:
     original = untrained(kind, backbones[kind])
     original.temperature = 1.5
-    original.save(tmp_path / "teacher.pt")
+    save(original, tmp_path / "teacher.pt")
     teaching = Teacher(original)
     train = labelled(tmp_path, "train", 64)
     told = teaching.log_probabilities(train.texts)
@@ -159,7 +161,7 @@ def test_a_student_comes_to_answer_like_its_teacher(kind: str, backbones: dict[s
     with torch.no_grad():
         head.weight.copy_(head.weight.roll(1, dims=0))  # it has mixed up the classes
 
-    def distance(checkpoint: Checkpoint) -> float:
+    def distance(checkpoint: Predictor) -> float:
         return soft_label_loss(checkpoint.predict_proba(train.texts).log(), told, 2.0).item()
 
     before = distance(student)
@@ -170,12 +172,12 @@ def test_a_student_comes_to_answer_like_its_teacher(kind: str, backbones: dict[s
     assert learned.temperature == 1, "what it learned was calibrated"
     assert not learned.model.training
     assert all(torch.equal(value, weights[name]) for name, value in original.model.state_dict().items())
-    learned.save(tmp_path / "student.pt")
+    save(learned, tmp_path / "student.pt")
     assert load(tmp_path / "student.pt").predict(train.texts) == learned.predict(train.texts)
 
 
-def test_the_best_epoch_is_kept(teacher: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    teacher.save(tmp_path / "teacher.pt")
+def test_the_best_epoch_is_kept(teacher: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(teacher, tmp_path / "teacher.pt")
     student = load(tmp_path / "teacher.pt")
     train = labelled(tmp_path, "train", 48)
     train = replace(train, labels=teacher.predict(train.texts))

@@ -9,19 +9,20 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
 from conftest import KINDS, sample_rows
-from emotion.checkpoint import Checkpoint, load
+from emotion.checkpoint import load, save
 from emotion.compression.config import DropLayersConfig
 from emotion.compression.steps.drop_layers import drop_layers_
 from emotion.data.text import TextEncoder
 from emotion.errors import UserError
 from emotion.models.fast.prepare import prepare_
+from emotion.models.predictor import Predictor
 from test_saving import untrained
 
 TEXTS = [text for text, _ in sample_rows("test", 12)]
 LAYERS = 6
 
 
-def lively(kind: str, folder: Path) -> Checkpoint:
+def lively(kind: str, folder: Path) -> Predictor:
     """A tiny checkpoint of six layers and four heads, with weights large enough that each layer and head tells.
 
     ModernBERT's config is as on the hub: ``global_attn_every_n_layers`` rather than a list; attention is local within
@@ -47,13 +48,13 @@ def layers_of(model: PreTrainedModel, kind: str) -> torch.nn.ModuleList:
 
 
 @torch.inference_mode()
-def logits(checkpoint: Checkpoint) -> Tensor:
+def logits(checkpoint: Predictor) -> Tensor:
     """(texts, 6) of one padded batch."""
     encoder = TextEncoder(checkpoint.tokenizer, checkpoint.normalization, checkpoint.max_length)
     return checkpoint.model(**encoder.pad(encoder.encode(TEXTS))).logits
 
 
-def logits_without(checkpoint: Checkpoint, kind: str, dropped: set[int]) -> Tensor:
+def logits_without(checkpoint: Predictor, kind: str, dropped: set[int]) -> Tensor:
     """The logits when the dropped layers of the whole model hand on what they are given."""
     layers = layers_of(checkpoint.model, kind)
     handles = [layers[index].register_forward_hook(lambda _module, inputs, _output: inputs[0]) for index in dropped]
@@ -88,7 +89,7 @@ def test_the_kept_layers_compute_what_they_did(
     assert checkpoint.model.config.num_hidden_layers == len(kept)
     assert not checkpoint.model.training
 
-    checkpoint.save(tmp_path / "model.pt")
+    save(checkpoint, tmp_path / "model.pt")
     loaded = load(tmp_path / "model.pt")
     assert torch.equal(logits(loaded), logits(checkpoint))
     assert torch.equal(loaded.predict_proba(TEXTS), checkpoint.predict_proba(TEXTS))
@@ -103,7 +104,7 @@ def test_modernberts_layers_keep_their_kind_of_attention(backbones: dict[str, Pa
     """Counted anew from the first, layer 3 would become local and layer 4 too, where it must be global and local."""
     checkpoint = lively("modernbert", backbones["modernbert"])
     drop_layers_(checkpoint.model, DropLayersConfig(keep=[0, 3, 4]))
-    checkpoint.save(tmp_path / "model.pt")
+    save(checkpoint, tmp_path / "model.pt")
     for model in (checkpoint.model, load(tmp_path / "model.pt").model):
         kinds = [layer.attention_type for layer in layers_of(model, "modernbert")]
         assert kinds == model.config.layer_types == ["full_attention", "full_attention", "sliding_attention"]
@@ -115,7 +116,7 @@ def test_layer_0_may_go_where_the_others_are_like_it(kind: str, backbones: dict[
     checkpoint = lively(kind, backbones[kind])
     expected = logits_without(checkpoint, kind, {0, 1, 2, 4})
     drop_layers_(checkpoint.model, DropLayersConfig(keep=[3, 5]))
-    checkpoint.save(tmp_path / "model.pt")
+    save(checkpoint, tmp_path / "model.pt")
     torch.testing.assert_close(logits(load(tmp_path / "model.pt")), expected)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from conftest import KINDS, sample_rows
-from emotion.checkpoint import Checkpoint, load
+from emotion.checkpoint import load, save
 from emotion.compression.config import (
     DropLayersConfig,
     HalfConfig,
@@ -24,6 +24,7 @@ from emotion.compression.steps.narrow import importance, narrow_
 from emotion.compression.steps.quantize import quantize
 from emotion.compression.steps.trim_vocabulary import trim_vocabulary_
 from emotion.models.layers import attentions, feed_forwards
+from emotion.models.predictor import Predictor
 from test_drop_layers import layers_of, lively, logits
 
 ROWS = [row for row in sample_rows("train", 60) if "@" not in row[0] and "http" not in row[0]][:16]
@@ -31,14 +32,14 @@ TEXTS, LABELS = [text for text, _ in ROWS], [label for _, label in ROWS]
 NEURONS, HEADS, HEAD_SIZE = 48, 4, 8
 
 
-def readers(checkpoint: Checkpoint, kind: str) -> list[tuple[nn.Linear, nn.Linear]]:
+def readers(checkpoint: Predictor, kind: str) -> list[tuple[nn.Linear, nn.Linear]]:
     """Of each layer, the linear layers that read its neurons and its heads."""
     if kind == "modernbert":
         return [(layer.mlp.Wo, layer.attn.Wo) for layer in layers_of(checkpoint.model, kind)]
     return [(layer.output.dense, layer.attention.output.dense) for layer in layers_of(checkpoint.model, kind)]
 
 
-def shapes(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
+def shapes(checkpoint: Predictor) -> dict[str, tuple[int, ...]]:
     return {name: tuple(value.shape) for name, value in checkpoint.model.state_dict().items()}
 
 
@@ -68,7 +69,7 @@ def test_neurons_and_heads_that_nothing_reads_go_and_nothing_changes(
         assert torch.equal(attention.weight, of_heads)
     assert checkpoint.model.config.intermediate_size == NEURONS // 2
 
-    checkpoint.save(tmp_path / "model.pt")
+    save(checkpoint, tmp_path / "model.pt")
     loaded = load(tmp_path / "model.pt")
     assert shapes(loaded) == shapes(checkpoint)
     config = checkpoint.model.config.to_dict() | {"_name_or_path": "owner/" + kind, "dtype": "float32"}
@@ -150,10 +151,10 @@ def test_a_model_that_was_trimmed_cut_and_narrowed_before_survives_the_file(
     trim_vocabulary_(checkpoint, TrimVocabularyConfig(min_count=1), TEXTS)
     drop_layers_(checkpoint.model, DropLayersConfig(keep=3))
     narrow_(checkpoint, NarrowConfig(ffn=0.5, heads=0.75), TEXTS, LABELS)
-    checkpoint.save(tmp_path / "once.pt")
+    save(checkpoint, tmp_path / "once.pt")
     again = load(tmp_path / "once.pt")
     narrow_(again, NarrowConfig(ffn=0.5, heads=0.34), TEXTS, LABELS)  # 12 neurons and one head are left
-    again.save(tmp_path / "twice.pt")
+    save(again, tmp_path / "twice.pt")
     loaded = load(tmp_path / "twice.pt")
     assert torch.equal(loaded.predict_proba(TEXTS), again.predict_proba(TEXTS))
     assert {(ffn.in_features, heads.in_features) for ffn, heads in readers(loaded, kind)} == {(12, HEAD_SIZE)}
@@ -169,18 +170,18 @@ def test_narrowed_models_load_in_their_final_formats(kind: str, backbones: dict[
         expected = checkpoint.predict_proba(TEXTS)
         small = make(checkpoint)
         assert torch.allclose(small.predict_proba(TEXTS), expected, atol=0.1)
-        small.save(tmp_path / f"{number}.pt")
+        save(small, tmp_path / f"{number}.pt")
         loaded = load(tmp_path / f"{number}.pt")
         assert torch.equal(loaded.predict_proba(TEXTS), small.predict_proba(TEXTS))
         assert shapes(loaded) == shapes(small)
 
 
-def _half(checkpoint: Checkpoint) -> Checkpoint:
+def _half(checkpoint: Predictor) -> Predictor:
     half_(checkpoint.model, HalfConfig(dtype="float16"))
     return checkpoint
 
 
-def _quantized(checkpoint: Checkpoint) -> Checkpoint:
+def _quantized(checkpoint: Predictor) -> Predictor:
     return quantize(checkpoint, QuantizeConfig(threshold=0.0))
 
 

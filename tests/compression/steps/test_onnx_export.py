@@ -14,7 +14,7 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from conftest import KINDS, TEXTS, sample_rows
-from emotion.checkpoint import Checkpoint, load
+from emotion.checkpoint import load, save
 from emotion.compression.config import CompressConfig, DropLayersConfig, NarrowConfig, OnnxConfig, TrimVocabularyConfig
 from emotion.compression.steps import onnx_export
 from emotion.compression.steps.drop_layers import drop_layers_
@@ -23,6 +23,7 @@ from emotion.compression.steps.onnx_export import export_onnx, export_onnx_int8
 from emotion.compression.steps.trim_vocabulary import trim_vocabulary_
 from emotion.config.compose import compose_config, resolve
 from emotion.errors import UserError
+from emotion.models.predictor import Predictor
 from test_drop_layers import lively
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -44,14 +45,14 @@ LINEAR_LAYERS = {"cardiff": 12, "modernbert": 8, "minilm": 12}
 class Exported:
     """A checkpoint and what it became."""
 
-    original: Checkpoint
+    original: Predictor
     state: dict[str, Tensor]
     """Of the original, copied before it was exported."""
-    fp32: Checkpoint
-    int8: Checkpoint | None
+    fp32: Predictor
+    int8: Predictor | None
 
     @property
-    def all(self) -> list[Checkpoint]:
+    def all(self) -> list[Predictor]:
         return [self.fp32, self.int8] if self.int8 else [self.fp32]
 
 
@@ -68,7 +69,7 @@ def exported(originals: dict[str, Path]) -> dict[str, Exported]:
     return results
 
 
-def batch(checkpoint: Checkpoint, rows: int, tokens: int) -> dict[str, Tensor]:
+def batch(checkpoint: Predictor, rows: int, tokens: int) -> dict[str, Tensor]:
     """Random tokens; but for the first each text has padding, the last hardly anything else."""
     generator = torch.Generator().manual_seed(rows * 100 + tokens)
     ids = torch.randint(5, 300, (rows, tokens), generator=generator)
@@ -78,18 +79,18 @@ def batch(checkpoint: Checkpoint, rows: int, tokens: int) -> dict[str, Tensor]:
 
 
 @torch.inference_mode()
-def logits(checkpoint: Checkpoint, shape: tuple[int, int]) -> Tensor:
+def logits(checkpoint: Predictor, shape: tuple[int, int]) -> Tensor:
     found: Tensor = checkpoint.model(**batch(checkpoint, *shape)).logits
     return found
 
 
-def tensors(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
+def tensors(checkpoint: Predictor) -> dict[str, np.ndarray]:
     """The constants of an ONNX model by name."""
     model = onnx.load_from_string(checkpoint.model.serialized)
     return {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
 
 
-def operators(checkpoint: Checkpoint) -> list[str]:
+def operators(checkpoint: Predictor) -> list[str]:
     return [node.op_type for node in onnx.load_from_string(checkpoint.model.serialized).graph.node]
 
 
@@ -181,7 +182,7 @@ def test_saved_models_predict_the_same_elsewhere_without_network_or_exporter(
     for kind, each in exported.items():
         for number, checkpoint in enumerate(each.all):
             path = tmp_path / f"{kind}_{number}.onnx"
-            checkpoint.save(path)
+            save(checkpoint, path)
             expected[str(path)] = checkpoint.predict_proba(TEXTS)
     torch.save((TEXTS, expected), tmp_path / "expected.pt")
     code = f"""
@@ -191,7 +192,7 @@ socket.socket.connect = refuse
 for name in ("onnxscript", "onnx_ir", "onnxruntime.quantization"):
     sys.modules[name] = None
 import torch
-from emotion.checkpoint import load
+from emotion.checkpoint import load, save
 torch.set_num_threads(1)
 texts, expected = torch.load({str(tmp_path / "expected.pt")!r})
 for path, probabilities in expected.items():
@@ -241,7 +242,7 @@ def test_without_the_exporters_packages_the_error_says_what_to_install(originals
     code = f"""
 import sys
 sys.modules["onnxscript"] = None
-from emotion.checkpoint import load
+from emotion.checkpoint import load, save
 from emotion.compression.steps.onnx_export import export_onnx
 from emotion.errors import UserError
 try:

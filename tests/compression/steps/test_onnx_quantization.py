@@ -14,10 +14,11 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from conftest import KINDS, TEXTS
-from emotion.checkpoint import Checkpoint, load
+from emotion.checkpoint import load
 from emotion.compression.steps.int8_embedding import Int8Embedding
 from emotion.compression.steps.onnx_quantization import quantize_linear_layers, saturates
 from emotion.compression.steps.smoothing import smooth_
+from emotion.models.predictor import Predictor
 from test_head import HEADS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -67,7 +68,7 @@ def test_a_matrix_of_the_head_is_kept_however_it_lies(head: str, is_kept: bool) 
     assert found.count("MatMul") == (1 if is_kept else 0)
 
 
-def column_maxima(checkpoint: Checkpoint, names: list[str]) -> list[Tensor]:
+def column_maxima(checkpoint: Predictor, names: list[str]) -> list[Tensor]:
     """The largest absolute value that a linear layer multiplies, of each input column, after all its hooks."""
     found: dict[str, Tensor] = {}
 

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from conftest import KINDS, TEXTS, untrained
-from emotion.checkpoint import Checkpoint
+from emotion.checkpoint import save
 from emotion.compression.config import PruneConfig, QuantizeConfig
 from emotion.compression.steps.prune import linear_layers, prune_, sparsity
 from emotion.compression.steps.quantize import quantize
+from emotion.models.predictor import Predictor
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -49,7 +50,7 @@ def without_smallest(tensors: list[Tensor], amount: float) -> list[Tensor]:
     return [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)]
 
 
-def pruned(checkpoint: Checkpoint, amount: float, scope: str, include_head: bool) -> dict[str, Tensor]:
+def pruned(checkpoint: Predictor, amount: float, scope: str, include_head: bool) -> dict[str, Tensor]:
     """The state dict afterwards."""
     prune_(checkpoint.model, PruneConfig(amount=amount, scope=scope, include_head=include_head))
     return checkpoint.model.state_dict()
@@ -101,7 +102,7 @@ def test_a_pruned_model_is_an_ordinary_one(backbones: dict[str, Path], tmp_path:
         assert isinstance(layer.weight, nn.Parameter)
         assert layer.weight.requires_grad
         assert not layer._forward_pre_hooks
-    checkpoint.save(tmp_path / "pruned.pt")
+    save(checkpoint, tmp_path / "pruned.pt")
     assert len(set(checkpoint.predict(TEXTS))) > 1
 
 

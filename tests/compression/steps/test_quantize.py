@@ -8,19 +8,20 @@ from torch import Tensor, nn
 
 from conftest import KINDS, TEXTS
 from emotion import checkpoint
-from emotion.checkpoint import Checkpoint
+from emotion.checkpoint import save
 from emotion.compression.config import HalfConfig, PruneConfig, QuantizeConfig
 from emotion.compression.sources import load_original
 from emotion.compression.steps.half import half_
 from emotion.compression.steps.prune import prune_
 from emotion.compression.steps.quantize import quantize
 from emotion.errors import UserError
+from emotion.models.predictor import Predictor
 from test_head import TENSORS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def weights_of(loaded: Checkpoint) -> dict[str, Tensor]:
+def weights_of(loaded: Predictor) -> dict[str, Tensor]:
     """A copy of parameters and buffers, by name."""
     return {name: value.clone() for name, value in loaded.model.state_dict().items()}
 
@@ -29,14 +30,14 @@ def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) and a[name].dtype == b[name].dtype for name in a)
 
 
-def matrices(kind: str, original: Checkpoint) -> set[str]:
+def matrices(kind: str, original: Predictor) -> set[str]:
     """The weights of the encoder's linear layers, by name."""
     named = original.model.named_modules()
     return {f"{name}.weight" for name, module in named if isinstance(module, nn.Linear)} - set(TENSORS[kind])
 
 
-def saved_and_loaded(made: Checkpoint, path: Path) -> Checkpoint:
-    made.save(path)
+def saved_and_loaded(made: Predictor, path: Path) -> Predictor:
+    save(made, path)
     return checkpoint.load(path)
 
 
@@ -112,7 +113,7 @@ def test_an_int8_file_is_half_the_size_or_less(originals: dict[str, Path], tmp_p
     """A byte a weight of the linear layers and two of the embeddings, in place of four."""
     original = checkpoint.load(originals["bertweet"])
     path = tmp_path / "int8.pt"
-    quantize(original, QuantizeConfig(threshold=6.0)).save(path)
+    save(quantize(original, QuantizeConfig(threshold=6.0)), path)
     linear = sum(original.model.get_parameter(name).numel() for name in matrices("bertweet", original))
     head = sum(original.model.get_parameter(name).numel() for name in TENSORS["bertweet"])
     rest = sum(parameter.numel() for parameter in original.model.parameters()) - linear - head
@@ -171,7 +172,7 @@ def test_a_compressed_model_is_not_compressed_again(precision: str, originals: d
         made = quantize(made, QuantizeConfig(threshold=6.0))
     else:
         half_(made.model, HalfConfig(dtype=precision))
-    made.save(path)
+    save(made, path)
     with pytest.raises(UserError, match=r"^weights: must be a fine-tuned FP32 checkpoint, found .* in ") as caught:
         load_original(path, torch.device("cpu"))
     assert str(caught.value).endswith(f"{path} in {precision}")

@@ -12,11 +12,12 @@ import torch
 from tokenizers import pre_tokenizers
 
 from conftest import KINDS, TEXTS, sample_rows, untrained
-from emotion.checkpoint import Checkpoint, load
+from emotion.checkpoint import load, save
 from emotion.checkpoint.rebuild import build_tokenizer
 from emotion.compression.config import TrimVocabularyConfig
 from emotion.compression.steps.trim_vocabulary import trim_vocabulary_
 from emotion.data.text import TextEncoder
+from emotion.models.predictor import Predictor
 
 FEW = [text for text, _ in sample_rows("train", 10)]
 LONG = " ".join(text for text, _ in sample_rows("train", 14)[10:])
@@ -35,28 +36,28 @@ ODD = [
 ODD += ["\t\r\n", "\ufeff\u202e", "@@ a</w>"]
 
 
-def encode(checkpoint: Checkpoint, texts: list[str], max_length: int | None = None) -> list[list[int]]:
+def encode(checkpoint: Predictor, texts: list[str], max_length: int | None = None) -> list[list[int]]:
     length = max_length or checkpoint.max_length
     rows = TextEncoder(checkpoint.tokenizer, checkpoint.normalization, length).encode(texts)
     return [row.tolist() for row in rows]
 
 
-def token_strings(checkpoint: Checkpoint, texts: list[str]) -> list[list[str]]:
+def token_strings(checkpoint: Predictor, texts: list[str]) -> list[list[str]]:
     return [checkpoint.tokenizer.convert_ids_to_tokens(row) for row in encode(checkpoint, texts)]
 
 
-def unknown_counts(checkpoint: Checkpoint, texts: list[str]) -> list[int]:
+def unknown_counts(checkpoint: Predictor, texts: list[str]) -> list[int]:
     return [row.count(checkpoint.tokenizer.unk_token_id) for row in encode(checkpoint, texts, 100_000)]
 
 
-def trimmed(checkpoint: Checkpoint, min_count: int = 1, texts: list[str] = CORPUS) -> Checkpoint:
+def trimmed(checkpoint: Predictor, min_count: int = 1, texts: list[str] = CORPUS) -> Predictor:
     """A trimmed copy."""
     copied = copy.deepcopy(checkpoint)
     trim_vocabulary_(copied, TrimVocabularyConfig(min_count=min_count), texts)
     return copied
 
 
-def other_words(checkpoint: Checkpoint) -> list[str]:
+def other_words(checkpoint: Predictor) -> list[str]:
     """Tokens of the old vocabulary, alone and up to three glued together."""
     marks = str.maketrans({"@": "", "#": "", "Ġ": ""})
     tokens = checkpoint.tokenizer.get_vocab().keys() - checkpoint.tokenizer.get_added_vocab().keys()
@@ -65,7 +66,7 @@ def other_words(checkpoint: Checkpoint) -> list[str]:
     return words + ["".join(chance.choices(words, k=chance.randint(2, 3))) for _ in range(1000)]
 
 
-def with_gaps(folder: Path, target: Path) -> Checkpoint:
+def with_gaps(folder: Path, target: Path) -> Predictor:
     """BERTweet as it is: some of the pieces that its merges make, and some characters, are no tokens."""
     shutil.copytree(folder, target)
     lines = (target / "vocab.txt").read_text(encoding="utf-8").splitlines(keepends=True)
@@ -73,7 +74,7 @@ def with_gaps(folder: Path, target: Path) -> Checkpoint:
     return untrained("bertweet", target)
 
 
-def with_specials_last(checkpoint: Checkpoint) -> Checkpoint:
+def with_specials_last(checkpoint: Predictor) -> Predictor:
     """As the genuine ModernBERT: the ids of the five special tokens follow all others."""
     old = checkpoint.tokenizer.get_vocab()
     content = json.loads(checkpoint.tokenizer_files["tokenizer.json"])
@@ -109,18 +110,18 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def original(kind: str, backbones: dict[str, Path]) -> Checkpoint:
+def original(kind: str, backbones: dict[str, Path]) -> Predictor:
     """Not to be changed."""
     return untrained(kind, backbones[kind])
 
 
 @pytest.fixture(scope="module")
-def small(original: Checkpoint) -> Checkpoint:
+def small(original: Predictor) -> Predictor:
     """Trimmed to the corpus; not to be changed."""
     return trimmed(original)
 
 
-def test_the_corpus_keeps_its_tokens_and_predictions(original: Checkpoint, small: Checkpoint, tmp_path: Path) -> None:
+def test_the_corpus_keeps_its_tokens_and_predictions(original: Predictor, small: Predictor, tmp_path: Path) -> None:
     assert any(len(row) == small.max_length for row in encode(small, CORPUS)), "some texts must be cut"
     assert token_strings(small, CORPUS) == token_strings(original, CORPUS)
     assert torch.equal(small.predict_proba(CORPUS), original.predict_proba(CORPUS))
@@ -129,13 +130,13 @@ def test_the_corpus_keeps_its_tokens_and_predictions(original: Checkpoint, small
     assert len(vocabulary) < 0.9 * len(before)
     assert small.model.config.vocab_size == len(vocabulary) == len(small.model.get_input_embeddings().weight)
     assert sum(map(len, small.tokenizer_files.values())) < sum(map(len, original.tokenizer_files.values()))
-    small.save(tmp_path / "small.pt")
+    save(small, tmp_path / "small.pt")
     loaded = load(tmp_path / "small.pt")
     assert token_strings(loaded, CORPUS) == token_strings(original, CORPUS)
     assert torch.equal(loaded.predict_proba([*TEXTS, *ODD]), small.predict_proba([*TEXTS, *ODD]))
 
 
-def test_each_token_keeps_its_embedding_and_place(original: Checkpoint, small: Checkpoint) -> None:
+def test_each_token_keeps_its_embedding_and_place(original: Predictor, small: Predictor) -> None:
     vocabulary, before = small.tokenizer.get_vocab(), original.tokenizer.get_vocab()
     assert sorted(vocabulary.values()) == list(range(len(vocabulary)))
     assert vocabulary.keys() < before.keys()
@@ -148,7 +149,7 @@ def test_each_token_keeps_its_embedding_and_place(original: Checkpoint, small: C
     assert small.model.get_input_embeddings().num_embeddings == len(vocabulary)
 
 
-def test_any_other_text_is_spelled(kind: str, original: Checkpoint, small: Checkpoint) -> None:
+def test_any_other_text_is_spelled(kind: str, original: Predictor, small: Predictor) -> None:
     texts = [*TEXTS, *ODD, *other_words(original)]
     assert token_strings(small, texts) != token_strings(original, texts), "the texts must use what was dropped"
     before, after = unknown_counts(original, texts), unknown_counts(small, texts)
@@ -161,7 +162,7 @@ def test_any_other_text_is_spelled(kind: str, original: Checkpoint, small: Check
 
 
 @pytest.mark.parametrize("kind", ["cardiff", "modernbert"], indirect=True, scope="module")
-def test_the_merges_still_reach_each_byte_level_token(small: Checkpoint) -> None:
+def test_the_merges_still_reach_each_byte_level_token(small: Predictor) -> None:
     added = small.tokenizer.get_added_vocab()
     model = small.tokenizer.backend_tokenizer.model
     tokens = small.tokenizer.get_vocab().keys() - added.keys()
@@ -170,14 +171,14 @@ def test_the_merges_still_reach_each_byte_level_token(small: Checkpoint) -> None
 
 
 @pytest.mark.parametrize("kind", ["bertweet"], indirect=True, scope="module")
-def test_the_merges_still_reach_each_word_of_bertweet(original: Checkpoint, small: Checkpoint) -> None:
+def test_the_merges_still_reach_each_word_of_bertweet(original: Predictor, small: Predictor) -> None:
     words = [word for word in original.tokenizer.get_vocab() if original.tokenizer.bpe(word) == word]
     kept = [word for word in words if word in small.tokenizer.get_vocab()]
     assert any(len(word) > 4 for word in kept)
     assert all(small.tokenizer.bpe(word) == word for word in kept)
 
 
-def test_rare_tokens_go_where_asked(original: Checkpoint, caplog: pytest.LogCaptureFixture) -> None:
+def test_rare_tokens_go_where_asked(original: Predictor, caplog: pytest.LogCaptureFixture) -> None:
     once = set(trimmed(original, 1, FEW).tokenizer.get_vocab())
     with caplog.at_level("INFO", logger="emotion"):
         twice = set(trimmed(original, 2, FEW).tokenizer.get_vocab())

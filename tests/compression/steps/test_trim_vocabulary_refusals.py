@@ -9,21 +9,21 @@ from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
 from conftest import untrained
-from emotion.checkpoint import Checkpoint
 from emotion.checkpoint.rebuild import build_tokenizer
 from emotion.compression.config import TrimVocabularyConfig
 from emotion.compression.steps.trim_vocabulary import trim_vocabulary_
 from emotion.errors import UserError
+from emotion.models.predictor import Predictor
 from test_trim_vocabulary import CORPUS
 
 
-def state_of(checkpoint: Checkpoint) -> tuple[object, ...]:
+def state_of(checkpoint: Predictor) -> tuple[object, ...]:
     weights = {name: value.clone() for name, value in checkpoint.model.state_dict().items()}
     files = dict(checkpoint.tokenizer_files)
     return weights, checkpoint.model.config.to_dict(), files, checkpoint.tokenizer, checkpoint.tokenizer.get_vocab()
 
 
-def refusal_of(checkpoint: Checkpoint) -> str:
+def refusal_of(checkpoint: Predictor) -> str:
     """The one line of a refusal, which changes nothing."""
     weights, *others = state_of(checkpoint)
     with pytest.raises(UserError) as caught:

@@ -17,6 +17,7 @@ from emotion.models.fast.packed_linear import _PACKS, PackedLinear, pack_linear_
 from emotion.models.fast.prepare import prepare_
 from emotion.models.layers import transformer_layers
 from emotion.models.pretrained import load_pretrained
+from support.labels import EMOTION6
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -113,7 +114,10 @@ def test_models_are_prepared_however_they_are_made(
     kind: str, backbones: dict[str, Path], originals: dict[str, Path]
 ) -> None:
     fine_tuned = load(originals[kind])
-    for model in (load_pretrained(find_backbone(model_config(kind, backbones[kind]))), fine_tuned.torch_model):
+    for model in (
+        load_pretrained(find_backbone(model_config(kind, backbones[kind])), EMOTION6),
+        fine_tuned.torch_model,
+    ):
         if _PACKS:
             assert {type(m) for m in model.modules() if isinstance(m, nn.Linear)} == {PackedLinear}
         assert {isinstance(layer, _StreamlinedLayer) for layer in transformer_layers(model)} == {kind != "modernbert"}

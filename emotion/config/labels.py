@@ -1,0 +1,19 @@
+"""The label sets of ``conf/labels``."""
+
+from omegaconf import OmegaConf
+
+from emotion.config.compose import CONF
+from emotion.labels import LabelSet
+
+_BEFORE_LABEL_SETS = "emotion6"
+
+
+def load_label_set(name: str) -> LabelSet:
+    """Read ``conf/labels/<name>.yaml``."""
+    content = OmegaConf.load(CONF / "labels" / f"{name}.yaml")
+    return LabelSet(tuple(content.names), tuple(content.colours or ()))
+
+
+def earlier_label_set() -> LabelSet:
+    """Return the label set of checkpoints that were written before they stored one."""
+    return load_label_set(_BEFORE_LABEL_SETS)

@@ -1,0 +1,154 @@
+"""The predictor: a loaded classifier with all that it needs to go from texts to probabilities."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from emotion.data.batching import LengthBucketBatchSampler
+from emotion.data.prefetch import prefetched
+from emotion.data.text import TextEncoder, TokenIds
+from emotion.errors import UserError
+from emotion.labels import LabelSet
+from emotion.models.backbone import Backbone
+from emotion.models.int8 import is_int8
+from emotion.models.onnx_runtime import OnnxClassifier
+from emotion.training.config import ModelConfig
+
+BATCH_SIZE = 32
+CHUNK_TEXTS = 8_192
+"""Texts that are sorted by length together: enough to fill batches with texts of similar length."""
+
+
+@dataclass(slots=True)
+class Predictor:
+    """A fine-tuned classifier, its tokenizer, and where both came from."""
+
+    model: PreTrainedModel | OnnxClassifier
+    """In eval mode."""
+    tokenizer: PreTrainedTokenizerBase
+    tokenizer_files: dict[str, bytes]
+    """The tokenizer's original files, by name."""
+    model_id: str
+    """Hub id or folder of the backbone."""
+    model_name: str
+    labels: LabelSet
+    max_length: int
+    """Tokens a text, specials included; longer texts are cut."""
+    normalization: str
+    commit: str | None = None
+    """The backbone's commit on the hub."""
+    metadata: dict[str, Any] = field(default_factory=dict)
+    """What the training run recorded; empty for a checkpoint of another tool."""
+    temperature: float = 1.0
+    """Divides the logits before the softmax, > 0: calibrates probabilities, changes no label."""
+
+    @classmethod
+    def of_backbone(
+        cls,
+        backbone: Backbone,
+        config: ModelConfig,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        labels: LabelSet,
+        max_length: int,
+    ) -> Self:
+        """Wrap ``model``, fine-tuned from ``backbone``, which ``config`` chose."""
+        return cls(
+            model=model.eval(),  # type: ignore[no-untyped-call]
+            tokenizer=tokenizer,
+            tokenizer_files=backbone.tokenizer_files(),
+            model_id=config.backbone,
+            model_name=config.name,
+            labels=labels,
+            max_length=max_length,
+            normalization=config.normalization,
+            commit=backbone.commit,
+        )
+
+    @property
+    def encoder(self) -> TextEncoder:
+        """From texts to token ids and padded batches."""
+        return TextEncoder(self.tokenizer, self.normalization, self.max_length)
+
+    @property
+    def precision(self) -> str:
+        """``float32``, ``float16``, ``bfloat16``, ``int8`` (bitsandbytes) or ``onnx``, of all but the head's weights.
+
+        The head is in FP32. ``onnx`` is a model in ONNX Runtime, in FP32 or INT8.
+        """
+        if isinstance(self.model, OnnxClassifier):
+            return "onnx"
+        return "int8" if is_int8(self.model.config) else str(self.model.config.dtype).removeprefix("torch.")
+
+    @property
+    def torch_model(self) -> PreTrainedModel:
+        """The model, in torch. Raises :class:`UserError` where it is in ONNX Runtime."""
+        if isinstance(self.model, OnnxClassifier):
+            raise UserError("weights: must be a .pt checkpoint, found a model in ONNX Runtime, which cannot be changed")
+        return self.model
+
+    def predict(self, texts: Sequence[str], batch_size: int = BATCH_SIZE) -> list[int]:
+        """Predict the class index of each text, in order, in [0, len(labels))."""
+        indices: list[int] = self.predict_proba(texts, batch_size).argmax(dim=-1).tolist()
+        return indices
+
+    @torch.inference_mode()
+    def predict_proba(
+        self, texts: Sequence[str], batch_size: int = BATCH_SIZE, advance: Callable[[int], None] | None = None
+    ) -> Tensor:
+        """Predict the probability of each class for each text.
+
+        The same texts in the same order with the same batch size always share the same batches. Equal texts of a
+        chunk are computed once, and a chunk is tokenised while the one before it is predicted.
+
+        Args:
+            texts: Any strings, empty ones included.
+            batch_size: Texts a forward pass, >= 1.
+            advance: Called after each batch with the number of texts that are done.
+
+        Returns:
+            (texts, classes), float32 on the CPU, rows sum to 1.
+        """
+        if isinstance(texts, str):
+            raise TypeError("texts must be a sequence of strings, not one string")
+        probabilities = torch.empty(len(texts), len(self.labels))
+        encoder = self.encoder
+        chunks = [texts[start : start + CHUNK_TEXTS] for start in range(0, len(texts), CHUNK_TEXTS)]
+        done = 0
+        encoded = (encoder.encode_unique(chunk) for chunk in chunks)
+        for rows, place in prefetched(encoded) if len(chunks) > 1 else encoded:
+            copies = np.bincount(place)
+            unique = torch.empty(len(rows), len(self.labels))
+            for batch, inputs in self.batches(rows, batch_size):
+                logits = self.model(**inputs).logits.float() / self.temperature
+                unique[batch] = logits.softmax(dim=-1).cpu()
+                if advance is not None:
+                    advance(int(copies[batch].sum()))
+            probabilities[done : done + len(place)] = unique[place]
+            done += len(place)
+        return probabilities
+
+    def batches(
+        self, rows: Sequence[TokenIds], batch_size: int = BATCH_SIZE
+    ) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
+        """Yield padded batches of rows of similar length, the longest rows first.
+
+        Args:
+            rows: Token ids of each text, as :attr:`encoder` makes them.
+            batch_size: Rows a batch, >= 1.
+
+        Yields:
+            The places of a batch's rows in ``rows``, and ``input_ids`` and ``attention_mask``, each (rows of the batch,
+            tokens), int64, on the model's device.
+        """
+        if not rows:
+            return
+        encoder = self.encoder
+        for batch in LengthBucketBatchSampler(np.array([len(row) for row in rows]), batch_size, shuffle=False):
+            padded = encoder.pad([rows[index] for index in batch])
+            yield batch, {name: ids.to(self.model.device) for name, ids in padded.items()}
