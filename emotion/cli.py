@@ -1,53 +1,178 @@
-"""What the scripts share: one line for a user's mistake, and a job's place in its sweep."""
+"""The commands: ``emotion-train``, ``emotion-compress``, ``emotion-predict``, ``emotion-benchmark`` and their scripts.
+
+Each composes its config with Hydra, checks it, and only then imports torch. A user's mistake ends as one line on stderr
+and exit code 1.
+"""
 
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.types import RunMode
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from emotion.config.compose import one_line, refuse_several_choices
+from emotion.config.base import Config
+from emotion.config.compose import CONF, compose_config, one_line, refuse_several_choices, resolve
 from emotion.errors import UserError, of_file
 
 log = logging.getLogger(__name__)
 
 
-def run(main: Callable[[], Any]) -> None:
-    """Call a ``@hydra.main`` function; a user's mistake ends as one line on stderr and exit code 1."""
+def train() -> None:
+    """Fine-tune a backbone."""
+
+    def job(config: DictConfig) -> None:
+        resolved = resolve(config, schema())
+        from emotion.training.run import train
+
+        run_dir, sweep = _place()
+        train(resolved, run_dir, sweep)
+
+    def schema() -> Any:
+        from emotion.training.config import TrainConfig
+
+        return TrainConfig
+
+    _main("train", schema, job)
+
+
+def compress() -> None:
+    """Compress a fine-tuned model."""
+
+    def job(config: DictConfig) -> None:
+        resolved = resolve(config, schema())
+        from emotion.compression.run import compress
+
+        run_dir, _ = _place()
+        compress(resolved, HydraConfig.get().overrides.task, run_dir)
+
+    def schema() -> Any:
+        from emotion.compression.config import CompressConfig
+
+        return CompressConfig
+
+    _main("compress", schema, job)
+
+
+def predict() -> None:
+    """Predict a CSV."""
+
+    def job(config: DictConfig) -> None:
+        resolved = resolve(config, schema())
+        from emotion.prediction.inference import predict_csv
+        from emotion.reporting.console import print_prediction
+
+        print_prediction(predict_csv(resolved))
+
+    def schema() -> Any:
+        from emotion.prediction.config import PredictConfig
+
+        return PredictConfig
+
+    _main("predict", schema, job)
+
+
+def benchmark() -> None:
+    """Compare with other tools on the same work."""
+
+    def job(config: DictConfig) -> None:
+        resolved = resolve(config, schema())
+        from emotion.benchmark.run import benchmark
+        from emotion.reporting.console import print_benchmark
+
+        print_benchmark(benchmark(resolved), resolved.output_dir)
+
+    def schema() -> Any:
+        from emotion.benchmark.config import BenchmarkConfig
+
+        return BenchmarkConfig
+
+    _main("benchmark", schema, job)
+
+
+def _main(name: str, schema: Callable[[], type[Config]], job: Callable[[DictConfig], None]) -> None:
+    """Run ``job`` with the config ``conf/<name>.yaml`` and the command line's overrides, or as a sweep."""
+
+    def guarded(config: DictConfig) -> None:
+        with _one_line_failure():
+            job(config)
+
+    def start() -> None:
+        arguments = get_args_parser().parse_args()
+        refuse_several_choices(arguments.overrides)
+        if arguments.multirun:
+            check_sweep(name, schema(), arguments.overrides)
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(guarded)()
+
+    run(start)
+
+
+def run(start: Callable[[], Any]) -> None:
+    """Call ``start``; a user's mistake ends as one line on stderr and exit code 1."""
     # With this variable Hydra hands exceptions on instead of printing them in its own words of many lines.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     try:
-        refuse_several_choices(sys.argv[1:])
-        main()
+        start()
     except (HydraException, OmegaConfBaseException, YAMLError, UserError) as error:
         sys.exit(f"error: {one_line(error)}")
     except OSError as error:
         sys.exit(f"error: {of_file(error)}")
 
 
-def place() -> tuple[Path, str | None]:
+def check_sweep(name: str, schema: type[Config], overrides: Sequence[str]) -> None:
+    """Check the config of every job of a sweep, before the first starts.
+
+    Args:
+        name: Of the config in ``conf/``.
+        schema: What each job's config must follow.
+        overrides: Of the command line; those with several values are swept.
+
+    Raises:
+        UserError: Configs of jobs are wrong; one line names all problems.
+    """
+    swept = []
+    for text, override in zip(overrides, OverridesParser.create().parse_overrides(list(overrides)), strict=True):
+        if override.is_sweep_override():
+            swept.append([f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()])
+        elif not override.get_key_element().startswith("hydra"):
+            swept.append([text])
+    problems: dict[str, None] = {}
+    for combination in product(*swept):
+        try:
+            resolve(compose_config(name, list(combination)), schema)
+        except UserError as error:
+            problems |= dict.fromkeys(str(error).split("; "))
+    if problems:
+        raise UserError("; ".join(problems))
+
+
+def _place() -> tuple[Path, str | None]:
     """The running job's own folder, and its sweep's folder where it is part of one."""
-    hydra = HydraConfig.get()
-    sweep = str(Path(hydra.sweep.dir).resolve()) if hydra.mode == RunMode.MULTIRUN else None
-    return Path(hydra.runtime.output_dir), sweep
+    config = HydraConfig.get()
+    sweep = str(Path(config.sweep.dir).resolve()) if config.mode == RunMode.MULTIRUN else None
+    return Path(config.runtime.output_dir), sweep
 
 
 @contextmanager
-def one_line_failure() -> Iterator[None]:
+def _one_line_failure() -> Iterator[None]:
     """Within a job: a user's mistake ends the run at once, but not the other jobs of a sweep."""
     try:
         yield
     except (UserError, OSError) as error:
         told = of_file(error) if isinstance(error, OSError) else str(error)
         if HydraConfig.get().mode == RunMode.MULTIRUN:
-            log.error("job %s: %s", HydraConfig.get().job.num, told)  # at the end Hydra tells of the first alone
+            log.error("job %s: %s", HydraConfig.get().job.num, told)  # at the end Hydra names the first failure alone
             raise
         sys.exit(f"error: {told}")  # Hydra lets SystemExit pass; to an exception it would add a line of its own

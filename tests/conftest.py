@@ -14,11 +14,11 @@ import pytest
 import torch
 
 from emotion.checkpoint import save
-from emotion.config.compose import SAMPLE, model_choices
+from emotion.config.compose import SAMPLE
 from emotion.models.backbone import find_backbone
+from emotion.models.config import ModelConfig, model_choices
 from emotion.models.predictor import Predictor
 from emotion.models.pretrained import load_pretrained, load_tokenizer
-from emotion.training.config import ModelConfig
 from support.backbones import make_backbone
 from support.labels import EMOTION6
 
@@ -119,9 +119,7 @@ def corpus(tmp_path: Path) -> dict[str, Path]:
 
 def model_config(kind: str, backbone: Path) -> ModelConfig:
     """The config of ``conf/model`` on a tiny backbone."""
-    config = model_choices()[kind]
-    config.backbone = str(backbone)
-    return config
+    return model_choices()[kind].updated(backbone=str(backbone))
 
 
 def files_in(folder: Path) -> dict[str, bytes]:

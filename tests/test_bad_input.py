@@ -37,15 +37,15 @@ def run_script(script: str, folder: Path, *overrides: str) -> tuple[list[str], s
     [
         ("train.py", ["+typo=1"], ["typo"]),
         ("train.py", ["trainer.max_epoch=3"], ["max_epoch", "trainer"]),
-        ("train.py", ["trainer.max_epochs=ten"], ["trainer.max_epochs", "ten", "Integer"]),
-        ("train.py", ["data.batch_size=0"], ["data.batch_size: must be >= 1, found 0"]),
+        ("train.py", ["trainer.max_epochs=ten"], ["trainer.max_epochs: must be a whole number >= 1, found 'ten'"]),
+        ("train.py", ["data.batch_size=0"], ["data.batch_size: must be a whole number >= 1, found 0"]),
         ("train.py", ["model=nope"], ["model/nope", "bertweet", "cardiff", "minilm", "modernbert"]),
         ("train.py", ["data=csv"], ["data.train: a value is required, found none"]),
         ("train.py", ["data.train=mine.csv"], ["data.validation: must be given together with data.train", "mine.csv"]),
         ("predict.py", ["csv=a.csv"], ["weights: a value is required, found none"]),
         ("predict.py", ["weights=a.pt", "csv=a.csv", "accelerator=tpu"], ["accelerator: must be one of", "'tpu'"]),
         ("compress.py", ["technique=nope"], ["technique/nope", "all", "combined", "prune", "quantize"]),
-        ("compress.py", ["prune.amount=1"], ["prune.amount: must be a share between 0 and 1", "found 1.0"]),
+        ("compress.py", ["prune.amount=1"], ["prune.amount: must be a share between 0 and 1", "found 1"]),
     ],
 )
 def test_a_bad_config_fails_in_one_line_and_without_torch(

@@ -16,7 +16,7 @@ from emotion.benchmark.model_files import HUGGING_FACE, model_files
 from emotion.benchmark.sides import OURS
 from emotion.benchmark.turns import in_turns
 from emotion.checkpoint import load, save
-from emotion.compression.chain import Materials, apply, check
+from emotion.compression.chain import Chains
 from emotion.compression.config import CompressConfig
 from emotion.config.compose import compose_config, resolve
 from emotion.data.datamodule import LabelledTexts
@@ -25,7 +25,6 @@ from emotion.errors import UserError
 from emotion.models.predictor import Predictor
 from emotion.models.pretrained import quiet_transformers
 from emotion.prediction.latency import latencies_ms, spread_batches
-from emotion.progress import working
 from emotion.reporting.benchmark_schema import CompressedSide, CompressionSpeed, Spread
 
 log = logging.getLogger(__name__)
@@ -50,8 +49,7 @@ def compression(config: BenchmarkConfig, data: LabelledTexts, folder: Path) -> C
     paths = model_files(original, folder)
     for technique in TECHNIQUES:
         try:
-            with working(f"compress: making {technique}"):
-                paths[technique] = _make(technique, paths[OURS], data, config, folder)
+            paths[technique] = _make(technique, paths[OURS], data, config, folder)
         except UserError as error:
             log.warning("%s is left out: %s", technique, error)
     models = {name: load(path, material.device) for name, path in paths.items() if name != HUGGING_FACE}
@@ -90,18 +88,15 @@ def _make(technique: str, weights: Path, data: LabelledTexts, config: BenchmarkC
     Raises:
         UserError: A step cannot be done with this model or on this machine.
     """
-    chain = resolve(compose_config("compress", [f"technique={technique}"]), CompressConfig)
-    chain.data = replace(
-        chain.data, train=data.path, text_column=config.data.text_column, label_column=config.data.label_column
-    )
-    check(chain)
-    model = load(weights)
-    materials = Materials(model, data, chain, folder)
-    for step in chain.technique.steps:
-        if step != "distill":
-            model = apply(step, model, chain, materials)
-    path = folder / f"{technique}{'.onnx' if model.precision == 'onnx' else '.pt'}"
-    save(model, path)
+    composed = compose_config("compress", [f"technique={technique}"])
+    composed.data.train = data.path
+    composed.data.text_column, composed.data.label_column = config.data.text_column, config.data.label_column
+    chain = resolve(composed, CompressConfig)
+    original = load(weights)
+    chains = Chains(original, data, chain, folder)
+    chains.check(chain)
+    path = folder / f"{technique}{chain.steps[-1].suffix}"
+    save(chains.apply(chain, load(weights), leave_out="distill"), path)
     return path
 
 

@@ -1,40 +1,44 @@
-"""Schema of ``conf/benchmark.yaml`` and of its group ``benchmark``."""
+"""Settings of a benchmark: ``conf/benchmark.yaml`` and its group ``benchmark``."""
 
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Literal, Self, get_args
 
-from emotion.config.rules import bounded, checked
+from pydantic import Field, model_validator
+
+from emotion.config.base import Config, Count, Rule, Text
+from emotion.errors import UserError
 from emotion.training.config import TrainConfig
 
-PARTS = ("train", "predict", "startup", "scaling", "devices", "compress")
+Part = Literal["train", "predict", "startup", "scaling", "devices", "compress"]
+PARTS: tuple[Part, ...] = get_args(Part)
 
 
-def _is_parts(value: Any) -> bool:
-    return bool(value) and len(set(value)) == len(value) and set(value) <= set(PARTS)
-
-
-@dataclass(kw_only=True, slots=True)
-class PartsConfig:
-    parts: list[str] = checked(f"must be one or more of {', '.join(PARTS)}", _is_parts)
+class PartsConfig(Config):
     """What is measured."""
 
+    parts: Annotated[list[Part], Field(min_length=1), Rule(f"one or more of {', '.join(PARTS)}")]
 
-@dataclass(kw_only=True, slots=True)
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        if len(set(self.parts)) < len(self.parts):
+            raise UserError(f"benchmark.parts: must name each part once, found {self.parts}")
+        return self
+
+
 class BenchmarkConfig(TrainConfig):
     """Schema of ``conf/benchmark.yaml``: a training run's settings, which all sides share, and how to measure."""
 
     benchmark: PartsConfig
-    weights: str | None
+    weights: Text | None
     """A ``.pt`` checkpoint to predict with; null = the backbone under a new head, which takes just as long."""
     random_weights: bool
     """Draw the backbone's weights at random, where they cannot be had: speed is the same, labels mean nothing."""
-    rows: int = bounded(minimum=64)
+    rows: Annotated[int, Field(ge=64)]
     """Rows that each side trains on and predicts, drawn from ``data.train``; all where it has fewer."""
-    rounds: int = bounded(minimum=1)
+    rounds: Count
     """How often each side runs; the sides take turns. Scaling is measured once."""
     quick: bool
     """Within a minute a part: few rows, one round. Tells whether it runs, not how fast it is."""
 
-    def quickened(self) -> "BenchmarkConfig":
-        """Itself, or its small version where ``quick`` asks for one."""
-        return replace(self, rows=min(self.rows, 64), rounds=1) if self.quick else self
+    def quickened(self) -> Self:
+        """Return the small version where ``quick`` asks for one, else the config itself."""
+        return self.updated(rows=min(self.rows, 64), rounds=1) if self.quick else self

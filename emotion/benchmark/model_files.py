@@ -8,7 +8,7 @@ from emotion.compression.config import CompressConfig
 from emotion.compression.steps.onnx_export import export_onnx, export_onnx_int8
 from emotion.config.compose import compose_config, resolve
 from emotion.errors import UserError
-from emotion.models.onnx_runtime import require_onnx_packages
+from emotion.models.onnx_runtime import require_packages
 from emotion.models.predictor import Predictor
 from emotion.models.pretrained import quiet_transformers
 
@@ -27,7 +27,7 @@ def model_files(original: Predictor, folder: Path) -> dict[str, Path]:
     for name, content in original.tokenizer_files.items():
         (paths[HUGGING_FACE] / name).write_bytes(content)
     try:
-        require_onnx_packages("onnx", "onnxruntime", "onnxscript")
+        require_packages("onnx", "onnxruntime", "onnxscript")
     except UserError:
         return paths
     onnx_config = resolve(compose_config("compress", []), CompressConfig).onnx

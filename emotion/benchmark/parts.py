@@ -1,7 +1,6 @@
 """The parts of the benchmark, each a figure or a table of the report."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -92,13 +91,13 @@ def training(config: BenchmarkConfig) -> TrainingSpeed:
 def prediction(config: BenchmarkConfig, folder: Path) -> PredictionSpeed:
     """Predictions of each side that can run here, and from file to file."""
     original = Material(config).checkpoint()
-    config = replace(config, data=replace(config.data, max_length=original.max_length))
+    config = config.updated(data=config.data.updated(max_length=original.max_length))
     models = model_files(original, folder)
     tasks = {}
     for side in PREDICTION:
         if weights := models.get(side, None if side.startswith("onnx") else models[HUGGING_FACE]):
-            tasks[side] = partial(run_side, f"predict/{side}", replace(config, weights=str(weights)))
-    tasks[FILE] = partial(run_side, f"predict/{FILE}", replace(config, weights=str(models[OURS])))
+            tasks[side] = partial(run_side, f"predict/{side}", config.updated(weights=str(weights)))
+    tasks[FILE] = partial(run_side, f"predict/{FILE}", config.updated(weights=str(models[OURS])))
     measured = in_turns("predict", tasks, config.rounds, _check_same_labels)
     from_file = measured.pop(FILE)
     reference = measured[REFERENCE][0]
@@ -120,7 +119,7 @@ def scaling(config: BenchmarkConfig, data: LabelledTexts, folder: Path) -> dict[
     """Our training and prediction against the number of rows, and against their length."""
     weights = folder / "scaling.pt"
     save(Material(config).checkpoint(), weights)
-    config = replace(config, weights=str(weights))
+    config = config.updated(weights=str(weights))
     by_rows, by_length = {}, {}
     sizes, lengths, rows_of_a_length = SCALED_ROWS, SCALED_WORDS, 512
     if config.quick:  # the ends alone
@@ -144,10 +143,10 @@ def scaling(config: BenchmarkConfig, data: LabelledTexts, folder: Path) -> dict[
 def devices(config: BenchmarkConfig) -> DeviceScaling:
     """Training in one process and in two, one thread each, with as many rows an update."""
     each = max(config.data.batch_size // 2, 1)
-    cpu = replace(config.trainer, accelerator="cpu", precision="32-true")
-    one = replace(config, data=replace(config.data, batch_size=2 * each), trainer=cpu)
-    processes = replace(cpu, devices=2, strategy="ddp")
-    two = replace(config, data=replace(config.data, batch_size=each), trainer=processes)
+    cpu = config.trainer.updated(accelerator="cpu", precision="32-true")
+    one = config.updated(data=config.data.updated(batch_size=2 * each), trainer=cpu)
+    processes = cpu.updated(devices=2, strategy="ddp")
+    two = config.updated(data=config.data.updated(batch_size=each), trainer=processes)
     threads = {"OMP_NUM_THREADS": "1"}
     tasks = {
         "one": partial(run_side, f"train/{OURS}", one, threads),
@@ -194,4 +193,4 @@ def _speed(label: str, rounds: list[Measurement], ours: list[Measurement]) -> di
 def _with_rows(config: BenchmarkConfig, rows: Any, path: Path) -> BenchmarkConfig:
     """``config`` with a CSV of these rows as its training data."""
     corpora.write(rows, path, (config.data.text_column, config.data.label_column))
-    return replace(config, data=replace(config.data, train=str(path), validation=str(path)))
+    return config.updated(data=config.data.updated(train=str(path), validation=str(path)))

@@ -12,6 +12,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedTokenizer
 from emotion.benchmark.config import BenchmarkConfig
 from emotion.benchmark.measurement import Measurement
 from emotion.checkpoint import load
+from emotion.config.compose import compose_config, resolve
 from emotion.data.csv_files import open_csv
 from emotion.data.text import normalize_cardiff
 from emotion.models.devices import pick_device
@@ -35,16 +36,11 @@ def emotion_file(config: BenchmarkConfig) -> Measurement:
     """``predict.py``: from a CSV to a CSV, loading included."""
     assert config.weights is not None
     with TemporaryDirectory() as folder:
-        settings = PredictConfig(
-            weights=config.weights,
-            csv=config.data.train,
-            output=str(Path(folder) / "predictions.csv"),
-            text_column=config.data.text_column,
-            label_column=config.data.label_column,
-            batch_size=config.data.batch_size,
-            probabilities=False,
-            accelerator=config.trainer.accelerator,
-        )
+        composed = compose_config("predict", [])
+        composed.weights, composed.csv, composed.output = config.weights, config.data.train, f"{folder}/predictions.csv"
+        composed.text_column, composed.label_column = config.data.text_column, config.data.label_column
+        composed.batch_size, composed.accelerator = config.data.batch_size, config.trainer.accelerator
+        settings = resolve(composed, PredictConfig)
         started = perf_counter()
         labels = predict_csv(settings).labels
         return Measurement(seconds=perf_counter() - started, rows=len(labels), labels=labels)

@@ -1,6 +1,5 @@
 """Measure every part that was asked for, and write the report."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -63,8 +62,7 @@ def _shared_by_all(config: BenchmarkConfig) -> BenchmarkConfig:
             f"trainer.devices: must be 1 in a benchmark, found {config.trainer.devices};"
             " CUDA_VISIBLE_DEVICES chooses a GPU"
         )
-    trainer = replace(
-        config.trainer,
+    trainer = config.trainer.updated(
         devices=1,
         strategy="auto",
         limit_train_batches=None,
@@ -73,4 +71,4 @@ def _shared_by_all(config: BenchmarkConfig) -> BenchmarkConfig:
         enable_progress_bar=False,
     )
     check_devices(trainer)
-    return replace(config, trainer=trainer)
+    return config.updated(trainer=trainer)

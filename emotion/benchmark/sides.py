@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from emotion.benchmark.config import BenchmarkConfig
 from emotion.benchmark.measurement import Measurement
@@ -59,7 +59,7 @@ def run_side(side: str, config: BenchmarkConfig, environment: Mapping[str, str] 
     """
     with TemporaryDirectory() as folder:
         settings, result, errors = (Path(folder) / name for name in ("config.yaml", "result.json", "errors.txt"))
-        OmegaConf.save(OmegaConf.structured(config), settings)
+        OmegaConf.save(OmegaConf.create(config.model_dump()), settings)
         errors.touch()
         arguments = [str(settings), side, str(result)]
         start = _start_interpreter if environment or sys.platform != "linux" else _start_fork
@@ -124,8 +124,9 @@ def _functions() -> dict[str, Callable[[BenchmarkConfig], Measurement]]:
 
 
 def _main(settings: str, side: str, result: str) -> None:
-    config = OmegaConf.merge(OmegaConf.structured(BenchmarkConfig), OmegaConf.load(settings))
-    measurement = _functions()[side](resolve(config, BenchmarkConfig))  # type: ignore[arg-type]
+    content = OmegaConf.load(settings)
+    assert isinstance(content, DictConfig)
+    measurement = _functions()[side](resolve(content, BenchmarkConfig))
     rank = int(os.environ.get("LOCAL_RANK", "0"))
     path = Path(result) if rank == 0 else Path(result).with_suffix(f".{rank}.json")
     path.write_text(json.dumps(asdict(measurement)), encoding="utf-8")

@@ -51,7 +51,7 @@ def emotion_training(config: BenchmarkConfig) -> Measurement:
             self.seconds = perf_counter() - self.started
             self.updates += trainer.global_step
 
-    config = replace(config, trainer=replace(config.trainer, max_epochs=_epochs(config)))
+    config = config.updated(trainer=config.trainer.updated(max_epochs=_epochs(config)))
     material = Material(config)
     train = material.texts
     few = replace(train, texts=train.texts[:32], labels=train.labels[:32])

@@ -29,8 +29,8 @@ from torch import Tensor
 
 from emotion.checkpoint import onnx_format
 from emotion.errors import UserError
-from emotion.models.onnx_runtime import require_onnx_packages
-from emotion.training.config import NORMALIZATIONS
+from emotion.models.config import NORMALIZATIONS
+from emotion.models.onnx_runtime import require_packages
 
 FORMAT = "emotion-checkpoint"
 SCHEMA_VERSION = 2
@@ -120,7 +120,7 @@ def is_checkpoint(path: Path) -> bool:
         UserError: It is an ``.onnx``, and the package to read one is missing.
     """
     if path.suffix == ".onnx" and path.is_file():
-        require_onnx_packages("onnx")
+        require_packages("onnx")
     try:
         return read(path).get("format") == FORMAT
     except UserError:

@@ -14,14 +14,14 @@ import torch
 from torch import Tensor
 
 from emotion.errors import UserError
-from emotion.models.onnx_runtime import require_onnx_packages
+from emotion.models.onnx_runtime import require_packages
 
 KEY = "emotion_checkpoint"
 
 
 def write(content: dict[str, Any], model: bytes, path: Path) -> None:
     """Save an ONNX model and, in it, ``content``: plain values and (bytes,) uint8 tensors, nested at will."""
-    (onnx,) = require_onnx_packages("onnx")
+    (onnx,) = require_packages("onnx")
     message = onnx.load_model_from_string(model)
     message.metadata_props.add(key=KEY, value=json.dumps(content, default=_encode))
     path.write_bytes(message.SerializeToString(deterministic=True))
@@ -33,7 +33,7 @@ def read(path: Path) -> tuple[Any, bytes]:
     Raises:
         UserError: Truncated, no ONNX file, or not written by this program; or the package onnx is missing.
     """
-    onnx, protobuf = require_onnx_packages("onnx", "google.protobuf.message")
+    onnx, protobuf = require_packages("onnx", "google.protobuf.message")
     try:
         message = onnx.load_model_from_string(path.read_bytes())
         entries = [entry for entry in message.metadata_props if entry.key == KEY]

@@ -13,16 +13,15 @@ from transformers import (
 )
 
 from emotion.checkpoint.format import match_keys
-from emotion.config.compose import model_choices
 from emotion.errors import UserError
 from emotion.labels import LabelSet
 from emotion.models.attention_heads import keep_configured_heads_, loading_class
 from emotion.models.backbone import find_backbone
+from emotion.models.config import ModelConfig, model_choices
 from emotion.models.fast.prepare import prepare_
 from emotion.models.head import keep_head_in_fp32
 from emotion.models.int8 import is_int8, load_int8
 from emotion.models.pretrained import load_config, load_tokenizer, quiet_transformers
-from emotion.training.config import ModelConfig
 
 
 def build_tokenizer(files: dict[str, bytes], config: PretrainedConfig, normalization: str) -> PreTrainedTokenizerBase:
@@ -42,7 +41,13 @@ def find_config_and_tokenizer(model_id: str, labels: LabelSet) -> tuple[Pretrain
     """
     known = {model.backbone: model for model in model_choices().values()}
     model = known.get(model_id) or ModelConfig(
-        name="unknown", backbone=model_id, revision="main", normalization="none", learning_rate=1.0
+        name="unknown",
+        backbone=model_id,
+        revision="main",
+        normalization="none",
+        learning_rate=1.0,
+        sha256={},
+        package=None,
     )
     backbone = find_backbone(model, need_weights=False)
     config = load_config(backbone.folder, labels)

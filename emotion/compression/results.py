@@ -33,8 +33,7 @@ class CompressionResults:
 
     def model(self, chain: CompressConfig) -> Path:
         """The file of a technique's model."""
-        suffix = ".onnx" if chain.technique.steps[-1].startswith("onnx") else ".pt"
-        return self.folder / f"{self.model_name}_{chain.technique.name}{suffix}"
+        return self.folder / f"{self.model_name}_{chain.technique.name}{chain.steps[-1].suffix}"
 
     def chosen(self, suffix: str) -> Path:
         """The file of the compressed model that is the best."""

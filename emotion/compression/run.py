@@ -2,14 +2,11 @@
 
 import logging
 from collections.abc import Sequence
-from contextlib import nullcontext
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from emotion.checkpoint import save
-from emotion.compression.chain import Materials, apply, check, step_config
+from emotion.compression.chain import Chains
 from emotion.compression.config import CompressConfig
 from emotion.compression.measure import Candidate, measure
 from emotion.compression.results import CompressionResults
@@ -19,8 +16,6 @@ from emotion.config.compose import compose_config, resolve
 from emotion.errors import UserError, first_line
 from emotion.files import sha256
 from emotion.models.devices import pick_device
-from emotion.models.predictor import Predictor
-from emotion.progress import working
 from emotion.reporting.compression_report import ranked
 from emotion.reporting.compression_schema import BASELINE, CompressionReport, DataRecord, FileRecord
 from emotion.reporting.console import print_compression
@@ -78,7 +73,7 @@ def compress(config: CompressConfig, overrides: Sequence[str] = (), run_dir: Pat
     results = CompressionResults(output_dir, original.model_name)
     results.require_free(map(results.model, wanted), may_choose=config.max_drop is not None)
     run_dir = run_dir or output_dir / datetime.now().strftime("%Y-%m-%d/%H-%M-%S-%f")
-    materials = Materials(original, data, config, run_dir)
+    makers = Chains(original, data, config, run_dir)
 
     candidates = {BASELINE: Candidate(weights, {})}
     failed: dict[str, Exception] = {}
@@ -86,7 +81,8 @@ def compress(config: CompressConfig, overrides: Sequence[str] = (), run_dir: Pat
         name = chain.technique.name
         log.info("%s (%d of %d): %s", name, number, len(wanted), ", ".join(chain.technique.steps))
         try:
-            candidates[name] = _make(chain, load_original(weights, device), materials, results.model(chain))
+            path = results.model(chain)
+            candidates[name] = Candidate(path, makers.make(chain, load_original(weights, device), path))
         except Exception as error:  # whatever it is, it must not cost the other variants
             failed[name] = error
             _log_failure(name, error)
@@ -121,16 +117,3 @@ def _log_failure(name: str, error: Exception) -> None:
 def _failure(failed: dict[str, Exception], wanted: int) -> UserError:
     told = "; ".join(f"{name} ({first_line(error)})" for name, error in failed.items())
     return UserError(f"technique: {len(failed)} of {wanted} failed: {told}")
-
-
-def _make(chain: CompressConfig, model: Predictor, materials: Materials, path: Path) -> Candidate:
-    """Apply the chain's steps to ``model``, in order, and save the result."""
-    check(chain)
-    settings = {step: asdict(step_config(step, chain)) for step in chain.technique.steps}
-    model.metadata = {**model.metadata, "compression": {"technique": chain.technique.name, "settings": settings}}
-    for step in chain.technique.steps:
-        # Distilling shows bars of its own, which rich would mix with this one.
-        with nullcontext() if step == "distill" else working(f"{chain.technique.name}: {step}"):
-            model = apply(step, model, chain, materials)
-    save(model, path)
-    return Candidate(path, settings)

@@ -1,25 +1,23 @@
 """Which model is compressed, and on which data it is measured: given, or what the training run recorded."""
 
 import logging
-from dataclasses import fields
+import re
 from pathlib import Path
 
 import torch
 
 from emotion import checkpoint
 from emotion.compression.config import CompressConfig, CompressDataConfig
-from emotion.data.csv_files import open_csv
 from emotion.data.datamodule import LabelledTexts
 from emotion.errors import UserError
 from emotion.files import sha256
+from emotion.models.config import NAME_PATTERN, NAME_RULE
 from emotion.models.predictor import Predictor
 from emotion.reporting.training_report import REPORT_NAME, read_report
-from emotion.training.config import ModelConfig
 
 log = logging.getLogger(__name__)
 
 DEFAULT_OUTPUT_DIR = "outputs"
-MODEL_NAME = next(each.metadata["rule"] for each in fields(ModelConfig) if each.name == "name")
 
 
 def find_weights(config: CompressConfig) -> Path:
@@ -48,8 +46,8 @@ def load_original(path: Path, device: torch.device) -> Predictor:
         UserError: The file is no checkpoint, one that was compressed before, or of a name that no file can have.
     """
     original = checkpoint.load(path, device)
-    if not MODEL_NAME.holds(str(original.model_name)):  # it becomes part of file names
-        raise UserError(f"weights: model_name {MODEL_NAME.text}, found {original.model_name!r} in {path}")
+    if not re.match(NAME_PATTERN, str(original.model_name)):  # it becomes part of file names
+        raise UserError(f"weights: model_name must be {NAME_RULE}, found {original.model_name!r} in {path}")
     if original.precision != "float32":
         raise UserError(f"weights: must be a fine-tuned FP32 checkpoint, found {path} in {original.precision}")
     if (compression := original.metadata.get("compression")) is not None:
@@ -80,16 +78,3 @@ def read_data(original: Predictor, split: str, config: CompressDataConfig) -> La
     return LabelledTexts.read(
         str(path), text_column, columns.get("label_column", config.label_column), original.labels, key
     )
-
-
-def read_unlabelled(config: CompressConfig) -> list[str]:
-    """The texts of ``distill.unlabelled``, in the column ``data.text_column``; none where it is not given.
-
-    Raises:
-        UserError: The CSV cannot be used.
-    """
-    if config.distill.unlabelled is None:
-        return []
-    column = config.data.text_column
-    file = open_csv(config.distill.unlabelled, [column], "distill.unlabelled")
-    return [text for frame in file.chunks() for text in file.column(frame, column) if text.strip()]

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from omegaconf import OmegaConf
 
-from emotion.compression.config import STEPS, CompressConfig
-from emotion.config.compose import CONF, compose_config, resolve
+from emotion.compression.config import CompressConfig
+from emotion.compression.steps.registry import STEPS
+from emotion.config.compose import CONF, choices, compose_config, resolve
 from emotion.errors import UserError
 
 
@@ -44,13 +45,14 @@ def chains(config: CompressConfig, overrides: Sequence[str], within: tuple[str, 
 
 
 def known_techniques() -> list[str]:
-    """The files of ``conf/technique``, by name."""
-    return sorted(path.stem for path in (CONF / "technique").glob("*.yaml"))
+    """Name the files of ``conf/technique``."""
+    return choices("technique")
 
 
 def _refuse_settings_of_steps(name: str) -> None:
     """In a set's file they would do nothing, as each technique of the set is composed by itself."""
     path = CONF / "technique" / f"{name}.yaml"
     keys = list(OmegaConf.load(path)) if path.is_file() else []
-    if found := [key for key in keys if key in STEPS]:
+    sections = {step.key for step in STEPS.values()}
+    if found := [key for key in keys if key in sections]:
         raise UserError(f"{path}: a set must leave settings of steps to its techniques, found {', '.join(found)}")

@@ -14,12 +14,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from emotion.data.batching import LengthBucketBatchSampler
+from emotion.data.config import DataConfig
 from emotion.data.csv_files import read_labelled
 from emotion.data.text import TextEncoder, TokenIds
 from emotion.errors import UserError
 from emotion.files import sha256
 from emotion.labels import LabelSet, class_counts
-from emotion.training.config import DataConfig
 
 log = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from huggingface_hub.errors import (
 
 from emotion.errors import UserError, first_line
 from emotion.files import sha256
-from emotion.training.config import ModelConfig
+from emotion.models.config import ModelConfig
 
 log = logging.getLogger(__name__)
 

@@ -32,7 +32,7 @@ class OnnxClassifier:
     device = torch.device("cpu")
 
     def __init__(self, serialized: bytes, config: PretrainedConfig) -> None:
-        (onnxruntime,) = require_onnx_packages("onnxruntime")
+        (onnxruntime,) = require_packages("onnxruntime")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 4  # errors are raised too, which is enough
@@ -50,7 +50,7 @@ class OnnxClassifier:
         return ClassifierOutput(torch.from_numpy(logits))
 
 
-def require_onnx_packages(*names: str) -> list[Any]:
+def require_packages(*names: str) -> list[Any]:
     """The modules ``names``. Raises :class:`UserError` where one is not installed, or cannot run here."""
     try:
         return [import_module(name) for name in names]

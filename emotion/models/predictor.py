@@ -9,17 +9,18 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from emotion.config.compose import conf_value
 from emotion.data.batching import LengthBucketBatchSampler
 from emotion.data.prefetch import prefetched
 from emotion.data.text import TextEncoder, TokenIds
 from emotion.errors import UserError
 from emotion.labels import LabelSet
 from emotion.models.backbone import Backbone
+from emotion.models.config import ModelConfig
 from emotion.models.int8 import is_int8
 from emotion.models.onnx_runtime import OnnxClassifier
-from emotion.training.config import ModelConfig
 
-BATCH_SIZE = 32
+BATCH_SIZE: int = conf_value("data/csv", "batch_size")
 CHUNK_TEXTS = 8_192
 """Texts that are sorted by length together: enough to fill batches with texts of similar length."""
 

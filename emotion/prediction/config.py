@@ -1,24 +1,21 @@
-"""Schema of ``conf/predict.yaml``."""
+"""Settings of a prediction: ``conf/predict.yaml``."""
 
-from dataclasses import dataclass
-
-from emotion.config.rules import bounded, one_of
+from emotion.config.base import Accelerator, Config, Count, Text
 
 
-@dataclass(kw_only=True, slots=True)
-class PredictConfig:
+class PredictConfig(Config):
     """Schema of ``conf/predict.yaml``."""
 
-    weights: str
+    weights: Text
     """A ``.pt`` or ``.onnx`` checkpoint."""
-    csv: str
+    csv: Text
     """CSV with a text column."""
-    output: str | None
+    output: Text | None
     """Where to write; null = ``<input_name>_predictions.csv`` beside the input."""
-    text_column: str
-    label_column: str
+    text_column: Text
+    label_column: Text
     """Where the CSV has this column, the metrics are printed too."""
-    batch_size: int = bounded(minimum=1)
+    batch_size: Count
     probabilities: bool
     """Add one column a class with its probability."""
-    accelerator: str = one_of("auto", "cpu", "gpu", "mps")
+    accelerator: Accelerator

@@ -9,13 +9,13 @@ import pandas as pd
 from torch import Tensor
 
 from emotion import checkpoint
+from emotion.config.compose import compose_config, resolve
 from emotion.data.csv_files import CsvFile, open_csv
 from emotion.errors import UserError
 from emotion.evaluation.metrics import Evaluation, evaluate
 from emotion.files import atomic, require_ours, require_writable
 from emotion.labels import LabelSet
 from emotion.models.devices import batch_size_blamed, pick_device
-from emotion.models.predictor import BATCH_SIZE
 from emotion.prediction.config import PredictConfig
 from emotion.progress import progress_bar
 
@@ -52,18 +52,9 @@ def run_inference(weights: str, csv: str) -> list[int]:
     Raises:
         UserError: The checkpoint or the CSV cannot be used, or the output would replace a file that is not ours.
     """
-    return predict_csv(
-        PredictConfig(
-            weights=weights,
-            csv=csv,
-            output=None,
-            text_column="text",
-            label_column="label",
-            batch_size=BATCH_SIZE,
-            probabilities=False,
-            accelerator="auto",
-        )
-    ).labels
+    config = compose_config("predict", [])
+    config.weights, config.csv = weights, csv
+    return predict_csv(resolve(config, PredictConfig)).labels
 
 
 def predict_csv(config: PredictConfig) -> Prediction:

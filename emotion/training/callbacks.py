@@ -207,7 +207,7 @@ class ArtifactWriter(Callback):
             checkpoint=self.deliverables.checkpoint.name,
             checkpoint_sha256="",
             run_id=str(self.run_dir),
-            config=asdict(self.config),
+            config=self.config.model_dump(),
             data=DataRecord(train=_data_file(self.data.train), validation=_data_file(validation)),
             environment=Environment(versions=versions(), hardware=hardware(), git_commit=git_commit()),
         )

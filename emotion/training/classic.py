@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
-from emotion.config.compose import compose_config, model_choices, resolve
+from emotion.config.compose import compose_config, resolve
 from emotion.errors import UserError, first_line
+from emotion.models.config import model_choices
 from emotion.reporting.training_report import read_report
 from emotion.training.config import TrainConfig
 from emotion.training.run import train

@@ -4,7 +4,6 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -85,7 +84,7 @@ def train(config: TrainConfig, run_dir: Path, sweep: str | None = None) -> Train
     writer = ArtifactWriter(config, data, backbone, best, run_dir, sweep)
     _log_start(config, classifier, data)
     run_dir.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(OmegaConf.structured(config), run_dir / "config.yaml")
+    OmegaConf.save(OmegaConf.create(config.model_dump()), run_dir / "config.yaml")
     with batch_size_blamed("data.batch_size", config.data.batch_size):
         fit(classifier, data, config, run_dir, [best, last, writer])
     if writer.report is not None:
@@ -116,7 +115,7 @@ def build_trainer(config: TrainConfig, run_dir: Path, callbacks: list[Callback])
     """The Lightning trainer of a run; deterministic, with our own sampler on each process."""
     settings = config.trainer
     logger = TensorBoardLogger(run_dir, name="tensorboard", version="")
-    logger.log_hyperparams(asdict(config))
+    logger.log_hyperparams(config.model_dump())
     bar: list[Callback] = [ProgressBar(leave=True)] if settings.enable_progress_bar else []
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its tips and hardware lists
     return Trainer(

@@ -3,7 +3,6 @@
 import hashlib
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,7 @@ def config(backbones: dict[str, Path], originals: dict[str, Path], tmp_path: Pat
     composed = resolve(
         compose_config("benchmark", [*overrides, *short, "rounds=2", "data.max_length=48"]), BenchmarkConfig
     )
-    return replace(composed, model=model_config("minilm", backbones["minilm"]))
+    return composed.updated(model=model_config("minilm", backbones["minilm"]))
 
 
 def test_other_work_is_found_after_the_first_round() -> None:
@@ -69,7 +68,7 @@ def measured(monkeypatch: pytest.MonkeyPatch, seconds: dict[str, list[float]], *
 
 
 def test_ratios_are_those_of_each_round(config: BenchmarkConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = replace(config, rounds=3)
+    config = config.updated(rounds=3)
     others = {f"train/{side}": [8.0, 9.0, 20.0] for side in TRAINING if side != OURS}
     measured(monkeypatch, {f"train/{OURS}": [2.0, 3.0, 4.0], **others})
     speed = parts.training(config)
@@ -97,7 +96,7 @@ def test_fp32_sides_with_other_labels_are_refused(
         parts, "run_side", lambda *_: Measurement(seconds=1, rows=9, labels=next(labels), single_ms=[1])
     )
     with pytest.raises(UserError, match=r"^predict/pipeline_batched: must give at least 99.9% .*, found 99.8%"):
-        parts.prediction(replace(config, rounds=1), tmp_path)
+        parts.prediction(config.updated(rounds=1), tmp_path)
 
 
 @pytest.mark.parametrize("power", [1, 2])
@@ -112,7 +111,7 @@ def test_the_slope_is_the_power_of_the_cost(
 
     monkeypatch.setattr(parts, "run_side", run)
     data = LabelledTexts.read(config.data.train, "text", "label", EMOTION6, "data.train")
-    measured = parts.scaling(replace(config, quick=True), data, tmp_path)
+    measured = parts.scaling(config.updated(quick=True), data, tmp_path)
     assert set(measured) == {"train_rows", "predict_rows", "train_words", "predict_words"}
     assert all(curve.slope == pytest.approx(power) for curve in measured.values())
 
@@ -162,7 +161,7 @@ def test_what_the_sides_cannot_do_is_refused_at_once(
 ) -> None:
     for key, value in changes.items():
         group, name = key.split(".")
-        config = replace(config, **{group: replace(getattr(config, group), **{name: value})})
+        config = config.updated(**{group: getattr(config, group).updated(**{name: value})})
     with pytest.raises(UserError, match=f"^{message}"):
         benchmark(config)
 
@@ -177,18 +176,18 @@ def test_startup_is_timed_from_the_command_on() -> None:
 
 
 def test_the_report_tells_what_was_measured_with(config: BenchmarkConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = replace(config, benchmark=replace(config.benchmark, parts=["compress"]))
+    config = config.updated(benchmark=config.benchmark.updated(parts=["compress"]))
     measured = CompressionSpeed(tokens=9, sides={})
     monkeypatch.setattr(parts, "compression", lambda *_: measured)
     report = benchmark(config)
     assert report.compression == measured
     digest = hashlib.sha256(Path(str(config.weights)).read_bytes()).hexdigest()
     assert (report.weights_sha256, report.random_weights, report.compiled) == (digest, False, False)
-    other = benchmark(replace(config, weights=None, random_weights=True, compile=True))
+    other = benchmark(config.updated(weights=None, random_weights=True, compile=True))
     assert (other.weights_sha256, other.random_weights, other.compiled) == (None, True, True)
 
 
 def test_weights_of_another_model_are_refused_at_once(config: BenchmarkConfig, originals: dict[str, Path]) -> None:
     with pytest.raises(UserError, match=r"^weights: must be MiniLM in float32 .*, found BERTweet in float32"):
-        benchmark(replace(config, weights=str(originals["bertweet"])))
+        benchmark(config.updated(weights=str(originals["bertweet"])))
     assert not list(Path(config.output_dir).rglob("*.json"))

@@ -1,6 +1,5 @@
 """The benchmark's sides do the same work, as their names say, each in a process of its own."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +38,7 @@ def test_all_prediction_sides_give_the_same_labels(config: BenchmarkConfig, tmp_
         if side == "onnx_int8":
             continue  # rounds; its agreement is reported
         weights = models.get(side, models[OURS if side in (OURS, FILE) else HUGGING_FACE])
-        done = _functions()[f"predict/{side}"](replace(config, weights=str(weights)))
+        done = _functions()[f"predict/{side}"](config.updated(weights=str(weights)))
         assert done.labels == expected, side
         assert len(done.single_ms) == (0 if side == FILE else ROWS)
 
@@ -61,7 +60,7 @@ def padded_widths(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_the_other_training_sides_pad_as_their_names_say(
     config: BenchmarkConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = replace(config, data=replace(config.data, batch_size=10))
+    config = config.updated(data=config.data.updated(batch_size=10))
     widths = {}
     for side in TRAINING:
         if side != OURS:
@@ -75,7 +74,7 @@ def test_the_other_training_sides_pad_as_their_names_say(
 
 def test_the_last_of_two_epochs_is_timed_where_something_is_compiled(config: BenchmarkConfig) -> None:
     for side in ("trainer_dynamic", "loop_padded"):
-        once, twice = (_functions()[f"train/{side}"](replace(config, compile=choice)) for choice in (False, True))
+        once, twice = (_functions()[f"train/{side}"](config.updated(compile=choice)) for choice in (False, True))
         assert (once.rows, once.tokens, once.updates) == (twice.rows, twice.tokens, twice.updates), side
 
 
@@ -89,7 +88,7 @@ def test_the_padded_loop_pads_and_the_pipeline_takes_batches(
         shapes.append(inputs["input_ids"].shape)
         return forward(self, *arguments, **inputs)
 
-    config = replace(config, weights=str(model_files(load(str(config.weights)), tmp_path)[HUGGING_FACE]))
+    config = config.updated(weights=str(model_files(load(str(config.weights)), tmp_path)[HUGGING_FACE]))
     monkeypatch.setattr(BertForSequenceClassification, "forward", watched)
     monkeypatch.setattr(prediction_sides, "SINGLE_TEXTS", 0)
     monkeypatch.setattr(prediction_sides, "WARM_UP_TEXTS", 1)
@@ -128,4 +127,4 @@ def test_a_side_that_is_killed_is_not_told_by_its_last_words(
 
 def test_a_side_that_fails_says_why_in_one_line(config: BenchmarkConfig) -> None:
     with pytest.raises(UserError, match=r"^predict/emotion: must run, found .*weights: .* no file at /nowhere"):
-        run_side(f"predict/{OURS}", replace(config, weights="/nowhere"))
+        run_side(f"predict/{OURS}", config.updated(weights="/nowhere"))

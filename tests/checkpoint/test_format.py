@@ -11,8 +11,7 @@ from torch import Tensor
 from conftest import KINDS, TEXTS, untrained
 from emotion.checkpoint import load, save
 from emotion.checkpoint.format import FORMAT, SCHEMA_VERSION, read, state_dict, write
-from emotion.compression.config import PruneConfig
-from emotion.compression.steps.prune import prune_
+from emotion.compression.steps.prune import PruneConfig, prune_
 from emotion.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("one_thread")

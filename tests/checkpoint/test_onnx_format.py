@@ -230,4 +230,4 @@ def test_packages_that_cannot_be_used_here_are_told_in_one_line(
     (tmp_path / "compiled_elsewhere.py").write_text("raise OSError('invalid ELF header\\nand more')")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(UserError, match=r"cannot be used here \(invalid ELF header\)$"):
-        onnx_format.require_onnx_packages("compiled_elsewhere")
+        onnx_format.require_packages("compiled_elsewhere")

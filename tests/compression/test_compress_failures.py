@@ -7,8 +7,8 @@ import torch
 
 from conftest import files_in, write_csv
 from emotion import compress_and_evaluate
-from emotion.compression import chain as steps
 from emotion.errors import UserError
+from emotion.models.predictor import Predictor
 from emotion.reporting.compression_schema import CompressionReport
 from test_compress import ROWS, csv, digest, few_timings, run, weights
 
@@ -26,7 +26,7 @@ def test_a_failing_technique_costs_no_other_and_is_told(
     options = f"weights={weights}", f"data.validation={csv}"
     combined = run(*options, "technique=combined").variants["combined"]
     with monkeypatch.context() as patched:
-        patched.setattr(steps, "quantize", broken)
+        patched.setattr("emotion.compression.steps.quantize.apply", broken)
         with pytest.raises(UserError) as caught:
             run(*options, "technique=all")
     told = "technique: 2 of 3 failed: quantize (no such kernel); combined (no such kernel)"
@@ -50,7 +50,7 @@ def test_where_all_fails_nothing_is_overwritten(weights: Path, csv: Path, monkey
     options = f"weights={weights}", f"data.validation={csv}"
     run(*options, "technique=half", "max_drop=0.5")
     before = files_in(weights.parent)
-    monkeypatch.setattr(steps, "half_", broken)
+    monkeypatch.setattr("emotion.compression.steps.half.apply", broken)
     other = write_csv(csv.parent / "other.csv", ROWS[:50])
     with pytest.raises(UserError, match=r"^technique: 1 of 1 failed: half \(no such kernel\)$"):
         run(f"weights={weights}", f"data.validation={other}", "technique=half")
@@ -94,11 +94,12 @@ def test_techniques_that_lack_their_training_data_cost_no_other(weights: Path, c
 
 
 def test_weights_that_change_meanwhile_are_told(weights: Path, csv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def half_(*_: object) -> None:
+    def half(model: Predictor, *_: object) -> Predictor:
         with weights.open("ab") as file:
             file.write(b"0")
+        return model
 
-    monkeypatch.setattr(steps, "half_", half_)
+    monkeypatch.setattr("emotion.compression.steps.half.apply", half)
     with pytest.raises(UserError, match=r"^weights: must stay as they are while they are compressed, found that "):
         run(f"weights={weights}", f"data.validation={csv}", "technique=half")
     assert not (weights.parent / "compression_results" / "compression_report.json").exists()

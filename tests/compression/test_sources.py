@@ -3,18 +3,20 @@
 import json
 import logging
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
+from torch import Tensor
 
 from conftest import NAMES, files_in, sample_rows, write_csv
 from emotion.checkpoint import load
-from emotion.compression.chain import Materials, apply, check
-from emotion.compression.sources import read_unlabelled
+from emotion.compression.chain import Chains
+from emotion.compression.config import CompressConfig
 from emotion.compression.steps.teacher import Teacher
 from emotion.data.datamodule import LabelledTexts
 from emotion.errors import UserError
+from emotion.models.predictor import Predictor
 from emotion.reporting.schema import TrainingReport
 from emotion.reporting.training_report import merge, write_report
 from emotion.training.run import train
@@ -124,34 +126,37 @@ def test_a_csv_without_labels_is_one_line_and_nothing_is_written(
     assert list(weights.parent.iterdir()) == [weights]
 
 
-def test_unlabelled_texts_come_from_the_text_column(tmp_path: Path) -> None:
-    more = write_csv(tmp_path / "more.csv", [("one more", ""), (" ", ""), ("and another", "")], ("tweet", "mood"))
-    config = config_of("technique.steps=[distill]", f"distill.unlabelled={more}", "data.text_column=tweet")
-    check(config)
-    assert read_unlabelled(config) == ["one more", "and another"]
-    assert read_unlabelled(config_of()) == []
-    with pytest.raises(UserError, match=r"more\.csv: must have one column 'text', found 'tweet', 'mood'"):
-        check(config_of("technique.steps=[distill]", f"distill.unlabelled={more}"))
-
-
-def test_unlabelled_texts_are_learned_from(
-    originals: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lessons: list[list[str]] = []
-
-    def lesson(self: Teacher, train: LabelledTexts, *arguments: Any) -> Any:
-        texts, labels = untouched(self, train, *arguments)
-        lessons.append(texts)
-        return texts, labels
-
-    untouched = Teacher.lesson
-    monkeypatch.setattr(Teacher, "lesson", lesson)
-    train_csv = write_csv(tmp_path / "train.csv", sample_rows("train", 16))
-    more = write_csv(tmp_path / "more.csv", [("one more", ""), ("and another", "")])
-    config = config_of(f"data.train={train_csv}", f"distill.unlabelled={more}", "distill.max_epochs=1")
+def chains(original: Predictor, tmp_path: Path, config: CompressConfig) -> Chains:
     validation_csv = write_csv(tmp_path / "validation.csv", sample_rows("validation", 16))
     validation = LabelledTexts.read(str(validation_csv), "text", "label", EMOTION6, "data.validation")
+    return Chains(original, validation, config, tmp_path / "run")
+
+
+def test_unlabelled_texts_must_be_in_the_text_column(originals: dict[str, Path], tmp_path: Path) -> None:
+    more = write_csv(tmp_path / "more.csv", [("one more", "")], ("tweet", "mood"))
+    config = config_of("technique.steps=[distill]", f"distill.unlabelled={more}")
+    with pytest.raises(UserError, match=r"more\.csv: must have one column 'text', found 'tweet', 'mood'"):
+        chains(load(originals["minilm"]), tmp_path, config).check(config)
+
+
+def test_unlabelled_texts_are_learned_from_and_texts_that_measure_are_not(
+    originals: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    untouched = Teacher.log_probabilities
+
+    def spied(self: Teacher, texts: Sequence[str]) -> Tensor:
+        asked.extend(texts)
+        return untouched(self, texts)
+
+    monkeypatch.setattr(Teacher, "log_probabilities", spied)
+    train_csv = write_csv(tmp_path / "train.csv", sample_rows("train", 16), ("tweet", "label"))
+    more = write_csv(tmp_path / "more.csv", [("one more", ""), (" ", ""), ("and another", "")], ("tweet", "mood"))
+    settings = ["technique.steps=[distill]", "data.text_column=tweet", "distill.max_epochs=1"]
+    config = config_of(*settings, f"data.train={train_csv}", f"distill.unlabelled={more}")
     original = load(originals["minilm"])
-    apply("distill", load(originals["minilm"]), config, Materials(original, validation, config, tmp_path / "run"))
+    with caplog.at_level("INFO", "emotion"):
+        chains(original, tmp_path, config).apply(config, load(originals["minilm"]))
     training = [text for text, _ in sample_rows("train", 16)]
-    assert lessons == [[*training, "one more", "and another"]], "never what quality is measured on"
+    assert set(asked) == {*training, "one more", "and another"}
+    assert "distilling: 18 rows, 16 of them training texts as they are" in caplog.messages

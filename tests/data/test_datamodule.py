@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from conftest import NAMES, sample_rows
-from emotion.config.compose import model_choices
 from emotion.data.datamodule import EmotionDataModule, LabelledTexts, TokenisedRows
 from emotion.data.text import TextEncoder
+from emotion.models.config import model_choices
 from emotion.models.pretrained import load_tokenizer
 from support.labels import EMOTION6
 

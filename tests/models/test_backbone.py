@@ -12,10 +12,10 @@ from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModel
 
 from conftest import KINDS, model_config
-from emotion.config.compose import model_choices
 from emotion.errors import UserError
 from emotion.files import sha256
 from emotion.models.backbone import find_backbone
+from emotion.models.config import model_choices
 from emotion.models.pretrained import load_pretrained, load_tokenizer, position_limit
 from emotion.training.config import ModelConfig, PackageConfig
 from support.backbones import make_backbone

@@ -17,7 +17,8 @@ import torch
 from safetensors.torch import load_file
 
 from conftest import sample_rows, write_csv
-from emotion.config.compose import PROJECT, model_choices
+from emotion.config.compose import PROJECT
+from emotion.models.config import model_choices
 from support.backbones import make_backbone
 from support.hub_server import Hub, serve
 
@@ -28,8 +29,8 @@ import urllib.request
 from emotion.models.backbone import find_backbone
 from emotion.labels import LabelSet
 from emotion.models.pretrained import load_pretrained, load_tokenizer
-from emotion.config.compose import model_choices
-from emotion.training.config import ModelConfig
+from emotion.models.config import model_choices
+from emotion.models.config import ModelConfig
 from emotion.errors import UserError
 
 def find(config):
@@ -44,7 +45,7 @@ def find(config):
 SEARCH = """
 from emotion.models.backbone import find_backbone
 from emotion.cli import run
-from emotion.config.compose import model_choices
+from emotion.models.config import model_choices
 
 run(lambda: find_backbone(model_choices()["bertweet"]))
 """

@@ -1,1 +1,1 @@
-"""The steps of compression, one module each."""
+"""The steps of compression, one module each; :mod:`~emotion.compression.steps.registry` names them."""

@@ -6,28 +6,34 @@ a vocabulary of its own.
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
+import torch
 from lightning import seed_everything
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, kl_div, log_softmax, softmax
 
-from emotion.compression.config import DistillConfig
-from emotion.compression.steps.teacher import Teacher, mean_hidden_state
+from emotion.compression.steps.context import Context
+from emotion.compression.steps.registry import DistillConfig
+from emotion.compression.steps.teacher import Teacher, changed_copies, mean_hidden_state
 from emotion.config.compose import compose_config, resolve
+from emotion.data.csv_files import open_csv
 from emotion.data.datamodule import EmotionDataModule, LabelledTexts, TokenisedRows
 from emotion.data.text import TextEncoder
 from emotion.errors import UserError
 from emotion.models.backbone import find_backbone
+from emotion.models.config import ModelConfig
 from emotion.models.devices import batch_size_blamed
 from emotion.models.predictor import Predictor
 from emotion.models.pretrained import load_pretrained, load_tokenizer, position_limit
 from emotion.training.callbacks import EpochCheckpoint
 from emotion.training.classifier import Batch, EmotionClassifier
-from emotion.training.config import ModelConfig, TrainConfig
+from emotion.training.config import TrainConfig
 from emotion.training.run import fit
 
 log = logging.getLogger(__name__)
@@ -72,7 +78,7 @@ def distill(
     encoder = TextEncoder(student.tokenizer, student.normalization, student.max_length)
     data = EmotionDataModule(train, validation, config.batch_size, seed)
     data.tokenise(encoder)
-    texts, labels = teacher.lesson(train, unlabelled, config, seed)
+    texts, labels = lesson(teacher, train, unlabelled, config, seed)
     targets = {"labels": labels, "teacher_log_probabilities": teacher.log_probabilities(texts)}
     if config.hidden_weight:
         targets["teacher_hidden"] = teacher.hidden_states(texts)
@@ -88,6 +94,22 @@ def distill(
     model: Any = classifier.model
     model = model.to(teacher.checkpoint.model.device).eval()
     return replace(student, model=model, temperature=1.0)  # the answers that it learned were calibrated already
+
+
+def lesson(
+    teacher: Teacher, train: LabelledTexts, unlabelled: list[str], config: DistillConfig, seed: int
+) -> tuple[list[str], Tensor]:
+    """Return what the student learns from: the training texts, their changed copies, and the unlabelled texts.
+
+    Returns:
+        The texts, and (texts,) int64: the true labels of the training texts, and the teacher's of all others.
+    """
+    rng = np.random.default_rng(seed)
+    more: list[str] = []
+    for _ in range(config.augmented_copies):
+        more += changed_copies(train.texts, config.drop_words, config.swap_words, rng)
+    more += unlabelled
+    return train.texts + more, torch.cat([torch.tensor(train.labels), teacher.label(more)])
 
 
 class DistilledClassifier(EmotionClassifier):
@@ -143,16 +165,17 @@ def _train_config(
     config: DistillConfig, teacher: Predictor, train: LabelledTexts, validation: LabelledTexts, seed: int
 ) -> TrainConfig:
     """``conf/train.yaml`` with what distilling sets."""
+    device = teacher.model.device.type
     composed = compose_config("train", ["data=csv", *([f"model={config.model}"] if config.model else [])])
     composed.data.train = composed.data.validation = train.path
     composed.data.batch_size, composed.data.max_length = config.batch_size, teacher.max_length
     composed.model.learning_rate = config.learning_rate
     composed.trainer.max_epochs = config.max_epochs
-    composed.trainer.accelerator = {"cuda": "gpu"}.get(teacher.model.device.type, teacher.model.device.type)
+    composed.trainer.accelerator = {"cuda": "gpu"}.get(device, device)
     composed.seed = seed
     settings = resolve(composed, TrainConfig)
-    settings.data.validation = validation.path  # which may be of another corpus: who compresses named both
-    return settings
+    # The validation CSV may be of another corpus than the training CSV: whoever compresses named both.
+    return settings.updated(data=settings.data.updated(validation=validation.path))
 
 
 def _new_student(original: Predictor, model: ModelConfig) -> Predictor:
@@ -163,3 +186,29 @@ def _new_student(original: Predictor, model: ModelConfig) -> Predictor:
     max_length = min(original.max_length, position_limit(pretrained.config) or original.max_length)
     student = Predictor.of_backbone(backbone, model, pretrained, tokenizer, original.labels, max_length)
     return replace(student, metadata=original.metadata)
+
+
+def _read_unlabelled(path: str | None, text_column: str) -> list[str]:
+    """Read the texts of a CSV that are not empty; none where no CSV is given."""
+    if path is None:
+        return []
+    file = open_csv(path, [text_column], "distill.unlabelled")
+    return [text for frame in file.chunks() for text in file.column(frame, text_column) if text.strip()]
+
+
+def check(settings: DistillConfig, before: Sequence[str], context: Context) -> None:
+    """Refuse what could not be finished, as :meth:`emotion.compression.steps.registry.Step.check` says."""
+    if settings.unlabelled is not None:
+        open_csv(settings.unlabelled, [context.text_column], "distill.unlabelled")
+    if settings.model is not None and before:
+        raise UserError(
+            f"distill.model: must be null after other steps, whose work a new student does not have,"
+            f" found {settings.model} after {', '.join(before)}"
+        )
+
+
+def apply(model: Predictor, settings: DistillConfig, context: Context) -> Predictor:
+    """Do the step, as :meth:`emotion.compression.steps.registry.Step.apply` says."""
+    unlabelled = _read_unlabelled(settings.unlabelled, context.text_column)
+    teacher, train = context.teacher(), context.train()
+    return distill(model, settings, teacher, train, unlabelled, context.validation, context.run_dir, context.seed)

@@ -8,10 +8,12 @@ import logging
 
 from transformers import PreTrainedModel
 
-from emotion.compression.config import DropLayersConfig
+from emotion.compression.steps.context import Context
+from emotion.compression.steps.registry import DropLayersConfig
 from emotion.errors import UserError
 from emotion.models.fast.bert_layer import streamline_bert_layers_
 from emotion.models.layers import transformer_layers
+from emotion.models.predictor import Predictor
 
 log = logging.getLogger(__name__)
 
@@ -54,3 +56,9 @@ def _indices(keep: int | list[int], layers: int) -> list[int]:
     if keep > layers:
         raise UserError(f"drop_layers.keep: must be at most the {layers} layers of the model, found {keep}")
     return [place * layers // keep for place in range(keep)]
+
+
+def apply(model: Predictor, settings: DropLayersConfig, _context: Context) -> Predictor:
+    """Do the step, as :meth:`emotion.compression.steps.registry.Step.apply` says."""
+    drop_layers_(model.torch_model, settings)
+    return model

@@ -3,8 +3,10 @@
 import torch
 from transformers import PreTrainedModel
 
-from emotion.compression.config import HalfConfig
+from emotion.compression.steps.context import Context
+from emotion.compression.steps.registry import HalfConfig
 from emotion.models.head import head_state, keep_head_in_fp32
+from emotion.models.predictor import Predictor
 
 
 def half_(model: PreTrainedModel, config: HalfConfig) -> None:
@@ -16,3 +18,9 @@ def half_(model: PreTrainedModel, config: HalfConfig) -> None:
             parameter.data = parameter.data.to(dtype)
     model.config.dtype = dtype
     keep_head_in_fp32(model, head)
+
+
+def apply(model: Predictor, settings: HalfConfig, _context: Context) -> Predictor:
+    """Do the step, as :meth:`emotion.compression.steps.registry.Step.apply` says."""
+    half_(model.torch_model, settings)
+    return model

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from emotion.compression.config import NarrowConfig
+from emotion.compression.steps.context import Context
+from emotion.compression.steps.registry import NarrowConfig
 from emotion.models.attention_heads import HEADS_LEFT
 from emotion.models.layers import InnerPart, attentions, feed_forwards
 from emotion.models.predictor import Predictor
@@ -96,3 +97,10 @@ def _multiplied(parts: Sequence[InnerPart], factors: Sequence[Tensor]) -> Iterat
 def _best(scores: Tensor, count: int) -> Tensor:
     """(count,), int64: the places of the highest scores, rising; of equals the first."""
     return scores.argsort(descending=True, stable=True)[:count].sort().values
+
+
+def apply(model: Predictor, settings: NarrowConfig, context: Context) -> Predictor:
+    """Do the step, as :meth:`emotion.compression.steps.registry.Step.apply` says."""
+    train = context.train()
+    narrow_(model, settings, train.texts, train.labels)
+    return model

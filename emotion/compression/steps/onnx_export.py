@@ -12,13 +12,14 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from emotion.compression.config import OnnxConfig
+from emotion.compression.steps.context import Context
 from emotion.compression.steps.int8_embedding import quantize_embeddings_
 from emotion.compression.steps.onnx_quantization import quantize_linear_layers, saturates
+from emotion.compression.steps.registry import OnnxConfig
 from emotion.compression.steps.smoothing import smooth_
 from emotion.errors import UserError, first_line
 from emotion.models.head import head_state
-from emotion.models.onnx_runtime import OnnxClassifier, require_onnx_packages
+from emotion.models.onnx_runtime import OnnxClassifier, require_packages
 from emotion.models.predictor import Predictor
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
@@ -47,7 +48,7 @@ def export_onnx_int8(checkpoint: Predictor, config: OnnxConfig) -> Predictor:
     Raises:
         UserError: A package is missing, or the model cannot be exported.
     """
-    require_onnx_packages(*PACKAGES)
+    require_packages(*PACKAGES)
     model = copy.deepcopy(checkpoint.torch_model).cpu()
     head = [weight for weight in head_state(model).values() if weight.ndim == 2]
     smooth_(replace(checkpoint, model=model))
@@ -82,7 +83,7 @@ class _Logits(nn.Module):
 
 def _export(model: PreTrainedModel) -> bytes:
     """The ONNX model for any number of texts and tokens."""
-    require_onnx_packages(*PACKAGES)
+    require_packages(*PACKAGES)
     from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
     example = torch.zeros(2, 5, dtype=torch.int64)
@@ -119,3 +120,13 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(disabled)
+
+
+def apply(model: Predictor, _settings: OnnxConfig, _context: Context) -> Predictor:
+    """Do the step, as :meth:`emotion.compression.steps.registry.Step.apply` says."""
+    return export_onnx(model)
+
+
+def apply_int8(model: Predictor, settings: OnnxConfig, _context: Context) -> Predictor:
+    """Do the step, as :meth:`emotion.compression.steps.registry.Step.apply` says."""
+    return export_onnx_int8(model, settings)

@@ -4,8 +4,10 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 from transformers import PreTrainedModel
 
-from emotion.compression.config import PruneConfig
+from emotion.compression.steps.context import Context
+from emotion.compression.steps.registry import PruneConfig
 from emotion.models.head import head_modules
+from emotion.models.predictor import Predictor
 
 
 def prune_(model: PreTrainedModel, config: PruneConfig) -> None:
@@ -33,3 +35,9 @@ def linear_layers(model: PreTrainedModel, include_head: bool = False) -> list[nn
 def sparsity(tensors: list[Tensor]) -> float:
     """Zeros over elements, in [0, 1]."""
     return sum(int((tensor == 0).sum()) for tensor in tensors) / sum(tensor.numel() for tensor in tensors)
+
+
+def apply(model: Predictor, settings: PruneConfig, _context: Context) -> Predictor:
+    """Do the step, as :meth:`emotion.compression.steps.registry.Step.apply` says."""
+    prune_(model.torch_model, settings)
+    return model

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from emotion.compression.config import QuantizeConfig
+from emotion.compression.steps.context import Context
+from emotion.compression.steps.registry import QuantizeConfig
 from emotion.models.int8 import quantized
 from emotion.models.predictor import Predictor
 
@@ -14,3 +15,8 @@ def quantize(checkpoint: Predictor, config: QuantizeConfig) -> Predictor:
         UserError: bitsandbytes does not work on the model's device.
     """
     return replace(checkpoint, model=quantized(checkpoint.torch_model, config.threshold))
+
+
+def apply(model: Predictor, settings: QuantizeConfig, _context: Context) -> Predictor:
+    """Do the step, as :meth:`emotion.compression.steps.registry.Step.apply` says."""
+    return quantize(model, settings)

@@ -6,8 +6,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from emotion.compression.config import DistillConfig
-from emotion.data.datamodule import LabelledTexts
 from emotion.models.predictor import Predictor
 from emotion.progress import progress_bar
 
@@ -24,19 +22,9 @@ class Teacher:
         self._log_probabilities: dict[str, Tensor] = {}
         self._hidden_states: dict[str, Tensor] = {}
 
-    def lesson(
-        self, train: LabelledTexts, unlabelled: list[str], config: DistillConfig, seed: int
-    ) -> tuple[list[str], Tensor]:
-        """The training texts, then their changed copies, then the unlabelled texts; and a label of each.
-
-        Returns:
-            The texts, and (texts,) int64: the true labels, and the teacher's of all that has none.
-        """
-        rng = np.random.default_rng(seed)
-        more = [changed for _ in range(config.augmented_copies) for changed in changed_copies(train.texts, config, rng)]
-        more += unlabelled
-        told = self.log_probabilities(more).argmax(dim=-1)
-        return train.texts + more, torch.cat([torch.tensor(train.labels), told])
+    def label(self, texts: Sequence[str]) -> Tensor:
+        """Return the class that the teacher gives each text, (texts,), int64."""
+        return self.log_probabilities(texts).argmax(dim=-1)
 
     def log_probabilities(self, texts: Sequence[str]) -> Tensor:
         """(texts, classes), float32."""
@@ -72,18 +60,22 @@ def mean_hidden_state(hidden: Tensor, attention_mask: Tensor) -> Tensor:
     return (hidden * mask).sum(dim=1) / mask.sum(dim=1)
 
 
-def changed_copies(texts: Sequence[str], config: DistillConfig, rng: np.random.Generator) -> list[str]:
-    """Each text with a share of its words dropped, and a share of the rest replaced by words of other texts.
+def changed_copies(texts: Sequence[str], drop_words: float, swap_words: float, rng: np.random.Generator) -> list[str]:
+    """Return a changed copy of each text: some words are dropped, and some of the rest become words of other texts.
 
-    Every text keeps at least a word, where it has one.
+    Args:
+        texts: Any number; each that has a word keeps at least one.
+        drop_words: Share of the words to drop, in [0, 1].
+        swap_words: Share of the remaining words to replace, in [0, 1].
+        rng: Draws the words.
     """
     split = [text.split() for text in texts]
     pool = np.array([word for words in split for word in words] or [""], dtype=object)
     copies = []
     for words in split:
-        kept = [word for word, number in zip(words, rng.random(len(words)), strict=True) if number >= config.drop_words]
+        kept = [word for word, number in zip(words, rng.random(len(words)), strict=True) if number >= drop_words]
         kept = kept or words[:1]
         strange = pool[rng.integers(len(pool), size=len(kept))]
-        chosen = rng.random(len(kept)) < config.swap_words
+        chosen = rng.random(len(kept)) < swap_words
         copies.append(" ".join(np.where(chosen, strange, np.array(kept, dtype=object)).tolist()))
     return copies

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from transformers import BertweetTokenizer, PretrainedConfig, PreTrainedTokenizerBase
 
 from emotion.checkpoint.rebuild import build_tokenizer
-from emotion.compression.config import TrimVocabularyConfig
 from emotion.compression.steps.bertweet_subset import subset_bertweet
+from emotion.compression.steps.context import Context
+from emotion.compression.steps.registry import TrimVocabularyConfig
 from emotion.compression.steps.tokenizer_subset import Origins, subset_tokenizer
 from emotion.data.text import TextEncoder, TokenIds, normalize_cardiff
 from emotion.errors import UserError
@@ -143,3 +144,9 @@ def _changed(config: PretrainedConfig, changes: dict[str, int | None]) -> Pretra
     for name, value in changes.items():
         setattr(config, name, value)
     return config
+
+
+def apply(model: Predictor, settings: TrimVocabularyConfig, context: Context) -> Predictor:
+    """Do the step, as :meth:`emotion.compression.steps.registry.Step.apply` says."""
+    trim_vocabulary_(model, settings, context.train().texts)
+    return model

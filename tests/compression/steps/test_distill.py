@@ -11,8 +11,9 @@ from torch.nn.functional import cross_entropy
 
 from conftest import KINDS, model_config, out_of_memory, sample_rows, untrained, write_csv
 from emotion.checkpoint import load, save
-from emotion.compression.config import CompressConfig, DistillConfig
-from emotion.compression.steps.distill import DistilledClassifier, distill, soft_label_loss
+from emotion.compression.config import CompressConfig
+from emotion.compression.steps.distill import DistilledClassifier, distill, lesson, soft_label_loss
+from emotion.compression.steps.registry import DistillConfig
 from emotion.compression.steps.teacher import Teacher, changed_copies
 from emotion.config.compose import SAMPLE, compose_config, resolve
 from emotion.data.datamodule import LabelledTexts
@@ -78,28 +79,28 @@ def test_the_lesson_is_the_training_texts_their_copies_and_the_unlabelled_texts(
 ) -> None:
     train = labelled(tmp_path, "train", 20)
     config = settings("augmented_copies=2")
-    texts, labels = Teacher(teacher).lesson(train, ["one more text", "and another"], config, seed=1)
+    texts, labels = lesson(Teacher(teacher), train, ["one more text", "and another"], config, seed=1)
     assert texts[:20] == train.texts
     assert texts[60:] == ["one more text", "and another"]
     assert labels[:20].tolist() == train.labels
     assert labels[20:].tolist() == teacher.predict(texts[20:])
     assert texts[20:40] != train.texts, "copies are changed"
     assert texts[20:40] != texts[40:60], "and not alike"
-    again, _ = Teacher(teacher).lesson(train, ["one more text", "and another"], config, seed=1)
+    again, _ = lesson(Teacher(teacher), train, ["one more text", "and another"], config, seed=1)
     assert again == texts
 
 
 def test_copies_lose_and_swap_the_share_of_words_that_is_asked_for() -> None:
     texts = [" ".join(f"w{text}_{word}" for word in range(50)) for text in range(200)]
     rng = np.random.default_rng(0)
-    assert changed_copies(texts, settings("drop_words=0.0", "swap_words=0.0"), rng) == texts
-    shorter = changed_copies(texts, settings("drop_words=0.3", "swap_words=0.0"), rng)
+    assert changed_copies(texts, 0.0, 0.0, rng) == texts
+    shorter = changed_copies(texts, 0.3, 0.0, rng)
     kept = sum(len(copy.split()) for copy in shorter) / (50 * 200)
     assert kept == pytest.approx(0.7, abs=0.02)
-    swapped = changed_copies(texts, settings("drop_words=0.0", "swap_words=0.2"), rng)
+    swapped = changed_copies(texts, 0.0, 0.2, rng)
     own = [word.startswith(f"w{text}_") for text, copy in enumerate(swapped) for word in copy.split()]
     assert np.mean(own) == pytest.approx(0.8, abs=0.02)
-    assert changed_copies(["", "two words"], settings("drop_words=1.0", "swap_words=0.0"), rng) == ["", "two"]
+    assert changed_copies(["", "two words"], 1.0, 0.0, rng) == ["", "two"]
 
 
 def test_the_teacher_answers_as_it_predicts_and_remembers(teacher: Predictor) -> None:

@@ -10,8 +10,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrai
 
 from conftest import KINDS, sample_rows
 from emotion.checkpoint import load, save
-from emotion.compression.config import DropLayersConfig
-from emotion.compression.steps.drop_layers import drop_layers_
+from emotion.compression.steps.drop_layers import DropLayersConfig, drop_layers_
 from emotion.data.text import TextEncoder
 from emotion.errors import UserError
 from emotion.models.fast.prepare import prepare_

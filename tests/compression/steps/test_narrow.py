@@ -10,18 +10,18 @@ from torch.nn.functional import cross_entropy
 
 from conftest import KINDS, sample_rows
 from emotion.checkpoint import load, save
-from emotion.compression.config import (
+from emotion.compression.steps import narrow
+from emotion.compression.steps.drop_layers import drop_layers_
+from emotion.compression.steps.half import half_
+from emotion.compression.steps.narrow import importance, narrow_
+from emotion.compression.steps.quantize import quantize
+from emotion.compression.steps.registry import (
     DropLayersConfig,
     HalfConfig,
     NarrowConfig,
     QuantizeConfig,
     TrimVocabularyConfig,
 )
-from emotion.compression.steps import narrow
-from emotion.compression.steps.drop_layers import drop_layers_
-from emotion.compression.steps.half import half_
-from emotion.compression.steps.narrow import importance, narrow_
-from emotion.compression.steps.quantize import quantize
 from emotion.compression.steps.trim_vocabulary import trim_vocabulary_
 from emotion.models.layers import attentions, feed_forwards
 from emotion.models.predictor import Predictor

@@ -15,11 +15,12 @@ from torch import Tensor, nn
 
 from conftest import KINDS, TEXTS, sample_rows
 from emotion.checkpoint import load, save
-from emotion.compression.config import CompressConfig, DropLayersConfig, NarrowConfig, OnnxConfig, TrimVocabularyConfig
+from emotion.compression.config import CompressConfig
 from emotion.compression.steps import onnx_export
 from emotion.compression.steps.drop_layers import drop_layers_
 from emotion.compression.steps.narrow import narrow_
 from emotion.compression.steps.onnx_export import export_onnx, export_onnx_int8
+from emotion.compression.steps.registry import DropLayersConfig, NarrowConfig, OnnxConfig, TrimVocabularyConfig
 from emotion.compression.steps.trim_vocabulary import trim_vocabulary_
 from emotion.config.compose import compose_config, resolve
 from emotion.errors import UserError

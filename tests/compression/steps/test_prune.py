@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from conftest import KINDS, TEXTS, untrained
 from emotion.checkpoint import save
-from emotion.compression.config import PruneConfig, QuantizeConfig
 from emotion.compression.steps.prune import linear_layers, prune_, sparsity
 from emotion.compression.steps.quantize import quantize
+from emotion.compression.steps.registry import PruneConfig, QuantizeConfig
 from emotion.models.predictor import Predictor
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from conftest import KINDS, TEXTS
 from emotion import checkpoint
 from emotion.checkpoint import save
-from emotion.compression.config import HalfConfig, PruneConfig, QuantizeConfig
 from emotion.compression.sources import load_original
 from emotion.compression.steps.half import half_
 from emotion.compression.steps.prune import prune_
 from emotion.compression.steps.quantize import quantize
+from emotion.compression.steps.registry import HalfConfig, PruneConfig, QuantizeConfig
 from emotion.errors import UserError
 from emotion.models.predictor import Predictor
 from test_head import TENSORS

@@ -14,8 +14,7 @@ from tokenizers import pre_tokenizers
 from conftest import KINDS, TEXTS, sample_rows, untrained
 from emotion.checkpoint import load, save
 from emotion.checkpoint.rebuild import build_tokenizer
-from emotion.compression.config import TrimVocabularyConfig
-from emotion.compression.steps.trim_vocabulary import trim_vocabulary_
+from emotion.compression.steps.trim_vocabulary import TrimVocabularyConfig, trim_vocabulary_
 from emotion.data.text import TextEncoder
 from emotion.models.predictor import Predictor
 

@@ -10,8 +10,7 @@ from transformers import PreTrainedTokenizerFast
 
 from conftest import untrained
 from emotion.checkpoint.rebuild import build_tokenizer
-from emotion.compression.config import TrimVocabularyConfig
-from emotion.compression.steps.trim_vocabulary import trim_vocabulary_
+from emotion.compression.steps.trim_vocabulary import TrimVocabularyConfig, trim_vocabulary_
 from emotion.errors import UserError
 from emotion.models.predictor import Predictor
 from test_trim_vocabulary import CORPUS

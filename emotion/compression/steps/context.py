@@ -1,0 +1,28 @@
+"""What the steps of a chain may use."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from emotion.compression.steps.teacher import Teacher
+from emotion.data.datamodule import LabelledTexts
+from emotion.models.predictor import Predictor
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the steps of a chain may use besides the model that they change."""
+
+    original: Predictor
+    """The fine-tuned model; not to be changed."""
+    validation: LabelledTexts
+    """What quality is measured on; chooses the epoch of a distillation."""
+    train: Callable[[], LabelledTexts]
+    """Reads the training data once. Raises :class:`~emotion.errors.UserError` where it cannot be read."""
+    teacher: Callable[[], Teacher]
+    """The original as a teacher, shared by all chains: it remembers its answers."""
+    text_column: str
+    """Of further CSVs."""
+    seed: int
+    run_dir: Path
+    """The chain's own folder, for curves."""

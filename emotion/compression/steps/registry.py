@@ -1,0 +1,199 @@
+"""The steps of compression by name: their settings, and where each is implemented.
+
+Nothing here imports torch, so that a config is checked at once. To add a step, write its settings class and its line of
+:data:`STEPS` here, the module ``emotion/compression/steps/<name>.py`` with a function ``apply``, and a file of
+``conf/technique`` that names the step and holds its settings.
+"""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from emotion.config.base import Config, Count, PositiveShare, Rule, Share, Text
+from emotion.errors import UserError
+
+if TYPE_CHECKING:
+    from emotion.compression.steps.context import Context
+    from emotion.models.predictor import Predictor
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step of a chain: what a config and a report say about it, and what does it."""
+
+    name: str
+    settings: type[Config]
+    """The schema of the step's section in the config."""
+    section: str = ""
+    """Key of the settings in the config; empty = the step's name."""
+    implementation: str = ""
+    """``module:function`` that does the step; empty = ``apply`` of the module of its name in this package."""
+    makes_zeros: bool = False
+    """Whether its work is lost when weights are trained after it."""
+    fills_zeros: bool = False
+    """Whether it trains the weights, so that pruned ones are no longer zero."""
+    ends_chain: bool = False
+    """Whether it gives the model its final format, which no later step can change."""
+    suffix: str = ".pt"
+    """Of the file of a model whose last step this is."""
+    packages: tuple[str, ...] = ()
+    """Modules that it needs and that an installation may lack."""
+    shows_progress: bool = False
+    """Whether it draws progress bars of its own."""
+
+    @property
+    def key(self) -> str:
+        """Key of the settings in the config."""
+        return self.section or self.name
+
+    def check(self, settings: Any, before: list[str], context: "Context") -> None:
+        """Refuse what could not be finished, before the chain's first step is done.
+
+        Args:
+            settings: An instance of :attr:`settings`.
+            before: Names of the chain's earlier steps.
+            context: What the chain's steps may use.
+
+        Raises:
+            UserError: The step's module has a function ``check`` that says so.
+        """
+        module, _ = self._implementation()
+        if hasattr(module, "check"):
+            module.check(settings, before, context)
+
+    def apply(self, model: "Predictor", settings: Any, context: "Context") -> "Predictor":
+        """Return what the step makes of ``model``, which it may change.
+
+        Args:
+            model: In FP32.
+            settings: An instance of :attr:`settings`.
+            context: What the chain's steps may use.
+
+        Raises:
+            UserError: The step cannot be done with this model, these settings or on this machine.
+        """
+        module, function = self._implementation()
+        compressed: Predictor = getattr(module, function)(model, settings, context)
+        return compressed
+
+    def _implementation(self) -> tuple[Any, str]:
+        module, _, function = self.implementation.partition(":")
+        return import_module(module or f"emotion.compression.steps.{self.name}"), function or "apply"
+
+
+class TrimVocabularyConfig(Config):
+    """Keep the tokens that the training texts use, and all that is needed to spell any other text."""
+
+    min_count: Count
+    """Keep tokens that occur at least this often."""
+
+
+class DropLayersConfig(Config):
+    """Keep some of the Transformer layers."""
+
+    keep: Annotated[
+        Count | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)],
+        Rule("a count >= 1 or a rising list of layer indices like [0, 2, 4]"),
+    ]
+    """How many layers, spread evenly and including the first, or which, counted from 0."""
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        if isinstance(self.keep, list) and sorted(set(self.keep)) != self.keep:
+            raise UserError(f"drop_layers.keep: must be a rising list of layer indices, found {self.keep}")
+        return self
+
+
+class NarrowConfig(Config):
+    """Keep the most important feed-forward neurons and attention heads of each layer."""
+
+    ffn: PositiveShare
+    """Share of the neurons to keep."""
+    heads: PositiveShare
+    """Share of the heads to keep."""
+
+
+class DistillConfig(Config):
+    """Train the model that the steps before made, or another backbone, to answer as the fine-tuned one does."""
+
+    model: Text | None
+    """A file of ``conf/model`` as the student; null = the model of the steps before."""
+    max_epochs: Count
+    batch_size: Count
+    learning_rate: PositiveShare
+    """Peak of the schedule."""
+    temperature: Annotated[float, Field(gt=0)]
+    """Divides both models' logits before the soft labels are compared."""
+    soft_weight: Share
+    """Share of the soft labels in the loss; the rest is cross entropy with the true labels."""
+    hidden_weight: Annotated[float, Field(ge=0)]
+    """Weight of the distance between both models' last hidden states: the first token's where the head reads no other,
+    else the mean over a text's tokens."""
+    augmented_copies: Annotated[int, Field(ge=0)]
+    """Changed copies of each training text to learn from too; the teacher labels them."""
+    drop_words: Share
+    """Share of the words that a copy lacks."""
+    swap_words: Share
+    """Share of the words of a copy that are swapped with another training text's."""
+    unlabelled: Text | None
+    """A CSV with further texts, in the column ``data.text_column``, which the teacher labels."""
+
+
+class PruneConfig(Config):
+    """L1 unstructured pruning of the linear layers outside the embeddings."""
+
+    amount: Annotated[float, Field(gt=0, lt=1), Rule("a share between 0 and 1, both excluded")]
+    """Share of the weights that become zero."""
+    scope: Literal["layer", "global"]
+    """Whether each layer loses its share, or all layers together lose it."""
+    include_head: bool
+    """Prune the classification head too."""
+
+
+class HalfConfig(Config):
+    """Half precision for all but the head."""
+
+    dtype: Literal["float16", "bfloat16"]
+
+
+class QuantizeConfig(Config):
+    """LLM.int8() of bitsandbytes for the linear layers except the head, which stays FP32; FP16 for all else."""
+
+    threshold: Annotated[float, Field(ge=0)]
+    """Activation columns with a value beyond it are multiplied in FP16; 0 switches that off."""
+
+
+class OnnxConfig(Config):
+    """Export to ONNX Runtime; ``onnx_int8`` also quantises its weights, activations dynamically."""
+
+    per_channel: bool
+    """A scale for each output channel rather than one a matrix."""
+    reduce_range: Annotated[Literal["auto"] | bool, Rule("auto, true or false")]
+    """7-bit weights; products of 8-bit ones saturate on CPUs without VNNI, which ``auto`` looks for."""
+
+
+_ONNX: dict[str, Any] = {
+    "settings": OnnxConfig,
+    "section": "onnx",
+    "ends_chain": True,
+    "suffix": ".onnx",
+    "packages": ("onnx", "onnxruntime", "onnxscript"),
+}
+_EXPORT = "emotion.compression.steps.onnx_export"
+
+STEPS: dict[str, Step] = {
+    step.name: step
+    for step in (
+        Step("trim_vocabulary", TrimVocabularyConfig),
+        Step("drop_layers", DropLayersConfig),
+        Step("narrow", NarrowConfig),
+        Step("distill", DistillConfig, fills_zeros=True, shows_progress=True),
+        Step("prune", PruneConfig, makes_zeros=True),
+        Step("half", HalfConfig, ends_chain=True),
+        Step("quantize", QuantizeConfig, ends_chain=True),
+        Step("onnx", implementation=f"{_EXPORT}:apply", **_ONNX),
+        Step("onnx_int8", implementation=f"{_EXPORT}:apply_int8", **_ONNX),
+    )
+}

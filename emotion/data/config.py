@@ -1,0 +1,57 @@
+"""Settings of the labelled CSVs: ``conf/data`` and ``conf/labels``."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from emotion.config.base import Config, Count, Rule, Text
+from emotion.config.compose import SAMPLE
+from emotion.errors import UserError
+from emotion.labels import LabelSet
+
+
+class DataConfig(Config):
+    """The labelled CSVs and how their rows are batched."""
+
+    train: Text
+    """CSV with texts and labels."""
+    validation: Text
+    """CSV with texts and labels that chooses the best epoch."""
+    text_column: Text
+    label_column: Text
+    batch_size: Count
+    """Rows a step on each device."""
+    max_length: Annotated[int, Field(ge=4)]
+    """Tokens a text, specials included; longer texts are cut."""
+
+    @model_validator(mode="after")
+    def _one_corpus(self) -> Self:
+        """Refuse half of the sample corpus with half of another, which comes of one forgotten override."""
+        of_sample = {key: SAMPLE in Path(getattr(self, key)).resolve().parents for key in ("train", "validation")}
+        if of_sample["train"] != of_sample["validation"]:
+            left = next(key for key, is_sample in of_sample.items() if is_sample)
+            given = "validation" if left == "train" else "train"
+            raise UserError(
+                f"data.{left}: must be given together with data.{given},"
+                f" found the sample corpus beside {getattr(self, given)}"
+            )
+        return self
+
+
+class LabelsConfig(Config):
+    """The classes."""
+
+    names: Annotated[Literal["auto"] | list[Text], Rule("auto or a list of names")]
+    """In the order of their indices; ``auto`` = those of the training CSV."""
+    colours: Annotated[list[Text] | None, Rule("a list of colours like '#3b6fb6', or null")]
+    """A colour of each, for figures."""
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        self.label_set()
+        return self
+
+    def label_set(self) -> LabelSet | None:
+        """Return the classes; None = those of the training CSV."""
+        return None if self.names == "auto" else LabelSet(tuple(self.names), tuple(self.colours or ()))
