@@ -14,6 +14,7 @@ from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from emotion.allocator import keep_freed_memory
 from emotion.config.compose import one_line, refuse_several_choices
 from emotion.errors import UserError, of_file
 
@@ -24,6 +25,7 @@ def run(main: Callable[[], Any]) -> None:
     """Call a ``@hydra.main`` function; a user's mistake ends as one line on stderr and exit code 1."""
     # With this variable Hydra hands exceptions on instead of printing them in its own words of many lines.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    keep_freed_memory()
     try:
         refuse_several_choices(sys.argv[1:])
         main()

@@ -18,7 +18,6 @@ from emotion.errors import UserError
 from emotion.labels import LabelSet
 from emotion.models.attention_heads import keep_configured_heads_, loading_class
 from emotion.models.backbone import find_backbone
-from emotion.models.fast.prepare import prepare_
 from emotion.models.head import keep_head_in_fp32
 from emotion.models.int8 import is_int8, load_int8
 from emotion.models.pretrained import load_config, load_tokenizer, quiet_transformers
@@ -76,6 +75,5 @@ def build_model(
         )
     if dtype != torch.float32:
         keep_head_in_fp32(model, weights)
-    prepare_(model)
     model.to(device).eval()  # type: ignore[arg-type]
     return model

@@ -16,7 +16,6 @@ from emotion.evaluation.metrics import evaluate
 from emotion.files import sha256
 from emotion.reporting.plots import is_our_figure
 from emotion.reporting.schema import TrainingReport
-from emotion.training import run as training
 from emotion.training.classifier import EmotionClassifier
 from emotion.training.config import TrainConfig
 from emotion.training.run import train
@@ -247,18 +246,6 @@ def test_too_large_a_batch_is_told_in_one_line(
     with pytest.raises(UserError, match=r"^data\.batch_size: must fit into this machine's memory, found 32"):
         train(config, tmp_path / "run")
     assert not list((tmp_path / "out").rglob("*.pt"))
-
-
-def test_freed_memory_is_kept_from_the_first_batch_on(
-    backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls: list[str] = []
-    monkeypatch.setattr(training, "keep_freed_memory", lambda: calls.append("kept"))
-    step = EmotionClassifier.training_step
-    monkeypatch.setattr(EmotionClassifier, "training_step", lambda *each: calls.append("step") or step(*each))
-    train(config_for("minilm", backbones["minilm"], corpus, tmp_path / "out"), tmp_path / "run")
-    assert calls[:2] == ["kept", "step"]
-    assert calls.count("kept") == 1
 
 
 def test_a_sweep_refuses_several_processes(backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path) -> None:
