@@ -139,8 +139,7 @@ class DistillConfig:
     soft_weight: float = bounded(minimum=0, maximum=1)
     """Share of the soft labels in the loss; the rest is cross entropy with the true labels."""
     hidden_weight: float = bounded(minimum=0)
-    """Weight of the distance between both models' last hidden states: the first token's where the head reads no other,
-    else the mean over a text's tokens."""
+    """Weight of the distance between both models' last hidden states, averaged over a text's tokens."""
     augmented_copies: int = bounded(minimum=0)
     """Copies of each training text, changed, that are learned from too; the teacher labels them."""
     drop_words: float = bounded(minimum=0, maximum=1)

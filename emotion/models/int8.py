@@ -76,7 +76,7 @@ def _load(
                 device_map={"": str(device)},
                 **options,
             )
-    except (ImportError, RuntimeError, AttributeError, OSError) as error:  # how it fails without a backend
+    except (ImportError, RuntimeError, AttributeError, OSError, TypeError) as error:  # how it fails without a backend
         raise UserError(f"quantize: needs bitsandbytes to work on {device}, found {first_line(error)}") from error
     keep_head_in_fp32(model, head)
     model.eval()  # type: ignore[no-untyped-call]

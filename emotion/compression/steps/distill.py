@@ -1,8 +1,8 @@
 """Knowledge distillation: a small student learns to answer as the fine-tuned teacher does.
 
 Source: Hinton et al. 2015, arXiv:1503.02531; the hidden-state loss as in DistilBERT, Sanh et al. 2019,
-arXiv:1910.01108, but of what the head reads rather than of each token, so that the student may have
-a vocabulary of its own.
+arXiv:1910.01108, but of the average over a text's tokens rather than of each token, so that the student may have a
+vocabulary of its own.
 """
 
 import logging
@@ -23,6 +23,7 @@ from emotion.data.text import TextEncoder
 from emotion.errors import UserError
 from emotion.models.backbone import find_backbone
 from emotion.models.devices import batch_size_blamed
+from emotion.models.fast import speed_up_like_
 from emotion.models.predictor import Predictor
 from emotion.models.pretrained import load_pretrained, load_tokenizer, position_limit
 from emotion.training.callbacks import EpochCheckpoint
@@ -160,6 +161,7 @@ def _new_student(original: Predictor, model: ModelConfig) -> Predictor:
     backbone = find_backbone(model)
     tokenizer = load_tokenizer(backbone.folder, model.normalization)
     pretrained = load_pretrained(backbone, original.labels)
+    speed_up_like_(pretrained, original.torch_model)
     max_length = min(original.max_length, position_limit(pretrained.config) or original.max_length)
     student = Predictor.of_backbone(backbone, model, pretrained, tokenizer, original.labels, max_length)
     return replace(student, metadata=original.metadata)

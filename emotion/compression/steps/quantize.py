@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from emotion.compression.config import QuantizeConfig
+from emotion.models.fast import speed_up_like_
 from emotion.models.int8 import quantized
 from emotion.models.predictor import Predictor
 
@@ -13,4 +14,6 @@ def quantize(checkpoint: Predictor, config: QuantizeConfig) -> Predictor:
     Raises:
         UserError: bitsandbytes does not work on the model's device.
     """
-    return replace(checkpoint, model=quantized(checkpoint.torch_model, config.threshold))
+    model = quantized(checkpoint.torch_model, config.threshold)
+    speed_up_like_(model, checkpoint.torch_model)
+    return replace(checkpoint, model=model)

@@ -5,6 +5,6 @@ whether the library is as it expects, and otherwise leaves the plain model and s
 ``docs/internals.md`` lists them.
 """
 
-from emotion.models.fast.speed_up import speed_up_
+from emotion.models.fast.speed_up import speed_up_, speed_up_like_
 
-__all__ = ["speed_up_"]
+__all__ = ["speed_up_", "speed_up_like_"]
