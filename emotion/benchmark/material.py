@@ -47,7 +47,8 @@ class Material:
     def model(self) -> PreTrainedModel:
         """The backbone as this project runs it, FP32, on the CPU."""
         model = self.plain_model()
-        speed_up_(model)
+        if self.config.fast:
+            speed_up_(model)
         return model
 
     def plain_model(self) -> PreTrainedModel:

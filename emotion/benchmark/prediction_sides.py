@@ -27,7 +27,7 @@ Predict = Callable[[Sequence[str]], list[int]]
 def emotion_prediction(config: BenchmarkConfig) -> Measurement:
     """This project's predictions with a checkpoint, ``.pt`` or ``.onnx``."""
     assert config.weights is not None
-    checkpoint = load(config.weights, _device(config))
+    checkpoint = load(config.weights, _device(config), config.fast)
     return _timed(config, lambda texts: checkpoint.predict(texts, config.data.batch_size))
 
 
@@ -44,6 +44,7 @@ def emotion_file(config: BenchmarkConfig) -> Measurement:
             batch_size=config.data.batch_size,
             probabilities=False,
             accelerator=config.trainer.accelerator,
+            fast=config.fast,
         )
         started = perf_counter()
         labels = predict_csv(settings).labels

@@ -62,7 +62,7 @@ def emotion_training(config: BenchmarkConfig) -> Measurement:
     seed_everything(config.seed, verbose=False)
     counts = list(train.label_counts().values())
     classifier = EmotionClassifier(
-        material.model(), config.optimizer, config.model.learning_rate, config.seed, counts, config.compile
+        material.model(), config.optimizer, config.model.learning_rate, config.seed, counts, config.compile, config.fast
     )
     stopwatch = Stopwatch()
     with TemporaryDirectory() as folder:

@@ -100,7 +100,7 @@ def apply(step: str, model: Predictor, config: CompressConfig, materials: Materi
             run_dir = materials.run_dir / config.technique.name
             unlabelled = read_unlabelled(config)
             data = materials.train, unlabelled, materials.validation
-            return distill(model, config.distill, materials.teacher, *data, run_dir, config.seed)
+            return distill(model, config.distill, materials.teacher, *data, run_dir, config.seed, config.fast)
         case "prune":
             prune_(model.torch_model, config.prune)
         case "half":

@@ -161,6 +161,8 @@ class CompressConfig:
     """Where ``compression_results/`` goes; null = the folder of ``weights``, or ``outputs``."""
     data: CompressDataConfig
     accelerator: str = one_of("auto", "cpu", "gpu", "mps")
+    fast: bool
+    """Let :mod:`emotion.models.fast` replace parts of other libraries: the same up to rounding, in less time."""
     seed: int = bounded(minimum=0, maximum=2**32 - 1)
     rounds: int = bounded(minimum=1)
     """Latency is measured in so many rounds, the variants taking turns."""

@@ -22,3 +22,5 @@ class PredictConfig:
     probabilities: bool
     """Add one column a class with its probability."""
     accelerator: str = one_of("auto", "cpu", "gpu", "mps")
+    fast: bool
+    """Let :mod:`emotion.models.fast` replace parts of other libraries: the same up to rounding, in less time."""

@@ -136,5 +136,7 @@ class TrainConfig:
     seed: int = bounded(minimum=0, maximum=2**32 - 1)
     compile: bool
     """Train through ``torch.compile``: minutes to start, then faster on a GPU; other rounding, so other weights."""
+    fast: bool
+    """Let :mod:`emotion.models.fast` replace parts of other libraries: the same up to rounding, in less time."""
     output_dir: str
     """Where the deliverables go."""

@@ -71,7 +71,8 @@ def train(config: TrainConfig, run_dir: Path, sweep: str | None = None) -> Train
 
     seed_everything(config.seed, verbose=False)
     model = load_pretrained(backbone, labels)
-    speed_up_(model)
+    if config.fast:
+        speed_up_(model)
     classifier = EmotionClassifier(
         model,
         config.optimizer,
@@ -79,6 +80,7 @@ def train(config: TrainConfig, run_dir: Path, sweep: str | None = None) -> Train
         config.seed,
         list(data.train.label_counts().values()),
         config.compile,
+        config.fast,
     )
     # A resumed run goes on in the folder it came from, where its best epoch lies.
     folder = Path(config.trainer.ckpt_path).parent if config.trainer.ckpt_path else run_dir / "checkpoints"

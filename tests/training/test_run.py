@@ -252,3 +252,26 @@ def test_a_sweep_refuses_several_processes(backbones: dict[str, Path], corpus: d
     config = config_for("minilm", backbones["minilm"], corpus, tmp_path / "out", "trainer=ddp")
     with pytest.raises(UserError, match=r"trainer\.devices: must be one device in a sweep, found 2"):
         train(config, tmp_path / "run", sweep="sweep")
+
+
+def test_the_fast_ways_can_be_switched_off(
+    backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of other libraries is replaced then: the very classes and the optimizer are theirs."""
+    seen: set[str] = set()
+    step = EmotionClassifier.training_step
+
+    def watched(self: EmotionClassifier, *arguments: Any) -> Any:
+        optimizer = self.optimizers().optimizer
+        seen.update(type(module).__module__.partition(".")[0] for module in self.model.modules())
+        seen.add(f"fused={optimizer.defaults['fused']}")
+        return step(self, *arguments)
+
+    monkeypatch.setattr(EmotionClassifier, "training_step", watched)
+    for fast, expected in ((False, {"torch", "transformers", "fused=None"}), (True, {"emotion", "fused=True"})):
+        seen.clear()
+        config = config_for("minilm", backbones["minilm"], corpus, tmp_path / str(fast), "trainer.max_epochs=1")
+        config.fast = fast
+        train(config, tmp_path / "run" / str(fast))
+        assert expected <= seen
+        assert fast or seen == expected

@@ -43,6 +43,7 @@ def distill(
     validation: LabelledTexts,
     run_dir: Path,
     seed: int,
+    fast: bool = True,
 ) -> Predictor:
     """Train the student on the teacher's soft labels; the best epoch by macro F1 on ``validation`` is kept.
 
@@ -57,11 +58,13 @@ def distill(
         validation: What chooses the epoch.
         run_dir: Where the curves go.
         seed: Of the order, the dropout and the augmentation.
+        fast: Whether the optimizer is a fused one.
 
     Raises:
         UserError: The student's backbone cannot be used.
     """
     settings = _train_config(config, teacher.checkpoint, train, validation, seed)
+    settings.fast = fast
     seed_everything(seed, verbose=False)
     if config.model is not None:
         student = _new_student(student, settings.model)
@@ -105,7 +108,7 @@ class DistilledClassifier(EmotionClassifier):
     """
 
     def __init__(self, model: Any, settings: TrainConfig, config: DistillConfig, teacher_hidden_size: int) -> None:
-        super().__init__(model, settings.optimizer, settings.model.learning_rate, settings.seed, [])
+        super().__init__(model, settings.optimizer, settings.model.learning_rate, settings.seed, [], fast=settings.fast)
         self.distill = config
         width = model.config.hidden_size
         # A student of another width is compared through a learned projection, which is thrown away afterwards.
