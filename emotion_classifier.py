@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import emotion
+from emotion.allocator import keep_freed_memory
 from emotion.errors import UserError, of_file
 from emotion.progress import stderr
 
@@ -52,6 +53,7 @@ def _arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     arguments = _arguments()
+    keep_freed_memory()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=stderr)
     try:
         if arguments.mode == "train":

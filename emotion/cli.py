@@ -23,6 +23,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from emotion.allocator import keep_freed_memory
 from emotion.config.base import Config
 from emotion.config.compose import CONF, compose_config, one_line, refuse_several_choices, resolve
 from emotion.errors import UserError, of_file
@@ -123,6 +124,7 @@ def run(start: Callable[[], Any]) -> None:
     """Call ``start``; a user's mistake ends as one line on stderr and exit code 1."""
     # With this variable Hydra hands exceptions on instead of printing them in its own words of many lines.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    keep_freed_memory()
     try:
         start()
     except (HydraException, OmegaConfBaseException, YAMLError, UserError) as error:

@@ -17,6 +17,7 @@ from emotion.checkpoint import save
 from emotion.config.compose import SAMPLE
 from emotion.models.backbone import find_backbone
 from emotion.models.config import ModelConfig, model_choices
+from emotion.models.fast import speed_up_
 from emotion.models.predictor import Predictor
 from emotion.models.pretrained import load_pretrained, load_tokenizer
 from support.backbones import make_backbone
@@ -52,6 +53,7 @@ def untrained(kind: str, folder: Path) -> Predictor:
     backbone = find_backbone(config)
     torch.manual_seed(3)
     model = load_pretrained(backbone, EMOTION6)
+    speed_up_(model)  # as training does, so that a loaded one rounds alike
     checkpoint = Predictor(
         model=model,
         tokenizer=load_tokenizer(backbone.folder, config.normalization),

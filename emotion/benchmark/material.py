@@ -12,7 +12,7 @@ from emotion.data.text import TextEncoder
 from emotion.errors import UserError
 from emotion.models.backbone import Backbone, find_backbone
 from emotion.models.devices import pick_device
-from emotion.models.fast.prepare import prepare_
+from emotion.models.fast import speed_up_
 from emotion.models.predictor import Predictor
 from emotion.models.pretrained import load_config, load_tokenizer, quiet_transformers
 
@@ -47,7 +47,8 @@ class Material:
     def model(self) -> PreTrainedModel:
         """The backbone as this project runs it, FP32, on the CPU."""
         model = self.plain_model()
-        prepare_(model)
+        if self.config.fast:
+            speed_up_(model)
         return model
 
     def plain_model(self) -> PreTrainedModel:

@@ -28,7 +28,7 @@ Predict = Callable[[Sequence[str]], list[int]]
 def emotion_prediction(config: BenchmarkConfig) -> Measurement:
     """This project's predictions with a checkpoint, ``.pt`` or ``.onnx``."""
     assert config.weights is not None
-    checkpoint = load(config.weights, _device(config))
+    checkpoint = load(config.weights, _device(config), config.fast)
     return _timed(config, lambda texts: checkpoint.predict(texts, config.data.batch_size))
 
 
@@ -40,6 +40,7 @@ def emotion_file(config: BenchmarkConfig) -> Measurement:
         composed.weights, composed.csv, composed.output = config.weights, config.data.train, f"{folder}/predictions.csv"
         composed.text_column, composed.label_column = config.data.text_column, config.data.label_column
         composed.batch_size, composed.accelerator = config.data.batch_size, config.trainer.accelerator
+        composed.fast = config.fast
         settings = resolve(composed, PredictConfig)
         started = perf_counter()
         labels = predict_csv(settings).labels

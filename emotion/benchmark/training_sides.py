@@ -23,6 +23,7 @@ from transformers import (
 )
 from transformers import Trainer as HuggingFaceTrainer
 
+from emotion.allocator import keep_freed_memory
 from emotion.benchmark.config import BenchmarkConfig
 from emotion.benchmark.material import Material
 from emotion.benchmark.measurement import Measurement
@@ -33,7 +34,8 @@ from emotion.training.run import fit
 
 
 def emotion_training(config: BenchmarkConfig) -> Measurement:
-    """This project's training loop."""
+    """This project's training loop, with the allocator as its scripts set it."""
+    keep_freed_memory()
 
     class Stopwatch(Callback):
         def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -60,7 +62,7 @@ def emotion_training(config: BenchmarkConfig) -> Measurement:
     seed_everything(config.seed, verbose=False)
     counts = list(train.label_counts().values())
     classifier = EmotionClassifier(
-        material.model(), config.optimizer, config.model.learning_rate, config.seed, counts, config.compile
+        material.model(), config.optimizer, config.model.learning_rate, config.seed, counts, config.compile, config.fast
     )
     stopwatch = Stopwatch()
     with TemporaryDirectory() as folder:

@@ -18,7 +18,7 @@ from emotion.labels import LabelSet
 from emotion.models.attention_heads import keep_configured_heads_, loading_class
 from emotion.models.backbone import find_backbone
 from emotion.models.config import ModelConfig, model_choices
-from emotion.models.fast.prepare import prepare_
+from emotion.models.fast.from_state import model_from_state
 from emotion.models.head import keep_head_in_fp32
 from emotion.models.int8 import is_int8, load_int8
 from emotion.models.pretrained import load_config, load_tokenizer, quiet_transformers
@@ -74,13 +74,10 @@ def build_model(
             raise UserError(f"{path}: {name} must have shape {tuple(shape)}, found {tuple(weights[name].shape)}")
     if is_int8(config):
         return load_int8(loading_class(skeleton), config, tensors, device)
-    dtype = config.dtype or torch.float32
+    dtype: torch.dtype = getattr(torch, str(config.dtype or torch.float32).removeprefix("torch."))
     with quiet_transformers():
-        model: PreTrainedModel = loading_class(skeleton).from_pretrained(
-            None, config=config, state_dict=weights, dtype=dtype, attn_implementation="sdpa"
-        )
+        model = model_from_state(loading_class(skeleton), config, weights, dtype)
     if dtype != torch.float32:
         keep_head_in_fp32(model, weights)
-    prepare_(model)
     model.to(device).eval()  # type: ignore[arg-type]
     return model

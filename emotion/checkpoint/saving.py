@@ -14,6 +14,7 @@ from emotion.config.labels import earlier_label_set
 from emotion.errors import UserError, first_line
 from emotion.files import atomic
 from emotion.labels import LabelSet
+from emotion.models.fast import speed_up_
 from emotion.models.onnx_runtime import OnnxClassifier
 from emotion.models.predictor import Predictor
 from emotion.models.pretrained import position_limit
@@ -49,11 +50,16 @@ def content(predictor: Predictor) -> dict[str, Any]:
     }
 
 
-def load(path: str | Path, device: torch.device | str = "cpu") -> Predictor:
+def load(path: str | Path, device: torch.device | str = "cpu", fast: bool = True) -> Predictor:
     """Load a checkpoint, ``.pt`` or ``.onnx``; an ``.onnx`` runs on the CPU, whatever the device.
 
     It may be ours, or an earlier tool's with just ``model_state_dict``, ``model_id``, ``model_name`` and ``config``;
     for the latter the backbone's config and tokenizer are looked up by ``model_id``.
+
+    Args:
+        path: The file.
+        device: Where a ``.pt`` runs.
+        fast: Whether :mod:`emotion.models.fast` speeds it up.
 
     Raises:
         UserError: No such file, truncated, with code in it, of a newer schema, or with a head for
@@ -62,7 +68,7 @@ def load(path: str | Path, device: torch.device | str = "cpu") -> Predictor:
     path = Path(path)
     checked = read(path)
     try:
-        return _restore(checked, path, torch.device(device))
+        return _restore(checked, path, torch.device(device), fast)
     except UserError:
         raise
     except Exception as error:  # whatever torch, transformers and tokenizers make of content that is not theirs
@@ -75,7 +81,7 @@ def _weights(model: PreTrainedModel | OnnxClassifier) -> dict[str, Any]:
     return {"model_state_dict": model.state_dict()}
 
 
-def _restore(content: dict[str, Any], path: Path, device: torch.device) -> Predictor:
+def _restore(content: dict[str, Any], path: Path, device: torch.device, fast: bool) -> Predictor:
     settings = content["config"]
     labels = _label_set(settings, path)
     if "backbone_config" in content:
@@ -99,10 +105,12 @@ def _restore(content: dict[str, Any], path: Path, device: torch.device) -> Predi
         raise UserError(f"{path}: must hold a tokenizer's files, found unusable {', '.join(files)}") from error
     model: PreTrainedModel | OnnxClassifier
     if "onnx_model" in content:
-        model = OnnxClassifier(content["onnx_model"], config)
+        model = OnnxClassifier(content["onnx_model"], config, fast)
     else:
         model = build_model(config, state_dict(content), path, device)
         model.name_or_path = content["model_id"]
+        if fast:
+            speed_up_(model)
     model.config.name_or_path = content["model_id"]
     return Predictor(
         model=model,

@@ -49,6 +49,7 @@ class Chains:
             teacher=self._teacher,
             text_column=chain.data.text_column,
             seed=chain.seed,
+            fast=chain.fast,
             run_dir=self._run_dir / chain.technique.name,
         )
 

@@ -67,6 +67,8 @@ class _CompressConfig(Config):
     """Where ``compression_results/`` goes; null = the folder of ``weights``, or ``outputs``."""
     data: CompressDataConfig
     accelerator: Accelerator
+    fast: bool
+    """Let :mod:`emotion.models.fast` replace parts of other libraries: the same up to rounding, in less time."""
     seed: Seed
     rounds: Count
     """Latency is measured in so many rounds, the variants taking turns."""

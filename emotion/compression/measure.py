@@ -35,7 +35,7 @@ class Candidate:
 
 
 def measure(
-    candidates: Mapping[str, Candidate], data: LabelledTexts, device: torch.device, rounds: int
+    candidates: Mapping[str, Candidate], data: LabelledTexts, device: torch.device, rounds: int, fast: bool = True
 ) -> tuple[dict[str, Variant], dict[str, Exception]]:
     """Quality, size and speed of each candidate; the one named ``original`` is what the ratios are to.
 
@@ -47,6 +47,7 @@ def measure(
         data: Labelled texts.
         device: Where the models run; ONNX models run on the CPU.
         rounds: Turns in which latency is measured.
+        fast: Whether :mod:`emotion.models.fast` speeds models up.
 
     Returns:
         What was measured, and why the others could not be.
@@ -59,7 +60,7 @@ def measure(
         for name, candidate in candidates.items():
             progress.update(task, description=f"measuring quality: {name}")
             try:
-                model = checkpoint.load(candidate.path, device)
+                model = checkpoint.load(candidate.path, device, fast)
                 labels[name] = _predict(model, data.texts, lambda rows: progress.advance(task, rows))
                 loaded[name] = model
             except Exception as error:  # whatever it is, it must not cost the other variants

@@ -67,7 +67,7 @@ def compress(config: CompressConfig, overrides: Sequence[str] = (), run_dir: Pat
     wanted = chains(config, overrides)
     weights = find_weights(config)
     device = pick_device(config.accelerator)
-    original, digest = load_original(weights, device), sha256(weights)
+    original, digest = load_original(weights, device, config.fast), sha256(weights)
     data = read_data(original, "validation", config.data)
     output_dir = Path(config.output_dir or weights.parent)
     results = CompressionResults(output_dir, original.model_name)
@@ -82,13 +82,13 @@ def compress(config: CompressConfig, overrides: Sequence[str] = (), run_dir: Pat
         log.info("%s (%d of %d): %s", name, number, len(wanted), ", ".join(chain.technique.steps))
         try:
             path = results.model(chain)
-            candidates[name] = Candidate(path, makers.make(chain, load_original(weights, device), path))
+            candidates[name] = Candidate(path, makers.make(chain, load_original(weights, device, config.fast), path))
         except Exception as error:  # whatever it is, it must not cost the other variants
             failed[name] = error
             _log_failure(name, error)
     if len(failed) == len(wanted):
         raise _failure(failed, len(wanted))
-    variants, unusable = measure(candidates, data, device, config.rounds)
+    variants, unusable = measure(candidates, data, device, config.rounds, config.fast)
     if sha256(weights) != digest:
         raise UserError(f"weights: must stay as they are while they are compressed, found that {weights} has changed")
     for name, reason in unusable.items():

@@ -39,13 +39,13 @@ def find_weights(config: CompressConfig) -> Path:
     return folder / entry.checkpoint
 
 
-def load_original(path: Path, device: torch.device) -> Predictor:
+def load_original(path: Path, device: torch.device, fast: bool = True) -> Predictor:
     """The fine-tuned FP32 model.
 
     Raises:
         UserError: The file is no checkpoint, one that was compressed before, or of a name that no file can have.
     """
-    original = checkpoint.load(path, device)
+    original = checkpoint.load(path, device, fast)
     if not re.match(NAME_PATTERN, str(original.model_name)):  # it becomes part of file names
         raise UserError(f"weights: model_name must be {NAME_RULE}, found {original.model_name!r} in {path}")
     if original.precision != "float32":

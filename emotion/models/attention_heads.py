@@ -25,7 +25,7 @@ def keep_configured_heads_(model: PreTrainedModel) -> None:
 
 
 def loading_class(model: PreTrainedModel) -> type[PreTrainedModel]:
-    """The class to load ``model``'s state dict with, by ``from_pretrained(None, config=..., state_dict=...)``."""
+    """The class to load ``model``'s state dict with: its own, with the heads that its config says are left."""
     plain = type(model)
     if not hasattr(model.config, HEADS_LEFT):
         return plain

@@ -13,7 +13,6 @@ from transformers import BitsAndBytesConfig, PretrainedConfig, PreTrainedModel
 
 from emotion.errors import UserError, first_line
 from emotion.models.attention_heads import loading_class
-from emotion.models.fast.prepare import prepare_
 from emotion.models.head import head_modules, head_state, keep_head_in_fp32
 from emotion.models.pretrained import quiet_transformers
 
@@ -77,9 +76,8 @@ def _load(
                 device_map={"": str(device)},
                 **options,
             )
-    except (ImportError, RuntimeError, AttributeError, OSError) as error:  # how it fails without a backend
+    except (ImportError, RuntimeError, AttributeError, OSError, TypeError) as error:  # how it fails without a backend
         raise UserError(f"quantize: needs bitsandbytes to work on {device}, found {first_line(error)}") from error
     keep_head_in_fp32(model, head)
-    prepare_(model)
     model.eval()  # type: ignore[no-untyped-call]
     return model

@@ -63,6 +63,11 @@ class InnerPart:
         _select_(self.reader, columns, dim=1)
 
 
+def is_known(model: PreTrainedModel) -> bool:
+    """Whether the functions below know the architecture of ``model``."""
+    return model.config.model_type in _NAMES
+
+
 def transformer_layers(model: PreTrainedModel) -> nn.ModuleList:
     """The layers of ``model``, first to last: the very list it runs through.
 
@@ -92,7 +97,7 @@ def attentions(model: PreTrainedModel) -> list[InnerPart]:
 
 
 def _names(model: PreTrainedModel) -> _Names:
-    if model.config.model_type not in _NAMES:
+    if not is_known(model):
         raise UserError(
             f"technique.steps: drop_layers and narrow must have a model of {', '.join(_NAMES)},"
             f" found {model.config.model_type}"

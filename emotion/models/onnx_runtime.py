@@ -8,6 +8,7 @@ from torch import Tensor
 from transformers import PretrainedConfig
 
 from emotion.errors import UserError, first_line
+from emotion.models.fast.onnx_session import SLOW_FUSIONS, inference_session
 
 
 class ClassifierOutput(NamedTuple):
@@ -24,6 +25,7 @@ class OnnxClassifier:
         serialized: An ONNX model with the inputs ``input_ids`` and ``attention_mask``, (rows, tokens), int64, and the
             output ``logits``, (rows, classes), float32.
         config: The Hugging Face config of the model that it was exported from.
+        fast: Whether fusions are left out that slow it down.
 
     Raises:
         UserError: onnxruntime is not installed.
@@ -31,17 +33,13 @@ class OnnxClassifier:
 
     device = torch.device("cpu")
 
-    def __init__(self, serialized: bytes, config: PretrainedConfig) -> None:
+    def __init__(self, serialized: bytes, config: PretrainedConfig, fast: bool = True) -> None:
         (onnxruntime,) = require_packages("onnxruntime")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 4  # errors are raised too, which is enough
         self.serialized, self.config = serialized, config
-        # The graph is optimised at each start, for the processor that it runs on: the file stays portable. This one
-        # fusion is left out, as its kernel takes longer than the Add and the LayerNormalization that it replaces.
-        self._session = onnxruntime.InferenceSession(
-            serialized, options, providers=["CPUExecutionProvider"], disabled_optimizers=["SkipLayerNormFusion"]
-        )
+        self._session = inference_session(onnxruntime, serialized, options, SLOW_FUSIONS if fast else ())
 
     def __call__(self, input_ids: Tensor, attention_mask: Tensor) -> ClassifierOutput:
         """Both (rows, tokens), int64."""

@@ -19,7 +19,6 @@ from transformers import logging as transformers_logging
 from emotion.errors import UserError, first_line
 from emotion.labels import LabelSet
 from emotion.models.backbone import Backbone
-from emotion.models.fast.prepare import prepare_
 
 _PADDED_POSITIONS = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer")
 
@@ -63,7 +62,6 @@ def load_pretrained(backbone: Backbone, labels: LabelSet) -> PreTrainedModel:
             f" {len(lost)} tensors, such as {lost[0]}"
         )
     classifier: PreTrainedModel = model
-    prepare_(classifier)
     return classifier
 
 

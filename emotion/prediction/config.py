@@ -19,3 +19,5 @@ class PredictConfig(Config):
     probabilities: bool
     """Add one column a class with its probability."""
     accelerator: Accelerator
+    fast: bool
+    """Let :mod:`emotion.models.fast` replace parts of other libraries: the same up to rounding, in less time."""

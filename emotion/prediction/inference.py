@@ -72,7 +72,7 @@ def predict_csv(config: PredictConfig) -> Prediction:
         raise UserError(f"output: must be another file than csv, found {output}")
     require_ours(output, _is_prediction, "output")
     _refuse_clash(file, COLUMNS)
-    model = checkpoint.load(config.weights, pick_device(config.accelerator))
+    model = checkpoint.load(config.weights, pick_device(config.accelerator), config.fast)
     if config.probabilities:
         _refuse_clash(file, probability_columns(model.labels))
     require_writable(output.parent, "output")  # makes the folder, so it comes last

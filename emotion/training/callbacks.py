@@ -12,6 +12,7 @@ import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
+from rich.progress import BarColumn
 
 from emotion.data.datamodule import EmotionDataModule, LabelledTexts
 from emotion.errors import UserError
@@ -56,9 +57,13 @@ class ProgressBar(RichProgressBar):
     """
 
     def configure_columns(self, trainer: Trainer) -> list[Any]:
-        description, bar, batches, times, _speed = super().configure_columns(trainer)
-        bar.bar_width = 16
-        return [description, bar, batches, times]
+        columns = [
+            each for each in super().configure_columns(trainer) if type(each).__name__ != "ProcessingSpeedColumn"
+        ]
+        for column in columns:
+            if isinstance(column, BarColumn):
+                column.bar_width = 16
+        return columns
 
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
         metrics = super().get_metrics(trainer, pl_module)
@@ -95,9 +100,13 @@ class EpochCheckpoint(ModelCheckpoint):
         def here(path: str) -> str:
             return str(Path(str(self.dirpath)) / Path(path).name)
 
-        best = {here(path): score for path, score in state_dict["best_k_models"].items()}
-        paths = {key: here(state_dict[key]) for key in ("best_model_path", "kth_best_model_path", "last_model_path")}
-        super().load_state_dict({**state_dict, **paths, "best_k_models": best, "dirpath": self.dirpath})
+        moved = {**state_dict, "dirpath": self.dirpath}
+        for key in ("best_model_path", "kth_best_model_path", "last_model_path"):
+            if key in moved:
+                moved[key] = here(moved[key])
+        if "best_k_models" in moved:
+            moved["best_k_models"] = {here(path): score for path, score in moved["best_k_models"].items()}
+        super().load_state_dict(moved)
 
 
 class ArtifactWriter(Callback):

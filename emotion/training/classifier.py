@@ -13,8 +13,7 @@ from transformers import PreTrainedModel, get_linear_schedule_with_warmup
 from emotion.errors import UserError
 from emotion.evaluation.metrics import classification_metrics
 from emotion.labels import LabelSet
-from emotion.models.fast.compiled import compiled
-from emotion.models.fast.cpu_dropout import draw_dropout_faster_
+from emotion.models.fast.fused_adamw import fused_adamw
 from emotion.training.config import OptimizerConfig
 
 Batch = dict[str, Tensor]
@@ -31,6 +30,7 @@ class EmotionClassifier(LightningModule):
             uninterrupted one.
         label_counts: Rows of each class in the training data, for ``class_weights: balanced``.
         compile: Train through ``torch.compile``.
+        fast: Whether the update is one fused kernel.
     """
 
     def __init__(
@@ -41,13 +41,14 @@ class EmotionClassifier(LightningModule):
         seed: int,
         label_counts: list[int],
         compile: bool = False,
+        fast: bool = True,
     ) -> None:
         super().__init__()
-        draw_dropout_faster_(model)
         self.model = model.train()  # from_pretrained leaves eval mode, which Lightning would keep: no dropout
         self.loss = nn.CrossEntropyLoss(weight=class_weights(config.class_weights, label_counts))
         self.val_metrics = classification_metrics(int(model.config.num_labels or 0))
-        self.config, self.learning_rate, self.seed, self.compiles = config, learning_rate, seed, compile
+        self.config, self.learning_rate, self.seed = config, learning_rate, seed
+        self.compiles, self.fast = compile, fast
         self._call: Callable[..., Any] = model.forward
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
@@ -57,6 +58,8 @@ class EmotionClassifier(LightningModule):
 
     def on_fit_start(self) -> None:
         if self.compiles:
+            from emotion.models.fast.compiled import compiled  # no other training needs a compiler
+
             self._call = compiled(self.model.forward, self.device)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
@@ -90,16 +93,14 @@ class EmotionClassifier(LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         matrices = [p for p in self.parameters() if p.ndim >= 2]
         vectors = [p for p in self.parameters() if p.ndim < 2]  # biases and norms
-        optimizer = torch.optim.AdamW(
-            [
-                {"params": matrices, "weight_decay": self.config.weight_decay},
-                {"params": vectors, "weight_decay": 0.0},
-            ],
-            lr=self.learning_rate,
-            fused=True,  # a fifth more steps a second on a CPU
-        )
-        # A fused step could unscale FP16 gradients itself; Lightning does, before it clips, and refuses to do both.
-        optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
+        groups = [
+            {"params": matrices, "weight_decay": self.config.weight_decay},
+            {"params": vectors, "weight_decay": 0.0},
+        ]
+        if self.fast:
+            optimizer = fused_adamw(groups, self.learning_rate)
+        else:
+            optimizer = torch.optim.AdamW(groups, lr=self.learning_rate)
         updates = int(self.trainer.estimated_stepping_batches)
         warmup = round(updates * self.config.warmup_fraction)
         schedule = get_linear_schedule_with_warmup(optimizer, warmup, updates)  # type: ignore[no-untyped-call]

@@ -18,7 +18,7 @@ from emotion.data.text import TextEncoder
 from emotion.errors import UserError
 from emotion.models.backbone import Backbone, find_backbone
 from emotion.models.devices import batch_size_blamed, check_devices, pick_device, process_count
-from emotion.models.fast.allocator import keep_freed_memory
+from emotion.models.fast import speed_up_
 from emotion.models.fast.compiled import padding_multiple
 from emotion.models.pretrained import load_config, load_pretrained, load_tokenizer, position_limit
 from emotion.reporting.console import print_report
@@ -69,13 +69,17 @@ def train(config: TrainConfig, run_dir: Path, sweep: str | None = None) -> Train
     data.tokenise(TextEncoder(tokenizer, config.model.normalization, config.data.max_length, multiple))
 
     seed_everything(config.seed, verbose=False)
+    model = load_pretrained(backbone, labels)
+    if config.fast:
+        speed_up_(model)
     classifier = EmotionClassifier(
-        load_pretrained(backbone, labels),
+        model,
         config.optimizer,
         config.model.learning_rate,
         config.seed,
         list(data.train.label_counts().values()),
         config.compile,
+        config.fast,
     )
     # A resumed run goes on in the folder it came from, where its best epoch lies.
     folder = Path(config.trainer.ckpt_path).parent if config.trainer.ckpt_path else run_dir / "checkpoints"
@@ -101,7 +105,6 @@ def fit(
 ) -> None:
     """Train ``classifier`` on ``data``, both made for ``config``; logs go to ``run_dir``."""
     trainer = build_trainer(config, run_dir, callbacks)
-    keep_freed_memory()
     with warnings.catch_warnings(), _determinism_restored():
         # Texts are tokenised beforehand; what is left to load does not need workers.
         warnings.filterwarnings("ignore", ".*does not have many workers.*")

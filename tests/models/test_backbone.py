@@ -15,9 +15,8 @@ from conftest import KINDS, model_config
 from emotion.errors import UserError
 from emotion.files import sha256
 from emotion.models.backbone import find_backbone
-from emotion.models.config import model_choices
+from emotion.models.config import ModelConfig, PackageConfig, model_choices
 from emotion.models.pretrained import load_pretrained, load_tokenizer, position_limit
-from emotion.training.config import ModelConfig, PackageConfig
 from support.backbones import make_backbone
 from support.labels import EMOTION6
 
@@ -50,6 +49,7 @@ def packaged(folder: Path) -> ModelConfig:
         revision=COMMIT,
         normalization="none",
         learning_rate=1e-3,
+        sha256={},
         package=PackageConfig(module=folder.name, folder="model", backbone="owner/tiny", sha256=digests),
     )
 
@@ -120,7 +120,7 @@ def test_a_package_that_is_not_the_pinned_one_is_refused(
 def test_nothing_found_names_all_that_was_tried_in_order(cache: Path) -> None:
     config = model_choices()["minilm"]
     assert config.package is not None
-    config.package.module = "not_installed_anywhere"
+    config = config.updated(package=config.package.updated(module="not_installed_anywhere"))
     with pytest.raises(UserError) as caught:
         find_backbone(config)
     assert str(caught.value) == (

@@ -148,17 +148,14 @@ def download(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Download:
         FIND
         + """
 for kind in ("cardiff", "modernbert", "minilm"):
-    config = model_choices()[kind]
-    config.package, config.sha256 = None, {}
+    config = model_choices()[kind].updated(package=None, sha256={})
     backbone = find(config)
     load_tokenizer(backbone.folder, config.normalization)
     print(next(load_pretrained(backbone, LabelSet(("calm", "angry"))).parameters()).dtype)
-config = model_choices()["minilm"]
-config.package = None
+config = model_choices()["minilm"].updated(package=None)
 find(config)
 for repository, revision in (("nobody/nothing", "main"), ("cardiffnlp/twitter-roberta-base", "f" * 40)):
-    config.backbone, config.revision = repository, revision
-    find(config)
+    find(config.updated(backbone=repository, revision=revision))
 """
     )
     done = execute(["-c", script], environment(hub.url, home))

@@ -5,12 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 from lightning import Trainer
-from torch import nn
 from torch.utils.data import DataLoader
 
 from conftest import KINDS, model_config
 from emotion.models.backbone import find_backbone
-from emotion.models.fast.cpu_dropout import CpuDropout
 from emotion.models.pretrained import load_pretrained
 from emotion.training.classifier import EmotionClassifier, class_weights
 from emotion.training.config import OptimizerConfig
@@ -96,11 +94,6 @@ def test_loss_is_weighted_cross_entropy(backbones: dict[str, Path]) -> None:
     weights = torch.tensor([1.0, 2, 3, 4])  # of the labels 0, 1, 2, 3
     rows = -logits.log_softmax(-1)[torch.arange(4), torch.arange(4)]
     assert loss.item() == pytest.approx(((rows * weights).sum() / weights.sum()).item(), rel=1e-5)
-
-
-def test_dropout_is_drawn_fast(backbones: dict[str, Path]) -> None:
-    kinds = {type(module) for module in classifier(backbones["minilm"]).modules() if isinstance(module, nn.Dropout)}
-    assert kinds == {CpuDropout}
 
 
 def test_mixed_precision_clips_and_steps(backbones: dict[str, Path]) -> None:

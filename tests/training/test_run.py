@@ -16,7 +16,6 @@ from emotion.evaluation.metrics import evaluate
 from emotion.files import sha256
 from emotion.reporting.plots import is_our_figure
 from emotion.reporting.schema import TrainingReport
-from emotion.training import run as training
 from emotion.training.classifier import EmotionClassifier
 from emotion.training.config import TrainConfig
 from emotion.training.run import train
@@ -249,19 +248,30 @@ def test_too_large_a_batch_is_told_in_one_line(
     assert not list((tmp_path / "out").rglob("*.pt"))
 
 
-def test_freed_memory_is_kept_from_the_first_batch_on(
-    backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls: list[str] = []
-    monkeypatch.setattr(training, "keep_freed_memory", lambda: calls.append("kept"))
-    step = EmotionClassifier.training_step
-    monkeypatch.setattr(EmotionClassifier, "training_step", lambda *each: calls.append("step") or step(*each))
-    train(config_for("minilm", backbones["minilm"], corpus, tmp_path / "out"), tmp_path / "run")
-    assert calls[:2] == ["kept", "step"]
-    assert calls.count("kept") == 1
-
-
 def test_a_sweep_refuses_several_processes(backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path) -> None:
     config = config_for("minilm", backbones["minilm"], corpus, tmp_path / "out", "trainer=ddp")
     with pytest.raises(UserError, match=r"trainer\.devices: must be one device in a sweep, found 2"):
         train(config, tmp_path / "run", sweep="sweep")
+
+
+def test_the_fast_ways_can_be_switched_off(
+    backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of other libraries is replaced then: the very classes and the optimizer are theirs."""
+    seen: set[str] = set()
+    step = EmotionClassifier.training_step
+
+    def watched(self: EmotionClassifier, *arguments: Any) -> Any:
+        optimizer = self.optimizers().optimizer
+        seen.update(type(module).__module__.partition(".")[0] for module in self.model.modules())
+        seen.add(f"fused={optimizer.defaults['fused']}")
+        return step(self, *arguments)
+
+    monkeypatch.setattr(EmotionClassifier, "training_step", watched)
+    for fast, expected in ((False, {"torch", "transformers", "fused=None"}), (True, {"emotion", "fused=True"})):
+        seen.clear()
+        overrides = ["trainer.max_epochs=1", f"fast={str(fast).lower()}"]
+        config = config_for("minilm", backbones["minilm"], corpus, tmp_path / str(fast), *overrides)
+        train(config, tmp_path / "run" / str(fast))
+        assert expected <= seen
+        assert fast or seen == expected

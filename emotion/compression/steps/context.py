@@ -24,5 +24,7 @@ class Context:
     text_column: str
     """Of further CSVs."""
     seed: int
+    fast: bool
+    """Whether :mod:`emotion.models.fast` speeds models up."""
     run_dir: Path
     """The chain's own folder, for curves."""

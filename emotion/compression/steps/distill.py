@@ -1,8 +1,8 @@
 """Knowledge distillation: a small student learns to answer as the fine-tuned teacher does.
 
 Source: Hinton et al. 2015, arXiv:1503.02531; the hidden-state loss as in DistilBERT, Sanh et al. 2019,
-arXiv:1910.01108, but of what the head reads rather than of each token, so that the student may have
-a vocabulary of its own.
+arXiv:1910.01108, but of the average over a text's tokens rather than of each token, so that the student may have a
+vocabulary of its own.
 """
 
 import logging
@@ -29,6 +29,7 @@ from emotion.errors import UserError
 from emotion.models.backbone import find_backbone
 from emotion.models.config import ModelConfig
 from emotion.models.devices import batch_size_blamed
+from emotion.models.fast import speed_up_like_
 from emotion.models.predictor import Predictor
 from emotion.models.pretrained import load_pretrained, load_tokenizer, position_limit
 from emotion.training.callbacks import EpochCheckpoint
@@ -48,6 +49,7 @@ def distill(
     validation: LabelledTexts,
     run_dir: Path,
     seed: int,
+    fast: bool = True,
 ) -> Predictor:
     """Train the student on the teacher's soft labels; the best epoch by macro F1 on ``validation`` is kept.
 
@@ -62,11 +64,12 @@ def distill(
         validation: What chooses the epoch.
         run_dir: Where the curves go.
         seed: Of the order, the dropout and the augmentation.
+        fast: Whether the optimizer is a fused one.
 
     Raises:
         UserError: The student's backbone cannot be used.
     """
-    settings = _train_config(config, teacher.checkpoint, train, validation, seed)
+    settings = _train_config(config, teacher.checkpoint, train, validation, seed, fast)
     seed_everything(seed, verbose=False)
     if config.model is not None:
         student = _new_student(student, settings.model)
@@ -126,7 +129,7 @@ class DistilledClassifier(EmotionClassifier):
     """
 
     def __init__(self, model: Any, settings: TrainConfig, config: DistillConfig, teacher_hidden_size: int) -> None:
-        super().__init__(model, settings.optimizer, settings.model.learning_rate, settings.seed, [])
+        super().__init__(model, settings.optimizer, settings.model.learning_rate, settings.seed, [], fast=settings.fast)
         self.distill = config
         width = model.config.hidden_size
         # A student of another width is compared through a learned projection, which is thrown away afterwards.
@@ -162,7 +165,7 @@ def soft_label_loss(logits: Tensor, teacher_log_probabilities: Tensor, temperatu
 
 
 def _train_config(
-    config: DistillConfig, teacher: Predictor, train: LabelledTexts, validation: LabelledTexts, seed: int
+    config: DistillConfig, teacher: Predictor, train: LabelledTexts, validation: LabelledTexts, seed: int, fast: bool
 ) -> TrainConfig:
     """``conf/train.yaml`` with what distilling sets."""
     device = teacher.model.device.type
@@ -172,7 +175,7 @@ def _train_config(
     composed.model.learning_rate = config.learning_rate
     composed.trainer.max_epochs = config.max_epochs
     composed.trainer.accelerator = {"cuda": "gpu"}.get(device, device)
-    composed.seed = seed
+    composed.seed, composed.fast = seed, fast
     settings = resolve(composed, TrainConfig)
     # The validation CSV may be of another corpus than the training CSV: whoever compresses named both.
     return settings.updated(data=settings.data.updated(validation=validation.path))
@@ -183,6 +186,7 @@ def _new_student(original: Predictor, model: ModelConfig) -> Predictor:
     backbone = find_backbone(model)
     tokenizer = load_tokenizer(backbone.folder, model.normalization)
     pretrained = load_pretrained(backbone, original.labels)
+    speed_up_like_(pretrained, original.torch_model)
     max_length = min(original.max_length, position_limit(pretrained.config) or original.max_length)
     student = Predictor.of_backbone(backbone, model, pretrained, tokenizer, original.labels, max_length)
     return replace(student, metadata=original.metadata)
@@ -209,6 +213,14 @@ def check(settings: DistillConfig, before: Sequence[str], context: Context) -> N
 
 def apply(model: Predictor, settings: DistillConfig, context: Context) -> Predictor:
     """Do the step, as :meth:`emotion.compression.steps.registry.Step.apply` says."""
-    unlabelled = _read_unlabelled(settings.unlabelled, context.text_column)
-    teacher, train = context.teacher(), context.train()
-    return distill(model, settings, teacher, train, unlabelled, context.validation, context.run_dir, context.seed)
+    return distill(
+        model,
+        settings,
+        context.teacher(),
+        context.train(),
+        _read_unlabelled(settings.unlabelled, context.text_column),
+        context.validation,
+        context.run_dir,
+        context.seed,
+        context.fast,
+    )

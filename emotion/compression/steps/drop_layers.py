@@ -11,7 +11,6 @@ from transformers import PreTrainedModel
 from emotion.compression.steps.context import Context
 from emotion.compression.steps.registry import DropLayersConfig
 from emotion.errors import UserError
-from emotion.models.fast.bert_layer import streamline_bert_layers_
 from emotion.models.layers import transformer_layers
 from emotion.models.predictor import Predictor
 
@@ -41,7 +40,6 @@ def drop_layers_(model: PreTrainedModel, config: DropLayersConfig) -> None:
             if hasattr(module, "layer_idx"):
                 module.layer_idx = index  # type: ignore[assignment]
     model.config.num_hidden_layers = len(kept)
-    streamline_bert_layers_(model)  # another layer may be the last one now
     if getattr(model.config, "layer_types", None) is not None:  # global or local attention, layer by layer
         model.config.layer_types = [model.config.layer_types[index] for index in kept]
     log.info("layers: %s of %d kept", ", ".join(map(str, kept)), total)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from emotion.compression.steps.context import Context
 from emotion.compression.steps.registry import QuantizeConfig
+from emotion.models.fast import speed_up_like_
 from emotion.models.int8 import quantized
 from emotion.models.predictor import Predictor
 
@@ -14,7 +15,9 @@ def quantize(checkpoint: Predictor, config: QuantizeConfig) -> Predictor:
     Raises:
         UserError: bitsandbytes does not work on the model's device.
     """
-    return replace(checkpoint, model=quantized(checkpoint.torch_model, config.threshold))
+    model = quantized(checkpoint.torch_model, config.threshold)
+    speed_up_like_(model, checkpoint.torch_model)
+    return replace(checkpoint, model=model)
 
 
 def apply(model: Predictor, settings: QuantizeConfig, _context: Context) -> Predictor:

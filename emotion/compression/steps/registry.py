@@ -129,8 +129,7 @@ class DistillConfig(Config):
     soft_weight: Share
     """Share of the soft labels in the loss; the rest is cross entropy with the true labels."""
     hidden_weight: Annotated[float, Field(ge=0)]
-    """Weight of the distance between both models' last hidden states: the first token's where the head reads no other,
-    else the mean over a text's tokens."""
+    """Weight of the distance between both models' last hidden states, averaged over a text's tokens."""
     augmented_copies: Annotated[int, Field(ge=0)]
     """Changed copies of each training text to learn from too; the teacher labels them."""
     drop_words: Share

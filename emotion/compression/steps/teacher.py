@@ -38,7 +38,7 @@ class Teacher:
 
     @torch.no_grad()
     def hidden_states(self, texts: Sequence[str]) -> Tensor:
-        """(texts, hidden size), float32: the last hidden state, as :func:`mean_hidden_state` sums it up."""
+        """(texts, hidden size), float32: the last layer's hidden states, averaged over a text's tokens."""
         unknown = [text for text in dict.fromkeys(texts) if text not in self._hidden_states]
         model, rows = self.checkpoint.torch_model, self.checkpoint.encoder.encode(unknown)
         with progress_bar(transient=True) as progress:
@@ -52,11 +52,16 @@ class Teacher:
 
 
 def mean_hidden_state(hidden: Tensor, attention_mask: Tensor) -> Tensor:
-    """(rows, size): ``hidden``, (rows, tokens, size), meaned over the tokens of ``attention_mask``, (rows, tokens).
+    """Average hidden states over the tokens of each text.
 
-    A last layer that computes the first token alone has but that one.
+    Args:
+        hidden: (rows, tokens, size), float.
+        attention_mask: (rows, tokens), 1 for tokens and 0 for padding; at least one token a row.
+
+    Returns:
+        (rows, size), in the dtype of ``hidden``.
     """
-    mask = attention_mask[:, : hidden.shape[1], None].to(hidden.dtype)
+    mask = attention_mask[:, :, None].to(hidden.dtype)
     return (hidden * mask).sum(dim=1) / mask.sum(dim=1)
 
 

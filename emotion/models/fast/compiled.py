@@ -5,10 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch._dynamo.exc import TorchDynamoException
-from torch._functorch import config as functorch_config
 
 from emotion.errors import first_line
+from emotion.models.fast.guard import stays_plain
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +21,7 @@ def padding_multiple(compile: bool, device: torch.device) -> int:
 
 
 def compiled(forward: Callable[..., Any], device: torch.device) -> Callable[..., Any]:
-    """``forward`` compiled; where that fails, ``forward`` itself from then on, which is told once.
+    """``forward`` compiled; where that fails, ``forward`` itself from then on, with one log line.
 
     On a GPU the kernels of each shape are recorded as a CUDA graph and replayed.
 
@@ -30,8 +29,15 @@ def compiled(forward: Callable[..., Any], device: torch.device) -> Callable[...,
         forward: A module's bound ``forward``; the names of the module's weights stay as they are.
         device: Where it runs.
     """
-    # Else the backward pass is compiled in the first backward(), where there is nothing left to fall back on.
-    functorch_config.force_non_lazy_backward_lowering = True
+    try:
+        from torch._dynamo.exc import TorchDynamoException
+        from torch._functorch import config as functorch_config
+
+        # Else the backward pass is compiled in the first backward(), where there is nothing left to fall back on.
+        functorch_config.force_non_lazy_backward_lowering = True
+    except (ImportError, AttributeError) as error:
+        stays_plain("compile", f"torch does not say when it cannot compile ({first_line(error)})")
+        return forward
     current = torch.compile(forward, mode="reduce-overhead" if device.type == "cuda" else "default")
 
     def call(**inputs: Any) -> Any:

@@ -1,6 +1,6 @@
 """Linear layers that predict with weights laid out once for the CPU's matrix kernels.
 
-torch's own linear layer lays them out anew in each call, which takes most of its time when texts are few and short.
+torch's own linear layer lays them out again in each call, which takes most of its time when texts are few and short.
 """
 
 import platform
@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
-_HAS_KERNELS: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-_PACKS = _HAS_KERNELS and platform.machine() in ("x86_64", "AMD64")
+from emotion.errors import first_line
+from emotion.models.fast.guard import stays_plain
 
 
 class PackedLinear(nn.Linear):
@@ -48,8 +49,33 @@ class PackedLinear(nn.Linear):
         return {name: value for name, value in self.__dict__.items() if name != "_packed"}
 
 
-def pack_linear_layers_(model: nn.Module) -> None:
-    """Let each linear layer of ``model`` be a :class:`PackedLinear`, where this CPU has its kernels."""
-    for module in model.modules():
-        if _PACKS and type(module) is nn.Linear:
+def available(operators: Any = torch.ops.mkldnn) -> bool:
+    """Whether this processor has the kernels, and torch's private operators for them compute a linear layer.
+
+    Args:
+        operators: The namespace that they are in.
+    """
+    has_kernels: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    if not has_kernels or platform.machine() not in ("x86_64", "AMD64"):
+        return False
+    weight, bias = torch.linspace(-1, 1, 32).view(4, 8), torch.linspace(0, 1, 4)
+    values = torch.linspace(-2, 1, 24).view(3, 8)
+    try:
+        with torch.no_grad():
+            packed = operators._reorder_linear_weight(weight)
+            found = operators._linear_pointwise(values, packed, bias, "none", [], "")
+    except Exception as error:  # an operator is gone, or takes other arguments
+        stays_plain("linear layers", f"torch's operators for packed weights fail ({first_line(error)})")
+        return False
+    if not torch.allclose(found, linear(values, weight, bias), rtol=1e-4, atol=1e-5):
+        stays_plain("linear layers", "torch's operators for packed weights compute something else")
+        return False
+    return True
+
+
+def pack_linear_layers_(model: nn.Module, operators: Any = torch.ops.mkldnn) -> None:
+    """Let each linear layer of ``model`` be a :class:`PackedLinear`, where they are :func:`available`."""
+    plain = [module for module in model.modules() if type(module) is nn.Linear]
+    if plain and available(operators):
+        for module in plain:
             module.__class__ = PackedLinear

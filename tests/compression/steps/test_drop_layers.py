@@ -13,7 +13,7 @@ from emotion.checkpoint import load, save
 from emotion.compression.steps.drop_layers import DropLayersConfig, drop_layers_
 from emotion.data.text import TextEncoder
 from emotion.errors import UserError
-from emotion.models.fast.prepare import prepare_
+from emotion.models.fast import speed_up_
 from emotion.models.predictor import Predictor
 from test_saving import untrained
 
@@ -37,7 +37,7 @@ def lively(kind: str, folder: Path) -> Predictor:
     )
     for parameter in model.parameters():
         parameter.data += 0.2 * torch.randn_like(parameter)
-    prepare_(model)
+    speed_up_(model)
     checkpoint.model = model.eval()
     return checkpoint
 

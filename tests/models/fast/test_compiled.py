@@ -12,7 +12,7 @@ from torch._dynamo.backends.common import aot_autograd
 from emotion.models.fast.compiled import compiled, padding_multiple
 from emotion.training.classifier import EmotionClassifier
 from emotion.training.config import OptimizerConfig
-from test_prepare import inputs, plain
+from test_speed_up import inputs, plain
 
 
 def test_a_compiled_classifier_trains_alike_and_keeps_plain_names(

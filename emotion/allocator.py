@@ -1,4 +1,7 @@
-"""Let the C library keep what tensors free: asking the system for the same pages in each step costs a tenth of it."""
+"""Let the C library keep what tensors free: asking the system for the same pages in each step costs a tenth of it.
+
+Only programs call this, as it holds for the whole process: the scripts and ``emotion_classifier.py`` do.
+"""
 
 import ctypes
 import platform
@@ -11,9 +14,9 @@ _MOST_BEFORE_2_35 = 2**25
 
 
 def keep_freed_memory() -> None:
-    """Take blocks of up to 1 GB from the heap, and keep up to 2 GB that is free there. Does nothing but on glibc.
+    """Take blocks of up to 1 GB from the heap, and keep up to 2 GB that is free there; on glibc alone.
 
-    It holds for the whole process; the most that it uses stays what it was.
+    It holds for the whole process; the most memory that the process uses stays what it was.
     """
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL("libc.so.6")

@@ -1,0 +1,83 @@
+"""What a classifier's call passes to its layers, and what it refuses."""
+
+import copy
+import inspect
+from typing import Any
+
+import transformers.utils
+from transformers import PreTrainedModel
+
+from emotion.models.fast.bert_layer import FIRST_TOKEN_LAYER, StreamlinedLayer
+from emotion.models.fast.guard import stays_plain
+from emotion.models.layers import is_known, transformer_layers
+
+
+class ClassifierForward:
+    """The ``forward`` of one model, which asks its last layer for no more than the head reads.
+
+    Hidden states that somebody asks for, here or of the encoder itself, are those of all tokens. Attentions are
+    computed by a twin of the model that shares its weights and attends as transformers' ``eager`` does: ``sdpa``, which
+    is faster, has no attentions to return. A keyword that the model does not know is a :class:`TypeError`; transformers
+    would ignore it.
+
+    Args:
+        model: Whose class's ``forward`` it calls.
+    """
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self.model = model
+        self._known = _known_keywords(model)
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        """The plain model's, for those who inspect it."""
+        return inspect.signature(type(self.model).forward.__get__(self.model))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """What the plain model's ``forward`` returns."""
+        self._refuse_unknown(kwargs)
+        if self._is_asked_for("output_attentions", kwargs) and self.model.config._attn_implementation != "eager":
+            return _eager_twin(self.model)(*args, **kwargs)
+        last = transformer_layers(self.model)[-1]
+        if isinstance(last, StreamlinedLayer) and not self._is_asked_for("output_hidden_states", kwargs):
+            kwargs[FIRST_TOKEN_LAYER] = last
+        return type(self.model).forward(self.model, *args, **kwargs)
+
+    def _is_asked_for(self, output: str, kwargs: dict[str, Any]) -> bool:
+        given = kwargs.get(output)
+        asked = getattr(self.model.config, output, False) if given is None else given
+        return asked is not False and asked is not None
+
+    def _refuse_unknown(self, kwargs: dict[str, Any]) -> None:
+        for name in kwargs:
+            if self._known and name not in self._known:
+                raise TypeError(f"{type(self.model).__name__}.forward() got an unexpected keyword argument {name!r}")
+
+
+def direct_forward_(model: PreTrainedModel) -> None:
+    """Give ``model`` a :class:`ClassifierForward`, where its layers are known and no other library replaced its own."""
+    if not is_known(model):
+        return
+    current = vars(model).get("forward")
+    if current is None:
+        model.forward = ClassifierForward(model)  # type: ignore[method-assign]
+    elif not isinstance(current, ClassifierForward):
+        stays_plain(f"{type(model).__name__}.forward", "another library has replaced it")
+
+
+def _known_keywords(model: PreTrainedModel) -> frozenset[str]:
+    """Keywords of ``model``'s own ``forward`` and those that transformers passes on; none where it names none."""
+    passed_on = getattr(transformers.utils, "TransformersKwargs", None)
+    if passed_on is None:
+        stays_plain("the check of keywords", "transformers does not list what it passes on")
+        return frozenset()
+    own = inspect.signature(type(model).forward).parameters
+    return frozenset((*own, *passed_on.__annotations__, "return_dict"))
+
+
+def _eager_twin(model: PreTrainedModel) -> PreTrainedModel:
+    """A model of the same parameters and buffers, whose attention is written out."""
+    shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+    twin = copy.deepcopy(model, shared)
+    twin.set_attn_implementation("eager")
+    return twin
