@@ -25,7 +25,8 @@ from yaml import YAMLError
 
 from emotion.allocator import keep_freed_memory
 from emotion.config.base import Config
-from emotion.config.compose import CONF, compose_config, one_line, refuse_several_choices, resolve
+from emotion.config.compose import compose_config, one_line, refuse_several_choices, resolve
+from emotion.config.folders import CONF
 from emotion.errors import UserError, of_file
 
 log = logging.getLogger(__name__)

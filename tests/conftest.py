@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from emotion.checkpoint import save
-from emotion.config.compose import SAMPLE
+from emotion.config.folders import SAMPLE
 from emotion.models.backbone import find_backbone
 from emotion.models.config import ModelConfig, model_choices
 from emotion.models.fast import speed_up_

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from conftest import files_in, sample_rows, write_csv
-from emotion.config.compose import PROJECT, compose_config, resolve
+from emotion.config.compose import compose_config, resolve
+from emotion.config.folders import PROJECT
 from emotion.errors import UserError
 from emotion.prediction.config import PredictConfig
 from emotion.prediction.inference import predict_csv

@@ -16,7 +16,7 @@ from rich.live import Live
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from emotion.config.compose import PROJECT
+from emotion.config.folders import PROJECT
 from emotion.progress import CurrentStream, progress_bar, stderr, stdout, working
 from emotion.training.callbacks import ProgressBar
 

@@ -8,14 +8,14 @@ from time import perf_counter, time
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
-from emotion.config.compose import PROJECT
 from emotion.errors import UserError
 
-TRAIN = str(PROJECT / "scripts" / "train.py")
+TRAIN = ("-c", "from emotion.cli import train; train()")
+"""What ``scripts/train.py`` and ``emotion-train`` run."""
 COMMANDS = {
-    "train.py --help": ([TRAIN, "--help"], 0),
-    "train.py --cfg job": ([TRAIN, "--cfg", "job"], 0),
-    "a config error": ([TRAIN, "trainer.max_epochs=ten"], 1),
+    "train.py --help": ([*TRAIN, "--help"], 0),
+    "train.py --cfg job": ([*TRAIN, "--cfg", "job"], 0),
+    "a config error": ([*TRAIN, "trainer.max_epochs=ten"], 1),
     "import emotion": (["-c", "import emotion"], 0),
 }
 FIRST_STEP = "the first training step on the sample"
@@ -37,7 +37,7 @@ def _first_step_seconds() -> float:
     with TemporaryDirectory() as folder:
         short = ["trainer=debug", "trainer.limit_train_batches=1", "trainer.limit_val_batches=1"]
         started = time()
-        _run([TRAIN, *short, f"output_dir={folder}", f"hydra.run.dir={folder}/run"], 0)
+        _run([*TRAIN, *short, f"output_dir={folder}", f"hydra.run.dir={folder}/run"], 0)
         events = EventAccumulator(str(Path(folder) / "run" / "tensorboard")).Reload()
         first: float = events.Scalars("train/loss_step")[0].wall_time
         return first - started

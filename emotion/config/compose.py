@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterable
 from contextlib import nullcontext
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -19,16 +18,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from emotion.config.base import Schema, validate
+from emotion.config.folders import CONF, SAMPLE
 from emotion.errors import UserError
 
-PROJECT = Path(__file__).resolve().parents[2]
-CONF = PROJECT / "conf"
-SAMPLE = PROJECT / "data" / "sample"
 
-
-def _project_path(path: str) -> str:
-    """A path inside the project, wherever the command is started."""
-    return str(PROJECT / path)
+def _sample_path(name: str) -> str:
+    """A file of the sample corpus, wherever the command is started."""
+    return str(SAMPLE / name)
 
 
 def _if_sample(recipe: Any, otherwise: Any, *, _root_: DictConfig) -> Any:
@@ -43,7 +39,7 @@ def conf_value(file: str, key: str) -> Any:
 
 
 OmegaConf.register_new_resolver("conf", conf_value, replace=True)
-OmegaConf.register_new_resolver("project", _project_path, replace=True)
+OmegaConf.register_new_resolver("sample", _sample_path, replace=True)
 OmegaConf.register_new_resolver("if_sample", _if_sample, replace=True)
 
 

@@ -2,7 +2,7 @@
 
 from omegaconf import OmegaConf
 
-from emotion.config.compose import CONF
+from emotion.config.folders import CONF
 from emotion.labels import LabelSet
 
 _BEFORE_LABEL_SETS = "emotion6"

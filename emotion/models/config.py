@@ -8,7 +8,8 @@ from pydantic import BeforeValidator, Field
 from yaml import YAMLError
 
 from emotion.config.base import Config, PositiveShare, Rule, Text
-from emotion.config.compose import CONF, one_line, resolve
+from emotion.config.compose import one_line, resolve
+from emotion.config.folders import CONF
 from emotion.errors import UserError
 
 Normalization = Literal["none", "bertweet", "cardiff"]

@@ -15,7 +15,8 @@ from emotion.benchmark.config import BenchmarkConfig
 from emotion.benchmark.measurement import Measurement
 from emotion.benchmark.run import benchmark
 from emotion.benchmark.sides import OURS, TRAINING
-from emotion.config.compose import PROJECT, compose_config, resolve
+from emotion.config.compose import compose_config, resolve
+from emotion.config.folders import PROJECT
 from emotion.data.datamodule import LabelledTexts
 from emotion.errors import UserError
 from emotion.reporting.benchmark_report import BenchmarkResults

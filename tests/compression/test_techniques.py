@@ -9,7 +9,8 @@ from emotion.compression import techniques
 from emotion.compression.config import CompressConfig
 from emotion.compression.techniques import chains
 from emotion.config import compose as config
-from emotion.config.compose import CONF, compose_config, resolve
+from emotion.config.compose import compose_config, resolve
+from emotion.config.folders import CONF
 from emotion.errors import UserError
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from emotion.compression.config import CompressConfig
-from emotion.config.compose import PROJECT, compose_config, resolve
+from emotion.config.compose import compose_config, resolve
+from emotion.config.folders import PROJECT
 from emotion.errors import UserError
 from emotion.prediction.config import PredictConfig
 from emotion.training.config import TrainConfig

@@ -11,7 +11,8 @@ from omegaconf import OmegaConf
 
 from emotion.benchmark.config import PARTS, BenchmarkConfig
 from emotion.compression.config import CompressConfig
-from emotion.config.compose import CONF, PROJECT, choices, compose_config, resolve
+from emotion.config.compose import choices, compose_config, resolve
+from emotion.config.folders import CONF, PROJECT
 from emotion.errors import UserError
 from emotion.models.config import model_choices
 from emotion.prediction.config import PredictConfig

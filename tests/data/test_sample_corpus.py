@@ -12,7 +12,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 
 from conftest import sample_rows
-from emotion.config.compose import SAMPLE, compose_config, resolve
+from emotion.config.compose import compose_config, resolve
+from emotion.config.folders import SAMPLE
 from emotion.training.config import TrainConfig
 from emotion.training.run import train
 from support.labels import EMOTION6

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 
 from conftest import sample_rows, write_csv
-from emotion.config.compose import PROJECT
+from emotion.config.folders import PROJECT
 from emotion.models.config import model_choices
 from support.backbones import make_backbone
 from support.hub_server import Hub, serve

@@ -7,7 +7,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoConfig, AutoModel
 
-from emotion.config.compose import SAMPLE
+from emotion.config.folders import SAMPLE
 from emotion.data.datamodule import LabelledTexts
 from support.labels import EMOTION6
 

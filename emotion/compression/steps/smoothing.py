@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from emotion.compression.steps.prune import linear_layers
-from emotion.config.compose import SAMPLE
+from emotion.config.folders import SAMPLE
 from emotion.data.csv_files import read_labelled
 from emotion.models.predictor import Predictor
 

@@ -15,7 +15,8 @@ from emotion.compression.config import CompressConfig
 from emotion.compression.steps.distill import DistilledClassifier, distill, lesson, soft_label_loss
 from emotion.compression.steps.registry import DistillConfig
 from emotion.compression.steps.teacher import Teacher, changed_copies
-from emotion.config.compose import SAMPLE, compose_config, resolve
+from emotion.config.compose import compose_config, resolve
+from emotion.config.folders import SAMPLE
 from emotion.data.datamodule import LabelledTexts
 from emotion.errors import UserError
 from emotion.models.backbone import find_backbone
