@@ -22,6 +22,7 @@ from emotion.models.devices import batch_size_blamed, check_devices, pick_device
 from emotion.models.fast import speed_up_
 from emotion.models.fast.compiled import padding_multiple
 from emotion.models.pretrained import load_config, load_pretrained, load_tokenizer, position_limit
+from emotion.progress import shows_bars
 from emotion.reporting.console import print_report
 from emotion.reporting.schema import TrainingReport
 from emotion.training.callbacks import (
@@ -33,6 +34,7 @@ from emotion.training.callbacks import (
 from emotion.training.classifier import EmotionClassifier, check_class_weights
 from emotion.training.config import TrainConfig
 from emotion.training.deliverables import Deliverables
+from emotion.training.progress_log import ProgressLog
 from emotion.training.resume import check_resume
 
 log = logging.getLogger(__name__)
@@ -123,6 +125,8 @@ def build_trainer(config: TrainConfig, run_dir: Path, callbacks: list[Callback])
     logger = TensorBoardLogger(run_dir, name="tensorboard", version="")
     logger.log_hyperparams(config.model_dump())
     bar: list[Callback] = [ProgressBar(leave=True)] if settings.enable_progress_bar else []
+    if not shows_bars():
+        bar.append(ProgressLog())
     return Trainer(
         accelerator=settings.accelerator,
         devices=settings.devices,
