@@ -5,6 +5,7 @@ import logging
 import re
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from emotion.config.folders import PROJECT
-from emotion.progress import CurrentStream, progress_bar, stderr, stdout, working
+from emotion.progress import CurrentStream, LoggedProgress, progress_bar, stderr, stdout, working
 from emotion.training.callbacks import ProgressBar
 
 
@@ -63,6 +64,29 @@ def test_a_bar_shows_what_is_done(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     with working("a step"):
         print("while it works")
     assert capsys.readouterr().out.strip() == "while it works", "a moving bar leaves nothing"
+
+
+def progress_lines(caplog: pytest.LogCaptureFixture, terminal: bool) -> list[str]:
+    """What is logged of 120 rows in batches of 10, 15 seconds each."""
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=60)
+    clock = count(0, 15)
+    with (
+        caplog.at_level(logging.INFO, "emotion"),
+        LoggedProgress(console=console, clock=lambda: next(clock), auto_refresh=False) as progress,
+    ):
+        task = progress.add_task("MiniLM predicts", total=120)
+        for _ in range(12):
+            progress.advance(task, 10)
+    return [record.getMessage() for record in caplog.records if record.name == "emotion.progress"]
+
+
+def test_a_file_gets_a_line_a_minute_where_a_terminal_shows_a_bar(caplog: pytest.LogCaptureFixture) -> None:
+    assert progress_lines(caplog, terminal=True) == []
+    assert progress_lines(caplog, terminal=False) == [
+        "MiniLM predicts: 30/120, 0.667/s, 0:02:15 left",
+        "MiniLM predicts: 70/120, 0.667/s, 0:01:15 left",
+        "MiniLM predicts: 110/120, 0.667/s, 0:00:15 left",
+    ]
 
 
 class _Learner(LightningModule):

@@ -9,6 +9,7 @@ from emotion.benchmark.config import BenchmarkConfig
 from emotion.benchmark.material import Material
 from emotion.errors import UserError
 from emotion.files import sha256
+from emotion.isolation import isolated
 from emotion.models.devices import check_devices, pick_device
 from emotion.reporting.benchmark_report import BenchmarkResults
 from emotion.reporting.benchmark_schema import BenchmarkReport
@@ -17,6 +18,7 @@ from emotion.reporting.schema import Environment
 from emotion.training.run import check_max_length
 
 
+@isolated()
 def benchmark(config: BenchmarkConfig) -> BenchmarkReport:
     """Measure ``config.benchmark.parts``; write ``benchmark_report.json``, its tables and its picture.
 

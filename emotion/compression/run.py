@@ -15,6 +15,7 @@ from emotion.compression.techniques import chains, known_techniques
 from emotion.config.compose import compose_config, resolve
 from emotion.errors import UserError, first_line
 from emotion.files import sha256
+from emotion.isolation import isolated
 from emotion.models.devices import pick_device
 from emotion.reporting.compression_report import ranked
 from emotion.reporting.compression_schema import BASELINE, CompressionReport, DataRecord, FileRecord
@@ -49,6 +50,7 @@ def compress_and_evaluate(
     return compress(resolve(config, CompressConfig)).model_dump()
 
 
+@isolated()
 def compress(config: CompressConfig, overrides: Sequence[str] = (), run_dir: Path | None = None) -> CompressionReport:
     """Run the technique of ``config``; write models, report and picture into ``compression_results``.
 

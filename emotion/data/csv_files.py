@@ -182,15 +182,18 @@ def _read(path: Path, encoding: str, separator: str) -> Iterator[list[str]]:
         at_end = True
         yield _END
 
-    csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
     with path.open(encoding=encoding, newline="") as file:
         records = csv.reader(lines(file), delimiter=separator)
         while True:
+            limit = csv.field_size_limit(_LONGEST_CELL)  # of the whole process, so for one record at a time
             try:
+                csv.field_size_limit(max(limit, _LONGEST_CELL))
                 record = next(records)
             except csv.Error as error:
                 rule = f"every cell must have at most {_LONGEST_CELL:,} characters"
                 raise csv.Error(f"{rule}, found a longer one (or a quote that is never closed)") from error
+            finally:
+                csv.field_size_limit(limit)
             if not at_end:
                 yield record
             elif record == [_END]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from transformers import BitsAndBytesConfig, PretrainedConfig, PreTrainedModel
 
 from emotion.errors import UserError, first_line
+from emotion.isolation import log_level
 from emotion.models.attention_heads import loading_class
 from emotion.models.head import head_modules, head_state, keep_head_in_fp32
 from emotion.models.pretrained import quiet_transformers
@@ -64,9 +65,9 @@ def _load(
     device: torch.device,
 ) -> PreTrainedModel:
     options: dict[str, Any] = {} if settings is None else {"quantization_config": settings}
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it tells of 4-bit kernels, which are not used here
     try:
-        with quiet_transformers():
+        # bitsandbytes warns about 4-bit kernels, which are not used here.
+        with quiet_transformers(), log_level("bitsandbytes", logging.ERROR):
             model: PreTrainedModel = architecture.from_pretrained(
                 None,
                 config=copy.deepcopy(config),

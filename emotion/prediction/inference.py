@@ -14,6 +14,7 @@ from emotion.data.csv_files import CsvFile, open_csv
 from emotion.errors import UserError
 from emotion.evaluation.metrics import Evaluation, evaluate
 from emotion.files import atomic, require_ours, require_writable
+from emotion.isolation import isolated
 from emotion.labels import LabelSet
 from emotion.models.devices import batch_size_blamed, pick_device
 from emotion.prediction.config import PredictConfig
@@ -57,6 +58,7 @@ def run_inference(weights: str, csv: str) -> list[int]:
     return predict_csv(resolve(config, PredictConfig)).labels
 
 
+@isolated()
 def predict_csv(config: PredictConfig) -> Prediction:
     """Predict ``config.csv`` chunk by chunk, in memory bounded by the chunk.
 

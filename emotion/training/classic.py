@@ -11,6 +11,7 @@ import torch
 
 from emotion.config.compose import compose_config, resolve
 from emotion.errors import UserError, first_line
+from emotion.isolation import isolated
 from emotion.models.config import model_choices
 from emotion.reporting.training_report import read_report
 from emotion.training.config import TrainConfig
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 CLASSIC_MODELS = ("BERTweet", "CardiffRoBERTa", "ModernBERT")
 
 
+@isolated()
 def main(
     train_path: str = "train.csv",
     val_path: str = "validation.csv",

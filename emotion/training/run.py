@@ -16,11 +16,13 @@ from transformers import PreTrainedTokenizerBase
 from emotion.data.datamodule import EmotionDataModule
 from emotion.data.text import TextEncoder
 from emotion.errors import UserError
+from emotion.isolation import isolated, log_level
 from emotion.models.backbone import Backbone, find_backbone
 from emotion.models.devices import batch_size_blamed, check_devices, pick_device, process_count
 from emotion.models.fast import speed_up_
 from emotion.models.fast.compiled import padding_multiple
 from emotion.models.pretrained import load_config, load_pretrained, load_tokenizer, position_limit
+from emotion.progress import shows_bars
 from emotion.reporting.console import print_report
 from emotion.reporting.schema import TrainingReport
 from emotion.training.callbacks import (
@@ -32,11 +34,13 @@ from emotion.training.callbacks import (
 from emotion.training.classifier import EmotionClassifier, check_class_weights
 from emotion.training.config import TrainConfig
 from emotion.training.deliverables import Deliverables
+from emotion.training.progress_log import ProgressLog
 from emotion.training.resume import check_resume
 
 log = logging.getLogger(__name__)
 
 
+@isolated()
 def train(config: TrainConfig, run_dir: Path, sweep: str | None = None) -> TrainingReport | None:
     """Fine-tune one backbone and write its deliverables.
 
@@ -104,13 +108,14 @@ def fit(
     callbacks: list[Callback],
 ) -> None:
     """Train ``classifier`` on ``data``, both made for ``config``; logs go to ``run_dir``."""
-    trainer = build_trainer(config, run_dir, callbacks)
-    with warnings.catch_warnings(), _determinism_restored():
+    with log_level("lightning.pytorch", logging.WARNING), warnings.catch_warnings(), _determinism_restored():
+        # Lightning's tips and lists of hardware are left out.
         # Texts are tokenised beforehand; what is left to load does not need workers.
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
         warnings.filterwarnings("ignore", ".*smaller than the logging interval.*")  # epochs are logged all the same
         warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning's own use of a deprecated name
         warnings.filterwarnings("ignore", ".*exists and is not empty.*")  # resuming into the same folder
+        trainer = build_trainer(config, run_dir, callbacks)
         trainer.fit(classifier, data, ckpt_path=config.trainer.ckpt_path, weights_only=True)
 
 
@@ -120,7 +125,8 @@ def build_trainer(config: TrainConfig, run_dir: Path, callbacks: list[Callback])
     logger = TensorBoardLogger(run_dir, name="tensorboard", version="")
     logger.log_hyperparams(config.model_dump())
     bar: list[Callback] = [ProgressBar(leave=True)] if settings.enable_progress_bar else []
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its tips and hardware lists
+    if not shows_bars():
+        bar.append(ProgressLog())
     return Trainer(
         accelerator=settings.accelerator,
         devices=settings.devices,

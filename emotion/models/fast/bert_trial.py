@@ -43,18 +43,18 @@ def streamline_bert_layers_(model: PreTrainedModel) -> None:
 
 def _why_not(config: PretrainedConfig, layers: nn.ModuleList) -> str | None:
     classes = {_plain_class(layer) for layer in layers}
-    attention = config._attn_implementation
+    attention = getattr(config, "_attn_implementation", None)
     key = (frozenset(classes), config.model_type, str(config.hidden_act), attention)
     if key not in _tried:
-        _tried[key] = _trial(config, classes)
+        _tried[key] = _trial(config, classes, attention)
     return _tried[key]
 
 
-def _trial(config: PretrainedConfig, classes: set[type]) -> str | None:
-    if config._attn_implementation not in _ATTENTIONS:
-        return f"their attention is {config._attn_implementation}"
+def _trial(config: PretrainedConfig, classes: set[type], attention: str | None) -> str | None:
+    if attention not in _ATTENTIONS:
+        return f"their attention is {attention}"
     try:
-        plain = _tiny(config)
+        plain = _tiny(config, attention)
         layer = transformer_layers(plain)[0]
         if classes != {type(layer)}:
             return f"they are {', '.join(sorted(each.__name__ for each in classes))}"
@@ -70,7 +70,7 @@ def _trial(config: PretrainedConfig, classes: set[type]) -> str | None:
         return first_line(error)
 
 
-def _tiny(config: PretrainedConfig) -> PreTrainedModel:
+def _tiny(config: PretrainedConfig, attention: str) -> PreTrainedModel:
     """A model of the architecture of ``config`` with few weights, drawn without a trace in torch's generator."""
     small = copy.deepcopy(config)
     for name in (HEADS_LEFT, "quantization_config"):
@@ -81,7 +81,7 @@ def _tiny(config: PretrainedConfig) -> PreTrainedModel:
     with torch.random.fork_rng(devices=[]), torch.device("cpu"), torch.no_grad():
         torch.manual_seed(0)
         model: PreTrainedModel = AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]
-            small, dtype=torch.float32, attn_implementation=config._attn_implementation
+            small, dtype=torch.float32, attn_implementation=attention
         )
         for parameter in model.parameters():
             parameter.normal_(std=0.5)

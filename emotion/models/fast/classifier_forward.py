@@ -36,7 +36,8 @@ class ClassifierForward:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What the plain model's ``forward`` returns."""
         self._refuse_unknown(kwargs)
-        if self._is_asked_for("output_attentions", kwargs) and self.model.config._attn_implementation != "eager":
+        attention = getattr(self.model.config, "_attn_implementation", None)
+        if self._is_asked_for("output_attentions", kwargs) and attention not in ("eager", None):
             return _eager_twin(self.model)(*args, **kwargs)
         last = transformer_layers(self.model)[-1]
         if isinstance(last, StreamlinedLayer) and not self._is_asked_for("output_hidden_states", kwargs):
