@@ -11,8 +11,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import emotion
-from emotion.allocator import keep_freed_memory
 from emotion.errors import UserError, of_file
+from emotion.models.fast import keep_freed_memory
 from emotion.progress import stderr
 
 if TYPE_CHECKING:

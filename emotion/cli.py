@@ -23,11 +23,9 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from emotion.allocator import keep_freed_memory
-from emotion.config.base import Config
-from emotion.config.compose import compose_config, one_line, refuse_several_choices, resolve
-from emotion.config.folders import CONF
+from emotion.config import CONF, Config, compose_config, one_line, refuse_several_choices, resolve
 from emotion.errors import UserError, of_file
+from emotion.models.fast import keep_freed_memory
 
 log = logging.getLogger(__name__)
 
@@ -37,13 +35,13 @@ def train() -> None:
 
     def job(config: DictConfig) -> None:
         resolved = resolve(config, schema())
-        from emotion.training.run import train
+        from emotion.training import train
 
         run_dir, sweep = _place()
         train(resolved, run_dir, sweep)
 
     def schema() -> Any:
-        from emotion.training.config import TrainConfig
+        from emotion.training import TrainConfig
 
         return TrainConfig
 
@@ -55,13 +53,13 @@ def compress() -> None:
 
     def job(config: DictConfig) -> None:
         resolved = resolve(config, schema())
-        from emotion.compression.run import compress
+        from emotion.compression import compress
 
         run_dir, _ = _place()
         compress(resolved, HydraConfig.get().overrides.task, run_dir)
 
     def schema() -> Any:
-        from emotion.compression.config import CompressConfig
+        from emotion.compression import CompressConfig
 
         return CompressConfig
 
@@ -73,13 +71,13 @@ def predict() -> None:
 
     def job(config: DictConfig) -> None:
         resolved = resolve(config, schema())
-        from emotion.prediction.inference import predict_csv
-        from emotion.reporting.console import print_prediction
+        from emotion.prediction import predict_csv
+        from emotion.reporting import print_prediction
 
         print_prediction(predict_csv(resolved))
 
     def schema() -> Any:
-        from emotion.prediction.config import PredictConfig
+        from emotion.prediction import PredictConfig
 
         return PredictConfig
 
@@ -91,13 +89,13 @@ def benchmark() -> None:
 
     def job(config: DictConfig) -> None:
         resolved = resolve(config, schema())
-        from emotion.benchmark.run import benchmark
-        from emotion.reporting.console import print_benchmark
+        from emotion.benchmark import benchmark
+        from emotion.reporting import print_benchmark
 
         print_benchmark(benchmark(resolved), resolved.output_dir)
 
     def schema() -> Any:
-        from emotion.benchmark.config import BenchmarkConfig
+        from emotion.benchmark import BenchmarkConfig
 
         return BenchmarkConfig
 

@@ -14,12 +14,9 @@ import pytest
 import torch
 
 from emotion.checkpoint import save
-from emotion.config.folders import SAMPLE
-from emotion.models.backbone import find_backbone
-from emotion.models.config import ModelConfig, model_choices
+from emotion.config import SAMPLE
+from emotion.models import ModelConfig, Predictor, find_backbone, load_pretrained, load_tokenizer, model_choices
 from emotion.models.fast import speed_up_
-from emotion.models.predictor import Predictor
-from emotion.models.pretrained import load_pretrained, load_tokenizer
 from support.backbones import make_backbone
 from support.labels import EMOTION6
 

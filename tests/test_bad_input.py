@@ -10,13 +10,10 @@ import pytest
 import torch
 
 from conftest import files_in, sample_rows, write_csv
-from emotion.config.compose import compose_config, resolve
-from emotion.config.folders import PROJECT
+from emotion.config import PROJECT, compose_config, resolve
 from emotion.errors import UserError
-from emotion.prediction.config import PredictConfig
-from emotion.prediction.inference import predict_csv
-from emotion.training.config import TrainConfig
-from emotion.training.run import train
+from emotion.prediction import PredictConfig, predict_csv
+from emotion.training import TrainConfig, train
 
 
 def run_script(script: str, folder: Path, *overrides: str) -> tuple[list[str], set[str]]:

@@ -19,9 +19,9 @@ PROGRAM = """
 import copy, csv, ctypes, faulthandler, json, logging, os, random, signal, sys, threading, warnings
 import numpy as np, torch
 import emotion
-from emotion.config.compose import compose_config, resolve
-from emotion.training.config import TrainConfig
-from emotion.training.run import train
+from emotion.config import compose_config, resolve
+from emotion.training import TrainConfig
+from emotion.training import train
 
 def state():
     loggers = [logging.getLogger(name) for name in (None, "emotion", "lightning", "lightning.pytorch",
@@ -61,8 +61,8 @@ if call == "run_inference":
 elif call == "compress_and_evaluate":
     work = lambda: emotion.compress_and_evaluate(weights, validation_csv, folder, "quantize")
 elif call == "distill":
-    from emotion.compression.run import compress
-    from emotion.compression.config import CompressConfig
+    from emotion.compression import compress
+    from emotion.compression import CompressConfig
     config = compose_config("compress", ["technique=distill", "distill.max_epochs=1", "rounds=1"])
     config.weights, config.data.train, config.data.validation = weights, train_csv, validation_csv
     config.output_dir = folder

@@ -9,12 +9,11 @@ import pytest
 from conftest import sample_rows, write_csv
 from emotion import run_inference
 from emotion.checkpoint import load
-from emotion.compression.config import CompressConfig
-from emotion.compression.run import compress
-from emotion.config.compose import compose_config, resolve
+from emotion.compression import CompressConfig, compress
+from emotion.config import compose_config, resolve
 from emotion.config.labels import load_label_set
 from emotion.errors import UserError
-from emotion.training.run import train
+from emotion.training import train
 from test_run import config_for
 
 TEXTS = [text for text, _ in sample_rows("train", 84)]

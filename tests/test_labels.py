@@ -2,7 +2,7 @@
 
 import pytest
 
-from emotion.config.folders import CONF
+from emotion.config import CONF
 from emotion.config.labels import load_label_set
 from emotion.errors import UserError
 from emotion.labels import LabelSet, find_labels

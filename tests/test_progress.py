@@ -17,7 +17,7 @@ from rich.live import Live
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from emotion.config.folders import PROJECT
+from emotion.config import PROJECT
 from emotion.progress import CurrentStream, LoggedProgress, progress_bar, stderr, stdout, working
 from emotion.training.callbacks import ProgressBar
 

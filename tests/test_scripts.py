@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from conftest import sample_rows
-from emotion.config.folders import PROJECT
+from emotion.config import PROJECT
 from emotion.files import sha256
 
 TRAIN = str(PROJECT / "scripts" / "train.py")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from conftest import sample_rows, write_csv
-from emotion.config.folders import CONF, PROJECT, SAMPLE
+from emotion.config import CONF, PROJECT, SAMPLE
 
 
 @pytest.fixture(scope="module")

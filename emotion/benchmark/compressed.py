@@ -16,16 +16,13 @@ from emotion.benchmark.model_files import HUGGING_FACE, model_files
 from emotion.benchmark.sides import OURS
 from emotion.benchmark.turns import in_turns
 from emotion.checkpoint import load, save
-from emotion.compression.chain import Chains
-from emotion.compression.config import CompressConfig
-from emotion.config.compose import compose_config, resolve
-from emotion.data.datamodule import LabelledTexts
-from emotion.data.text import TextEncoder
+from emotion.compression import Chains, CompressConfig
+from emotion.config import compose_config, resolve
+from emotion.data import LabelledTexts, TextEncoder
 from emotion.errors import UserError
-from emotion.models.predictor import Predictor
-from emotion.models.pretrained import quiet_transformers
-from emotion.prediction.latency import latencies_ms, spread_batches
-from emotion.reporting.benchmark_schema import CompressedSide, CompressionSpeed, Spread
+from emotion.models import Predictor, quiet_transformers
+from emotion.prediction import latencies_ms, spread_batches
+from emotion.reporting import CompressedSide, CompressionSpeed, Spread
 
 log = logging.getLogger(__name__)
 

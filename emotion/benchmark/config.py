@@ -4,9 +4,9 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from emotion.config.base import Config, Count, Rule, Text
+from emotion.config import Config, Count, Rule, Text
 from emotion.errors import UserError
-from emotion.training.config import TrainConfig
+from emotion.training import TrainConfig
 
 Part = Literal["train", "predict", "startup", "scaling", "devices", "compress"]
 PARTS: tuple[Part, ...] = get_args(Part)

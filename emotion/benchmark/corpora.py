@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from emotion.data.datamodule import LabelledTexts
+from emotion.data import LabelledTexts
 
 
 def draw(data: LabelledTexts, rows: int, seed: int) -> list[tuple[str, int]]:

@@ -7,14 +7,18 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from emotion.benchmark.config import BenchmarkConfig
 from emotion.checkpoint import load
-from emotion.data.datamodule import LabelledTexts
-from emotion.data.text import TextEncoder
+from emotion.data import LabelledTexts, TextEncoder
 from emotion.errors import UserError
-from emotion.models.backbone import Backbone, find_backbone
-from emotion.models.devices import pick_device
+from emotion.models import (
+    Backbone,
+    Predictor,
+    find_backbone,
+    load_config,
+    load_tokenizer,
+    pick_device,
+    quiet_transformers,
+)
 from emotion.models.fast import speed_up_
-from emotion.models.predictor import Predictor
-from emotion.models.pretrained import load_config, load_tokenizer, quiet_transformers
 
 
 class Material:

@@ -4,13 +4,10 @@ from pathlib import Path
 
 from emotion.benchmark.sides import OURS
 from emotion.checkpoint import save
-from emotion.compression.config import CompressConfig
-from emotion.compression.steps.onnx_export import export_onnx, export_onnx_int8
-from emotion.config.compose import compose_config, resolve
+from emotion.compression import CompressConfig, export_onnx, export_onnx_int8
+from emotion.config import compose_config, resolve
 from emotion.errors import UserError
-from emotion.models.onnx_runtime import require_packages
-from emotion.models.predictor import Predictor
-from emotion.models.pretrained import quiet_transformers
+from emotion.models import Predictor, quiet_transformers, require_packages
 
 HUGGING_FACE = "hugging_face"
 

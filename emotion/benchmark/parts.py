@@ -18,17 +18,9 @@ from emotion.benchmark.sides import FILE, OURS, PREDICTION, TRAINING, run_side
 from emotion.benchmark.startup import startup_seconds
 from emotion.benchmark.turns import in_turns
 from emotion.checkpoint import save
-from emotion.data.datamodule import LabelledTexts
+from emotion.data import LabelledTexts
 from emotion.errors import UserError
-from emotion.reporting.benchmark_schema import (
-    DeviceScaling,
-    PredictionSide,
-    PredictionSpeed,
-    Scaling,
-    Side,
-    Spread,
-    TrainingSpeed,
-)
+from emotion.reporting import DeviceScaling, PredictionSide, PredictionSpeed, Scaling, Side, Spread, TrainingSpeed
 
 REFERENCE = "loop_padded"
 """Its labels are what the others' are compared with."""

@@ -12,13 +12,10 @@ from transformers import AutoModelForSequenceClassification, PreTrainedTokenizer
 from emotion.benchmark.config import BenchmarkConfig
 from emotion.benchmark.measurement import Measurement
 from emotion.checkpoint import load
-from emotion.config.compose import compose_config, resolve
-from emotion.data.csv_files import open_csv
-from emotion.data.text import normalize_cardiff
-from emotion.models.devices import pick_device
-from emotion.models.pretrained import load_tokenizer
-from emotion.prediction.config import PredictConfig
-from emotion.prediction.inference import predict_csv
+from emotion.config import compose_config, resolve
+from emotion.data import normalize_cardiff, open_csv
+from emotion.models import load_tokenizer, pick_device
+from emotion.prediction import PredictConfig, predict_csv
 
 WARM_UP_TEXTS, SINGLE_TEXTS, QUICK_SINGLE_TEXTS = 64, 100, 10
 

@@ -10,12 +10,9 @@ from emotion.benchmark.material import Material
 from emotion.errors import UserError
 from emotion.files import sha256
 from emotion.isolation import isolated
-from emotion.models.devices import check_devices, pick_device
-from emotion.reporting.benchmark_report import BenchmarkResults
-from emotion.reporting.benchmark_schema import BenchmarkReport
-from emotion.reporting.environment import git_commit, hardware, versions
-from emotion.reporting.schema import Environment
-from emotion.training.run import check_max_length
+from emotion.models import pick_device
+from emotion.reporting import BenchmarkReport, BenchmarkResults, Environment, git_commit, hardware, versions
+from emotion.training import check_devices, check_max_length
 
 
 @isolated()

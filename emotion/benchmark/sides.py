@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from emotion.benchmark.config import BenchmarkConfig
 from emotion.benchmark.measurement import Measurement
-from emotion.config.compose import resolve
+from emotion.config import resolve
 from emotion.errors import UserError
 
 OURS = "emotion"

@@ -23,14 +23,12 @@ from transformers import (
 )
 from transformers import Trainer as HuggingFaceTrainer
 
-from emotion.allocator import keep_freed_memory
 from emotion.benchmark.config import BenchmarkConfig
 from emotion.benchmark.material import Material
 from emotion.benchmark.measurement import Measurement
-from emotion.data.datamodule import EmotionDataModule
-from emotion.models.fast.compiled import padding_multiple
-from emotion.training.classifier import EmotionClassifier
-from emotion.training.run import fit
+from emotion.data import EmotionDataModule
+from emotion.models.fast import keep_freed_memory, padding_multiple
+from emotion.training import EmotionClassifier, fit
 
 
 def emotion_training(config: BenchmarkConfig) -> Measurement:

@@ -1,5 +1,5 @@
 """Save a classifier to one portable file, and load it."""
 
-from emotion.checkpoint.saving import load, save
+import lazy_loader
 
-__all__ = ["load", "save"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

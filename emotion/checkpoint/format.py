@@ -29,8 +29,7 @@ from torch import Tensor
 
 from emotion.checkpoint import onnx_format
 from emotion.errors import UserError
-from emotion.models.config import NORMALIZATIONS
-from emotion.models.onnx_runtime import require_packages
+from emotion.models import NORMALIZATIONS, require_packages
 
 FORMAT = "emotion-checkpoint"
 SCHEMA_VERSION = 2

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from emotion.errors import UserError
-from emotion.models.onnx_runtime import require_packages
+from emotion.models import require_packages
 
 KEY = "emotion_checkpoint"
 

@@ -15,13 +15,20 @@ from transformers import (
 from emotion.checkpoint.format import match_keys
 from emotion.errors import UserError
 from emotion.labels import LabelSet
-from emotion.models.attention_heads import keep_configured_heads_, loading_class
-from emotion.models.backbone import find_backbone
-from emotion.models.config import ModelConfig, model_choices
-from emotion.models.fast.from_state import model_from_state
-from emotion.models.head import keep_head_in_fp32
-from emotion.models.int8 import is_int8, load_int8
-from emotion.models.pretrained import load_config, load_tokenizer, quiet_transformers
+from emotion.models import (
+    ModelConfig,
+    find_backbone,
+    is_int8,
+    keep_configured_heads_,
+    keep_head_in_fp32,
+    load_config,
+    load_int8,
+    load_tokenizer,
+    loading_class,
+    model_choices,
+    quiet_transformers,
+)
+from emotion.models.fast import model_from_state
 
 
 def build_tokenizer(files: dict[str, bytes], config: PretrainedConfig, normalization: str) -> PreTrainedTokenizerBase:

@@ -10,14 +10,12 @@ from transformers import AutoConfig, PreTrainedModel
 
 from emotion.checkpoint.format import FORMAT, read, state_dict, to_tensor, write
 from emotion.checkpoint.rebuild import build_model, build_tokenizer, find_config_and_tokenizer
-from emotion.config.labels import earlier_label_set
+from emotion.config import earlier_label_set
 from emotion.errors import UserError, first_line
 from emotion.files import atomic
 from emotion.labels import LabelSet
+from emotion.models import OnnxClassifier, Predictor, position_limit
 from emotion.models.fast import speed_up_
-from emotion.models.onnx_runtime import OnnxClassifier
-from emotion.models.predictor import Predictor
-from emotion.models.pretrained import position_limit
 
 log = logging.getLogger(__name__)
 

@@ -10,9 +10,8 @@ from emotion.compression.config import CompressConfig
 from emotion.compression.sources import read_data
 from emotion.compression.steps.context import Context
 from emotion.compression.steps.teacher import Teacher
-from emotion.data.datamodule import LabelledTexts
-from emotion.models.onnx_runtime import require_packages
-from emotion.models.predictor import Predictor
+from emotion.data import LabelledTexts
+from emotion.models import Predictor, require_packages
 from emotion.progress import working
 
 log = logging.getLogger(__name__)

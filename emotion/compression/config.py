@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, create_model, model_validator
 
 from emotion.compression.steps.registry import STEPS, Step
-from emotion.config.base import Accelerator, Config, Count, Rule, Seed, Share, Text
+from emotion.config import Accelerator, Config, Count, Rule, Seed, Share, Text
 from emotion.errors import UserError
 
 

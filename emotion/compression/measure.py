@@ -12,14 +12,13 @@ from torch import nn
 
 from emotion import checkpoint
 from emotion.compression.steps.prune import linear_layers, sparsity
-from emotion.data.datamodule import LabelledTexts
-from emotion.evaluation.metrics import Evaluation, evaluate
-from emotion.evaluation.significance import mcnemar_p
+from emotion.data import LabelledTexts
+from emotion.evaluation import Evaluation, evaluate, mcnemar_p
 from emotion.files import sha256
-from emotion.models.predictor import BATCH_SIZE, Predictor
-from emotion.prediction.latency import latencies_ms, spread_batches
+from emotion.models import BATCH_SIZE, Predictor
+from emotion.prediction import latencies_ms, spread_batches
 from emotion.progress import progress_bar
-from emotion.reporting.compression_schema import BASELINE, Latency, Percentiles, Variant
+from emotion.reporting import BASELINE, Latency, Percentiles, Variant
 
 SINGLE_TEXTS, BATCHES = 64, 8
 """Texts that are timed alone, and batches of 32, in each round."""

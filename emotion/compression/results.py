@@ -4,14 +4,23 @@ import logging
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from emotion.checkpoint.format import is_checkpoint
+from emotion.checkpoint import is_checkpoint
 from emotion.compression.config import CompressConfig
 from emotion.files import atomic, link_or_copy, require_ours, require_writable, sha256
-from emotion.reporting.compression_plots import comparison_figure, frontier_figure
-from emotion.reporting.compression_report import merge, read_compression_report, write_compression_report
-from emotion.reporting.compression_schema import BASELINE, Choice, CompressionReport, Variant
-from emotion.reporting.plots import is_our_figure, save_figure
-from emotion.reporting.training_report import locked
+from emotion.reporting import (
+    BASELINE,
+    Choice,
+    CompressionReport,
+    Variant,
+    comparison_figure,
+    frontier_figure,
+    is_our_figure,
+    locked,
+    merge_compression,
+    read_compression_report,
+    save_figure,
+    write_compression_report,
+)
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +77,7 @@ class CompressionResults:
             The merged report.
         """
         with locked(self.folder):
-            report = merge(measured, self.folder)
+            report = merge_compression(measured, self.folder)
             if max_drop is not None:
                 report.chosen = self._choose(report, max_drop, prefer)
             if report.chosen is None:

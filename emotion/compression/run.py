@@ -12,16 +12,23 @@ from emotion.compression.measure import Candidate, measure
 from emotion.compression.results import CompressionResults
 from emotion.compression.sources import find_weights, load_original, read_data
 from emotion.compression.techniques import chains, known_techniques
-from emotion.config.compose import compose_config, resolve
+from emotion.config import compose_config, resolve
 from emotion.errors import UserError, first_line
 from emotion.files import sha256
 from emotion.isolation import isolated
-from emotion.models.devices import pick_device
-from emotion.reporting.compression_report import ranked
-from emotion.reporting.compression_schema import BASELINE, CompressionReport, DataRecord, FileRecord
-from emotion.reporting.console import print_compression
-from emotion.reporting.environment import git_commit, hardware, versions
-from emotion.reporting.schema import Environment
+from emotion.models import pick_device
+from emotion.reporting import (
+    BASELINE,
+    CompressionReport,
+    Environment,
+    EvaluationData,
+    FileRecord,
+    git_commit,
+    hardware,
+    print_compression,
+    ranked,
+    versions,
+)
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +106,7 @@ def compress(config: CompressConfig, overrides: Sequence[str] = (), run_dir: Pat
     measured = CompressionReport(
         model_name=original.model_name,
         weights=FileRecord(path=str(weights.resolve()), sha256=digest),
-        data=DataRecord(path=str(Path(data.path).resolve()), sha256=data.sha256, rows=len(data.texts)),
+        data=EvaluationData(path=str(Path(data.path).resolve()), sha256=data.sha256, rows=len(data.texts)),
         environment=Environment(versions=versions(), hardware=hardware(), git_commit=git_commit()),
         variants=variants,
         failed={name: first_line(error) for name, error in failed.items()},

@@ -8,12 +8,11 @@ import torch
 
 from emotion import checkpoint
 from emotion.compression.config import CompressConfig, CompressDataConfig
-from emotion.data.datamodule import LabelledTexts
+from emotion.data import LabelledTexts
 from emotion.errors import UserError
 from emotion.files import sha256
-from emotion.models.config import NAME_PATTERN, NAME_RULE
-from emotion.models.predictor import Predictor
-from emotion.reporting.training_report import REPORT_NAME, read_report
+from emotion.models import NAME_PATTERN, NAME_RULE, Predictor
+from emotion.reporting import REPORT_NAME, read_report
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,7 @@ from omegaconf import OmegaConf
 
 from emotion.compression.config import CompressConfig
 from emotion.compression.steps.registry import STEPS
-from emotion.config.compose import choices, compose_config, resolve
-from emotion.config.folders import CONF
+from emotion.config import CONF, choices, compose_config, resolve
 from emotion.errors import UserError
 
 

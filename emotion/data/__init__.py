@@ -1,1 +1,5 @@
 """From CSV files to batches of token ids."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -5,8 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from emotion.config.base import Config, Count, Rule, Text
-from emotion.config.folders import SAMPLE
+from emotion.config import SAMPLE, Config, Count, Rule, Text
 from emotion.errors import UserError
 from emotion.labels import LabelSet
 

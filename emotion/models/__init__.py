@@ -1,1 +1,5 @@
 """Find and load backbones, and everything that differs by architecture."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -7,9 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 from pydantic import BeforeValidator, Field
 from yaml import YAMLError
 
-from emotion.config.base import Config, PositiveShare, Rule, Text
-from emotion.config.compose import one_line, resolve
-from emotion.config.folders import CONF
+from emotion.config import CONF, Config, PositiveShare, Rule, Text, one_line, resolve
 from emotion.errors import UserError
 
 Normalization = Literal["none", "bertweet", "cardiff"]

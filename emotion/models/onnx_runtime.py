@@ -8,7 +8,7 @@ from torch import Tensor
 from transformers import PretrainedConfig
 
 from emotion.errors import UserError, first_line
-from emotion.models.fast.onnx_session import SLOW_FUSIONS, inference_session
+from emotion.models.fast import SLOW_FUSIONS, inference_session
 
 
 class ClassifierOutput(NamedTuple):

@@ -9,10 +9,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from emotion.config.compose import conf_value
-from emotion.data.batching import LengthBucketBatchSampler
-from emotion.data.prefetch import prefetched
-from emotion.data.text import TextEncoder, TokenIds
+from emotion.config import conf_value
+from emotion.data import LengthBucketBatchSampler, TextEncoder, TokenIds, prefetched
 from emotion.errors import UserError
 from emotion.labels import LabelSet
 from emotion.models.backbone import Backbone

@@ -1,1 +1,5 @@
 """Predict texts and CSV files, and time it."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,6 +1,6 @@
 """Settings of a prediction: ``conf/predict.yaml``."""
 
-from emotion.config.base import Accelerator, Config, Count, Text
+from emotion.config import Accelerator, Config, Count, Text
 
 
 class PredictConfig(Config):

@@ -9,14 +9,14 @@ import pandas as pd
 from torch import Tensor
 
 from emotion import checkpoint
-from emotion.config.compose import compose_config, resolve
-from emotion.data.csv_files import CsvFile, open_csv
+from emotion.config import compose_config, resolve
+from emotion.data import CsvFile, open_csv
 from emotion.errors import UserError
-from emotion.evaluation.metrics import Evaluation, evaluate
+from emotion.evaluation import Evaluation, evaluate
 from emotion.files import atomic, require_ours, require_writable
 from emotion.isolation import isolated
 from emotion.labels import LabelSet
-from emotion.models.devices import batch_size_blamed, pick_device
+from emotion.models import batch_size_blamed, pick_device
 from emotion.prediction.config import PredictConfig
 from emotion.progress import progress_bar
 

@@ -6,7 +6,7 @@ from time import perf_counter
 
 import torch
 
-from emotion.models.predictor import Predictor
+from emotion.models import Predictor
 
 
 def latency_ms_per_sample(checkpoint: Predictor, texts: Sequence[str], batch_size: int = 32) -> float:

@@ -20,7 +20,7 @@ def read_compression_report(folder: Path) -> CompressionReport | None:
     return read_json(path, CompressionReport) if path.exists() else None
 
 
-def merge(new: CompressionReport, folder: Path) -> CompressionReport:
+def merge_compression(new: CompressionReport, folder: Path) -> CompressionReport:
     """``new`` with the other variants of the report in ``folder``, where that is of the same weights and data.
 
     Without those whose file is another one by now, as a run left it that did not come to its end.

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from emotion.evaluation.metrics import ClassScores
+from emotion.evaluation import ClassScores
 from emotion.reporting.schema import Environment, Share, Strict
 
 BASELINE = "original"
@@ -17,7 +17,7 @@ class FileRecord(Strict):
     sha256: str
 
 
-class DataRecord(FileRecord):
+class EvaluationData(FileRecord):
     """The labelled CSV that quality was measured on."""
 
     rows: int
@@ -102,7 +102,7 @@ class CompressionReport(Strict):
     schema_version: Literal[1] = 1
     model_name: str
     weights: FileRecord
-    data: DataRecord
+    data: EvaluationData
     environment: Environment
     baseline: Literal["original"] = "original"
     variants: dict[str, Variant]

@@ -8,8 +8,8 @@ from rich.markdown import Markdown
 from rich.markup import escape
 from rich.table import Table
 
-from emotion.evaluation.metrics import ClassScores
-from emotion.prediction.inference import Prediction
+from emotion.evaluation import ClassScores
+from emotion.prediction import Prediction
 from emotion.reporting.benchmark_report import tables
 from emotion.reporting.benchmark_schema import BenchmarkReport
 from emotion.reporting.compression_schema import BASELINE, CompressionReport

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from emotion.config.folders import PROJECT
+from emotion.config import PROJECT
 
 PACKAGES = (
     "torch",

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from emotion.evaluation.metrics import ClassScores
+from emotion.evaluation import ClassScores
 
 SCHEMA_VERSION = 1
 ACCURACY_TARGET = 0.80

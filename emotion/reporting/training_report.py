@@ -57,7 +57,7 @@ def is_of_sweep(report: TrainingReport, model_name: str, sweep: str | None) -> b
     return entry is not None and entry.run_id in runs
 
 
-def merge(report: TrainingReport, run: RunRecord, entry: ModelEntry | None) -> None:
+def merge_run(report: TrainingReport, run: RunRecord, entry: ModelEntry | None) -> None:
     """Add ``run``, put ``entry`` in its model's place where it was kept, and name the best model anew."""
     report.runs.append(run)
     if entry is not None:

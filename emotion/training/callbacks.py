@@ -14,15 +14,12 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressB
 from lightning.pytorch.loggers import TensorBoardLogger
 from rich.progress import BarColumn
 
-from emotion.data.datamodule import EmotionDataModule, LabelledTexts
+from emotion.data import EmotionDataModule, LabelledTexts
 from emotion.errors import UserError
-from emotion.evaluation.metrics import evaluate
-from emotion.models.backbone import Backbone
-from emotion.models.predictor import Predictor
-from emotion.prediction.latency import latency_ms_per_sample
-from emotion.reporting.environment import git_commit, hardware, versions
-from emotion.reporting.plots import confusion_matrix_figure
-from emotion.reporting.schema import (
+from emotion.evaluation import evaluate
+from emotion.models import Backbone, Predictor
+from emotion.prediction import latency_ms_per_sample
+from emotion.reporting import (
     ACCURACY_TARGET,
     DataFile,
     DataRecord,
@@ -31,6 +28,10 @@ from emotion.reporting.schema import (
     ModelEntry,
     RunRecord,
     TrainingReport,
+    confusion_matrix_figure,
+    git_commit,
+    hardware,
+    versions,
 )
 from emotion.training.config import TrainConfig
 from emotion.training.deliverables import Deliverables

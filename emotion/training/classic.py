@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 
-from emotion.config.compose import compose_config, resolve
+from emotion.config import compose_config, resolve
 from emotion.errors import UserError, first_line
 from emotion.isolation import isolated
-from emotion.models.config import model_choices
-from emotion.reporting.training_report import read_report
+from emotion.models import model_choices
+from emotion.reporting import read_report
 from emotion.training.config import TrainConfig
 from emotion.training.run import train
 

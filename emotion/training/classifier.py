@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, get_linear_schedule_with_warmup
 
 from emotion.errors import UserError
-from emotion.evaluation.metrics import classification_metrics
+from emotion.evaluation import classification_metrics
 from emotion.labels import LabelSet
 from emotion.models.fast.fused_adamw import fused_adamw
 from emotion.training.config import OptimizerConfig

@@ -4,10 +4,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StrictFloat, model_validator
 
-from emotion.config.base import Accelerator, Config, Count, Rule, Seed, Share, Text
-from emotion.data.config import DataConfig, LabelsConfig
+from emotion.config import Accelerator, Config, Count, Rule, Seed, Share, Text
+from emotion.data import DataConfig, LabelsConfig
 from emotion.errors import UserError
-from emotion.models.config import ModelConfig
+from emotion.models import ModelConfig
 
 PositiveNumber = Annotated[float, Field(gt=0)]
 DeviceIndex = Annotated[int, Field(ge=0)]

@@ -2,19 +2,23 @@
 
 from pathlib import Path
 
-from emotion.checkpoint.format import is_checkpoint, write
-from emotion.checkpoint.saving import content
+from emotion.checkpoint import content, is_checkpoint, write
 from emotion.files import atomic, link_or_copy, require_ours, require_writable, sha256
-from emotion.models.predictor import Predictor
-from emotion.reporting.plots import confusion_matrix_figure, is_our_figure, save_figure, training_curves_figure
-from emotion.reporting.schema import ModelEntry, RunRecord, TrainingReport
-from emotion.reporting.training_report import (
+from emotion.models import Predictor
+from emotion.reporting import (
+    ModelEntry,
+    RunRecord,
+    TrainingReport,
+    confusion_matrix_figure,
     is_of_sweep,
+    is_our_figure,
     locked,
-    merge,
+    merge_run,
     read_report,
     replaces,
+    save_figure,
     sweep_rival,
+    training_curves_figure,
     write_report,
 )
 
@@ -58,7 +62,7 @@ class Deliverables:
                 for abandoned in self.output_dir.glob(f".{self.checkpoint.stem}.*.pt"):
                     abandoned.unlink()  # a killed process left it: nobody else writes while this one holds the lock
                 self._replace(deliverable, entry, keep_previous=not is_of_sweep(report, run.model_name, run.sweep))
-            merge(report, run, entry if run.kept else None)
+            merge_run(report, run, entry if run.kept else None)
             write_report(report, self.output_dir)
         return report
 

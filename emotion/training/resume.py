@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from emotion.data.datamodule import EmotionDataModule
+from emotion.data import EmotionDataModule
 from emotion.errors import UserError
 from emotion.training.config import TrainConfig
 

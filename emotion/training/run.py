@@ -13,18 +13,22 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from omegaconf import OmegaConf
 from transformers import PreTrainedTokenizerBase
 
-from emotion.data.datamodule import EmotionDataModule
-from emotion.data.text import TextEncoder
+from emotion.data import EmotionDataModule, TextEncoder
 from emotion.errors import UserError
 from emotion.isolation import isolated, log_level
-from emotion.models.backbone import Backbone, find_backbone
-from emotion.models.devices import batch_size_blamed, check_devices, pick_device, process_count
-from emotion.models.fast import speed_up_
-from emotion.models.fast.compiled import padding_multiple
-from emotion.models.pretrained import load_config, load_pretrained, load_tokenizer, position_limit
+from emotion.models import (
+    Backbone,
+    batch_size_blamed,
+    find_backbone,
+    load_config,
+    load_pretrained,
+    load_tokenizer,
+    pick_device,
+    position_limit,
+)
+from emotion.models.fast import padding_multiple, speed_up_
 from emotion.progress import shows_bars
-from emotion.reporting.console import print_report
-from emotion.reporting.schema import TrainingReport
+from emotion.reporting import TrainingReport, print_report
 from emotion.training.callbacks import (
     ArtifactWriter,
     ConfusionMatrixLogger,
@@ -34,6 +38,7 @@ from emotion.training.callbacks import (
 from emotion.training.classifier import EmotionClassifier, check_class_weights
 from emotion.training.config import TrainConfig
 from emotion.training.deliverables import Deliverables
+from emotion.training.devices import check_devices, process_count
 from emotion.training.progress_log import ProgressLog
 from emotion.training.resume import check_resume
 

@@ -10,17 +10,13 @@ import numpy as np
 import pytest
 
 from conftest import model_config, sample_rows, write_csv
-from emotion.benchmark import corpora, parts, startup, turns
-from emotion.benchmark.config import BenchmarkConfig
+from emotion.benchmark import BenchmarkConfig, benchmark, corpora, parts, startup, turns
 from emotion.benchmark.measurement import Measurement
-from emotion.benchmark.run import benchmark
 from emotion.benchmark.sides import OURS, TRAINING
-from emotion.config.compose import compose_config, resolve
-from emotion.config.folders import PROJECT
-from emotion.data.datamodule import LabelledTexts
+from emotion.config import PROJECT, compose_config, resolve
+from emotion.data import LabelledTexts
 from emotion.errors import UserError
-from emotion.reporting.benchmark_report import BenchmarkResults
-from emotion.reporting.benchmark_schema import BenchmarkReport, CompressionSpeed
+from emotion.reporting import BenchmarkReport, BenchmarkResults, CompressionSpeed
 from emotion.reporting.json_file import read_json
 from support.labels import EMOTION6
 

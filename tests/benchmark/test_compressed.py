@@ -4,12 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from emotion.benchmark import compressed
-from emotion.benchmark.config import BenchmarkConfig
+from emotion.benchmark import BenchmarkConfig, compressed
 from emotion.benchmark.model_files import HUGGING_FACE
 from emotion.benchmark.sides import OURS
 from emotion.checkpoint import load
-from emotion.data.datamodule import LabelledTexts
+from emotion.data import LabelledTexts
 from support.labels import EMOTION6
 from test_benchmark import config
 

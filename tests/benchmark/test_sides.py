@@ -8,13 +8,12 @@ import torch
 from transformers import BertForSequenceClassification
 
 from conftest import sample_rows
-from emotion.benchmark import prediction_sides, sides, training_sides
-from emotion.benchmark.config import BenchmarkConfig
+from emotion.benchmark import BenchmarkConfig, prediction_sides, sides, training_sides
 from emotion.benchmark.model_files import HUGGING_FACE, model_files
 from emotion.benchmark.sides import FILE, OURS, PREDICTION, TRAINING, _functions, run_side
 from emotion.checkpoint import load
 from emotion.errors import UserError
-from emotion.models.pretrained import load_tokenizer
+from emotion.models import load_tokenizer
 from test_benchmark import ROWS, config
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from conftest import KINDS, TEXTS, untrained
-from emotion.checkpoint import load, save
-from emotion.checkpoint.format import FORMAT, SCHEMA_VERSION, read, state_dict, write
+from emotion.checkpoint import load, save, write
+from emotion.checkpoint.format import FORMAT, SCHEMA_VERSION, read, state_dict
 from emotion.compression.steps.prune import PruneConfig, prune_
 from emotion.errors import UserError
 

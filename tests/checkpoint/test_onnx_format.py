@@ -14,11 +14,10 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from conftest import TEXTS
-from emotion.checkpoint import load, onnx_format, save
-from emotion.checkpoint.format import FORMAT, SCHEMA_VERSION, is_checkpoint, read
+from emotion.checkpoint import is_checkpoint, load, onnx_format, save
+from emotion.checkpoint.format import FORMAT, SCHEMA_VERSION, read
 from emotion.errors import UserError
-from emotion.models.onnx_runtime import OnnxClassifier
-from emotion.models.predictor import Predictor
+from emotion.models import OnnxClassifier, Predictor
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

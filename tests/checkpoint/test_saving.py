@@ -9,11 +9,10 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from conftest import KINDS, NAMES, TEXTS, model_config, untrained
-from emotion.checkpoint import load, save
-from emotion.checkpoint.format import is_checkpoint
-from emotion.data.text import normalize_cardiff
+from emotion.checkpoint import is_checkpoint, load, save
+from emotion.data import normalize_cardiff
 from emotion.errors import UserError
-from emotion.models.pretrained import load_tokenizer
+from emotion.models import load_tokenizer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -11,16 +11,13 @@ from pydantic import Field
 
 from conftest import sample_rows, untrained, write_csv
 from emotion.checkpoint import load
-from emotion.compression.chain import Chains
-from emotion.compression.config import CompressConfig
+from emotion.compression import Chains, CompressConfig
 from emotion.compression.steps.context import Context
 from emotion.compression.steps.registry import STEPS, Step
-from emotion.config.base import Config
-from emotion.config.compose import compose_config, resolve
-from emotion.data.datamodule import LabelledTexts
+from emotion.config import Config, compose_config, resolve
+from emotion.data import LabelledTexts
 from emotion.errors import UserError
-from emotion.models.onnx_runtime import OnnxClassifier
-from emotion.models.predictor import Predictor
+from emotion.models import OnnxClassifier, Predictor
 from support.labels import EMOTION6
 
 

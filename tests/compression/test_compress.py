@@ -17,12 +17,10 @@ import emotion
 import emotion_classifier
 from conftest import KINDS, NAMES, files_in, sample_rows, write_csv
 from emotion import compress_and_evaluate, run_inference
+from emotion.compression import CompressConfig, compress
 from emotion.compression import measure as benchmark
-from emotion.compression.config import CompressConfig
-from emotion.compression.run import compress
-from emotion.config.compose import compose_config, resolve
-from emotion.reporting.compression_schema import CompressionReport
-from emotion.reporting.plots import is_our_figure
+from emotion.config import compose_config, resolve
+from emotion.reporting import CompressionReport, is_our_figure
 from support.labels import EMOTION6
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from emotion.config.folders import PROJECT
+from emotion.config import PROJECT
 from test_compress import csv, weights
 
 __all__ = ["csv", "weights"]

@@ -8,8 +8,8 @@ import torch
 from conftest import files_in, write_csv
 from emotion import compress_and_evaluate
 from emotion.errors import UserError
-from emotion.models.predictor import Predictor
-from emotion.reporting.compression_schema import CompressionReport
+from emotion.models import Predictor
+from emotion.reporting import CompressionReport
 from test_compress import ROWS, csv, digest, few_timings, run, weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -8,17 +8,15 @@ import onnx
 import pytest
 
 from conftest import untrained
-from emotion.checkpoint import load, save
-from emotion.checkpoint.format import write
-from emotion.checkpoint.saving import content as content_of
-from emotion.compression.config import CompressConfig
+from emotion.checkpoint import content as content_of
+from emotion.checkpoint import load, save, write
+from emotion.compression import CompressConfig
 from emotion.compression.results import CompressionResults, best_variant
-from emotion.config.compose import compose_config, resolve
+from emotion.config import compose_config, resolve
 from emotion.errors import UserError
 from emotion.files import sha256
-from emotion.reporting.compression_plots import frontier_figure, pareto_front
-from emotion.reporting.compression_schema import CompressionReport, Variant
-from emotion.reporting.plots import is_our_figure, save_figure
+from emotion.reporting import CompressionReport, Variant, frontier_figure, is_our_figure, save_figure
+from emotion.reporting.compression_plots import pareto_front
 from test_compression_report import compression_report, variant
 
 VARIANTS = {

@@ -11,15 +11,13 @@ from torch import Tensor
 
 from conftest import NAMES, files_in, sample_rows, write_csv
 from emotion.checkpoint import load
-from emotion.compression.chain import Chains
-from emotion.compression.config import CompressConfig
+from emotion.compression import Chains, CompressConfig
 from emotion.compression.steps.teacher import Teacher
-from emotion.data.datamodule import LabelledTexts
+from emotion.data import LabelledTexts
 from emotion.errors import UserError
-from emotion.models.predictor import Predictor
-from emotion.reporting.schema import TrainingReport
-from emotion.reporting.training_report import merge, write_report
-from emotion.training.run import train
+from emotion.models import Predictor
+from emotion.reporting import TrainingReport, merge, write_report
+from emotion.training import train
 from support.labels import EMOTION6
 from test_chain import config_of
 from test_compress import csv, few_timings, run, weights

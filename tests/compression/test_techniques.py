@@ -5,12 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from emotion.compression import techniques
-from emotion.compression.config import CompressConfig
+from emotion.compression import CompressConfig, techniques
 from emotion.compression.techniques import chains
+from emotion.config import CONF, compose_config, resolve
 from emotion.config import compose as config
-from emotion.config.compose import compose_config, resolve
-from emotion.config.folders import CONF
 from emotion.errors import UserError
 
 

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from emotion.compression.config import CompressConfig
-from emotion.config.compose import compose_config, resolve
-from emotion.config.folders import PROJECT
+from emotion.compression import CompressConfig
+from emotion.config import PROJECT, compose_config, resolve
 from emotion.errors import UserError
-from emotion.prediction.config import PredictConfig
-from emotion.training.config import TrainConfig
+from emotion.prediction import PredictConfig
+from emotion.training import TrainConfig
 
 
 def assert_refused(name: str, schema: type, overrides: list[str], parts: list[str]) -> None:

@@ -9,14 +9,14 @@ import pytest
 from lightning import Trainer
 from omegaconf import OmegaConf
 
-from emotion.benchmark.config import PARTS, BenchmarkConfig
-from emotion.compression.config import CompressConfig
-from emotion.config.compose import choices, compose_config, resolve
-from emotion.config.folders import CONF, PROJECT
+from emotion.benchmark import BenchmarkConfig
+from emotion.benchmark.config import PARTS
+from emotion.compression import CompressConfig
+from emotion.config import CONF, PROJECT, choices, compose_config, resolve
 from emotion.errors import UserError
-from emotion.models.config import model_choices
-from emotion.prediction.config import PredictConfig
-from emotion.training.config import TrainConfig, TrainerConfig
+from emotion.models import model_choices
+from emotion.prediction import PredictConfig
+from emotion.training import TrainConfig, TrainerConfig
 
 GROUPS = {group.name: choices(group.name) for group in CONF.iterdir() if group.is_dir() and group.name != "hydra"}
 CSVS = ["data=csv", "data.train=a.csv", "data.validation=b.csv"]

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from emotion.data.batching import LengthBucketBatchSampler
+from emotion.data import LengthBucketBatchSampler
 
 
 def lengths(rows: int) -> np.ndarray:

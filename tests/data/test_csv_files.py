@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from emotion.data.csv_files import CsvFile, open_csv, read_labelled
+from emotion.data import CsvFile, open_csv, read_labelled
 from emotion.errors import UserError
 from support.labels import EMOTION6
 

@@ -8,10 +8,8 @@ import pytest
 import torch
 
 from conftest import NAMES, sample_rows
-from emotion.data.datamodule import EmotionDataModule, LabelledTexts, TokenisedRows
-from emotion.data.text import TextEncoder
-from emotion.models.config import model_choices
-from emotion.models.pretrained import load_tokenizer
+from emotion.data import EmotionDataModule, LabelledTexts, TextEncoder, TokenisedRows
+from emotion.models import load_tokenizer, model_choices
 from support.labels import EMOTION6
 
 TEXTS = ["", *(text for text, _ in sample_rows("train", 40))]

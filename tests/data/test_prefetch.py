@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from emotion.data.prefetch import prefetched
+from emotion.data import prefetched
 
 
 def test_the_next_item_is_made_while_this_one_is_used() -> None:

@@ -12,10 +12,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 
 from conftest import sample_rows
-from emotion.config.compose import compose_config, resolve
-from emotion.config.folders import SAMPLE
-from emotion.training.config import TrainConfig
-from emotion.training.run import train
+from emotion.config import SAMPLE, compose_config, resolve
+from emotion.training import TrainConfig, train
 from support.labels import EMOTION6
 
 SPLITS = {"train": 600, "validation": 120, "test": 120}

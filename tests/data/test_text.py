@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from conftest import KINDS, model_config
-from emotion.data.text import TextEncoder, normalize_cardiff
-from emotion.models.pretrained import load_tokenizer
+from emotion.data import TextEncoder, normalize_cardiff
+from emotion.models import load_tokenizer
 
 TEXTS = ["I'm SO happy!", "", "no", "thanks @bob, see https://example.com/x", "very " * 300]
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
 
-from emotion.evaluation.metrics import classification_metrics, evaluate
+from emotion.evaluation import classification_metrics, evaluate
 from support.labels import EMOTION6
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from emotion.evaluation.significance import mcnemar_p
+from emotion.evaluation import mcnemar_p
 
 
 def answers(both: int, only_first: int, only_second: int, neither: int) -> tuple[list[int], list[int], list[int]]:

@@ -14,9 +14,8 @@ from transformers import AutoConfig, AutoModel
 from conftest import KINDS, model_config
 from emotion.errors import UserError
 from emotion.files import sha256
-from emotion.models.backbone import find_backbone
-from emotion.models.config import ModelConfig, PackageConfig, model_choices
-from emotion.models.pretrained import load_pretrained, load_tokenizer, position_limit
+from emotion.models import ModelConfig, find_backbone, load_pretrained, load_tokenizer, model_choices, position_limit
+from emotion.models.config import PackageConfig
 from support.backbones import make_backbone
 from support.labels import EMOTION6
 

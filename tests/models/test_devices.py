@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from emotion.errors import UserError
-from emotion.models.devices import batch_size_blamed
+from emotion.models import batch_size_blamed
 
 BLAME = "^data.batch_size: must fit into this machine's memory, found 512; try half of it$"
 

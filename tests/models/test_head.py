@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from conftest import KINDS, TEXTS, untrained
-from emotion.models.head import head_modules, head_state, keep_head_in_fp32
+from emotion.models import head_modules, head_state, keep_head_in_fp32
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -17,8 +17,8 @@ import torch
 from safetensors.torch import load_file
 
 from conftest import sample_rows, write_csv
-from emotion.config.folders import PROJECT
-from emotion.models.config import model_choices
+from emotion.config import PROJECT
+from emotion.models import model_choices
 from support.backbones import make_backbone
 from support.hub_server import Hub, serve
 
@@ -26,11 +26,11 @@ MODELS = model_choices()
 DECOYS = ("tf_model.h5", "flax_model.msgpack", "README.md")
 FIND = """
 import urllib.request
-from emotion.models.backbone import find_backbone
+from emotion.models import find_backbone
 from emotion.labels import LabelSet
-from emotion.models.pretrained import load_pretrained, load_tokenizer
-from emotion.models.config import model_choices
-from emotion.models.config import ModelConfig
+from emotion.models import load_pretrained, load_tokenizer
+from emotion.models import model_choices
+from emotion.models import ModelConfig
 from emotion.errors import UserError
 
 def find(config):
@@ -43,9 +43,9 @@ def find(config):
         return found
 """
 SEARCH = """
-from emotion.models.backbone import find_backbone
+from emotion.models import find_backbone
 from emotion.cli import run
-from emotion.models.config import model_choices
+from emotion.models import model_choices
 
 run(lambda: find_backbone(model_choices()["bertweet"]))
 """

@@ -15,15 +15,11 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 from conftest import KINDS, NAMES, model_config, out_of_memory, sample_rows, write_csv
 from emotion import checkpoint, run_inference
 from emotion.checkpoint import save
-from emotion.config.compose import compose_config, resolve
-from emotion.data.csv_files import open_csv
-from emotion.data.text import TextEncoder
+from emotion.config import compose_config, resolve
+from emotion.data import TextEncoder, open_csv
 from emotion.errors import UserError
-from emotion.models.backbone import find_backbone
-from emotion.models.predictor import Predictor
-from emotion.models.pretrained import load_pretrained, load_tokenizer
-from emotion.prediction.config import PredictConfig
-from emotion.prediction.inference import predict_csv
+from emotion.models import Predictor, find_backbone, load_pretrained, load_tokenizer
+from emotion.prediction import PredictConfig, predict_csv
 from support.labels import EMOTION6
 
 ADDED = ["predicted_label", "predicted_emotion", "confidence", "empty_text"]

@@ -6,8 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from emotion.prediction import latency
-from emotion.prediction.latency import latencies_ms, latency_ms_per_sample, spread_batches
+from emotion.prediction import latencies_ms, latency, latency_ms_per_sample, spread_batches
 
 
 class Clock:

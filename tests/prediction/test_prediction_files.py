@@ -7,7 +7,7 @@ import pytest
 from conftest import write_csv
 from emotion import run_inference
 from emotion.errors import UserError
-from emotion.prediction.inference import predict_csv
+from emotion.prediction import predict_csv
 from test_inference import predict_config, read_rows, weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")

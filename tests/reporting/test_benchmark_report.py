@@ -5,22 +5,23 @@ from pathlib import Path
 
 import pytest
 
-from emotion.benchmark import parts
-from emotion.benchmark.config import BenchmarkConfig
+from emotion.benchmark import BenchmarkConfig, parts
 from emotion.benchmark.sides import FILE, PREDICTION, TRAINING
 from emotion.errors import UserError
-from emotion.reporting.benchmark_plots import benchmark_figure
-from emotion.reporting.benchmark_report import BenchmarkResults, tables
-from emotion.reporting.benchmark_schema import (
-    PARTS,
+from emotion.reporting import (
     BenchmarkReport,
+    BenchmarkResults,
     CompressedSide,
     CompressionSpeed,
     DeviceScaling,
     Scaling,
     Spread,
+    hardware,
+    versions,
 )
-from emotion.reporting.environment import hardware, versions
+from emotion.reporting.benchmark_plots import benchmark_figure
+from emotion.reporting.benchmark_report import tables
+from emotion.reporting.benchmark_schema import PARTS
 from emotion.reporting.json_file import read_json
 from test_benchmark import config, measured
 

@@ -7,25 +7,24 @@ import pytest
 from pydantic import ValidationError
 
 from emotion.errors import UserError
-from emotion.evaluation.metrics import evaluate
-from emotion.reporting.compression_plots import comparison_figure
-from emotion.reporting.compression_report import (
+from emotion.evaluation import evaluate
+from emotion.reporting import (
     REPORT_NAME,
-    merge,
-    ranked,
-    read_compression_report,
-    write_compression_report,
-)
-from emotion.reporting.compression_schema import (
     CompressionReport,
-    DataRecord,
+    Environment,
+    EvaluationData,
     FileRecord,
     Latency,
     Percentiles,
     Variant,
+    comparison_figure,
+    is_our_figure,
+    merge_compression,
+    ranked,
+    read_compression_report,
+    save_figure,
+    write_compression_report,
 )
-from emotion.reporting.plots import is_our_figure, save_figure
-from emotion.reporting.schema import Environment
 from support.labels import EMOTION6
 
 
@@ -65,7 +64,7 @@ def compression_report(
     return CompressionReport(
         model_name="MiniLM",
         weights=FileRecord(path="best_MiniLM.pt", sha256=weights),
-        data=DataRecord(path="v.csv", sha256=data, rows=6),
+        data=EvaluationData(path="v.csv", sha256=data, rows=6),
         environment=Environment(versions={"torch": "2"}, hardware={"cores": 2}, git_commit=None),
         variants=variants,
         failed=failed or {},
@@ -75,7 +74,7 @@ def compression_report(
 
 def publish(report: CompressionReport, folder: Path) -> CompressionReport:
     """What a run does at its end; the merged report."""
-    merged = merge(report, folder)
+    merged = merge_compression(report, folder)
     write_compression_report(merged, folder)
     return merged
 

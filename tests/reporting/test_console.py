@@ -4,11 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from emotion.evaluation.metrics import evaluate
-from emotion.prediction.inference import Prediction
-from emotion.reporting.console import print_compression, print_prediction, print_report
-from emotion.reporting.schema import TrainingReport
-from emotion.reporting.training_report import merge
+from emotion.evaluation import evaluate
+from emotion.prediction import Prediction
+from emotion.reporting import TrainingReport, merge, print_compression, print_prediction, print_report
 from support.labels import EMOTION6
 from test_compression_report import compression_report, variant
 from test_training_report import entry, run_record

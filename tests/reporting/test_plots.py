@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from emotion.reporting.plots import confusion_matrix_figure, is_our_figure, save_figure, training_curves_figure
-from emotion.reporting.schema import EpochRecord
+from emotion.reporting import EpochRecord, confusion_matrix_figure, is_our_figure, save_figure, training_curves_figure
 from support.labels import EMOTION6
 
 COUNTS = [[row * 6 + column for column in range(6)] for row in range(6)]

@@ -9,8 +9,9 @@ import pytest
 from pydantic import ValidationError
 
 from emotion.errors import UserError
-from emotion.evaluation.metrics import evaluate
-from emotion.reporting.schema import (
+from emotion.evaluation import evaluate
+from emotion.reporting import (
+    REPORT_NAME,
     DataFile,
     DataRecord,
     Environment,
@@ -18,11 +19,8 @@ from emotion.reporting.schema import (
     ModelEntry,
     RunRecord,
     TrainingReport,
-)
-from emotion.reporting.training_report import (
-    REPORT_NAME,
     is_of_sweep,
-    merge,
+    merge_run,
     read_report,
     replaces,
     sweep_rival,
@@ -72,7 +70,7 @@ def entry(run: RunRecord) -> ModelEntry:
 
 def test_a_report_survives_the_file(tmp_path: Path) -> None:
     report, run = TrainingReport(), run_record()
-    merge(report, run, entry(run))
+    merge_run(report, run, entry(run))
     write_report(report, tmp_path)
     assert read_report(tmp_path) == report
     content = json.loads((tmp_path / REPORT_NAME).read_text())
@@ -107,13 +105,13 @@ def test_the_schema_refuses_numbers_that_are_none() -> None:
 
 def test_a_run_meets_only_rivals_of_its_own_sweep_and_data() -> None:
     report, first = TrainingReport(), run_record(macro_f1=0.7, sweep="s")
-    merge(report, first, entry(first))
+    merge_run(report, first, entry(first))
     assert sweep_rival(report, run_record(sweep=None)) is None
     assert sweep_rival(report, run_record(sweep="other")) is None
     assert sweep_rival(report, run_record("BERTweet", sweep="s")) is None
     assert sweep_rival(report, run_record(sweep="s", data="other")) is None
     assert sweep_rival(report, run_record(sweep="s")) == first
-    merge(report, run_record(macro_f1=0.2), entry(run_record(macro_f1=0.2)))  # a training of its own in between
+    merge_run(report, run_record(macro_f1=0.2), entry(run_record(macro_f1=0.2)))  # a training of its own in between
     assert sweep_rival(report, run_record(sweep="s")) == first
     assert not is_of_sweep(report, "MiniLM", "s")
     assert not replaces(run_record(macro_f1=0.7, sweep="s"), first)
@@ -126,12 +124,12 @@ import sys
 from pathlib import Path
 sys.path[:0] = [sys.argv[2], str(Path(sys.argv[2]).parent)]
 from test_training_report import entry, run_record
-from emotion.reporting.training_report import locked, merge, read_report, write_report
+from emotion.reporting import locked, merge_run, read_report, write_report
 folder = Path(sys.argv[1])
 for number in range(20):
     with locked(folder):
         report, run = read_report(folder), run_record(sys.argv[3], number / 100)
-        merge(report, run, entry(run))
+        merge_run(report, run, entry(run))
         write_report(report, folder)
 """
 

@@ -7,8 +7,8 @@ import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoConfig, AutoModel
 
-from emotion.config.folders import SAMPLE
-from emotion.data.datamodule import LabelledTexts
+from emotion.config import SAMPLE
+from emotion.data import LabelledTexts
 from support.labels import EMOTION6
 
 

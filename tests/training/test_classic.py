@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from conftest import sample_rows, write_csv
 from emotion.errors import UserError
-from emotion.training.classic import main
+from emotion.training import main
 from test_run import read_report
 
 

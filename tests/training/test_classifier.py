@@ -8,9 +8,9 @@ from lightning import Trainer
 from torch.utils.data import DataLoader
 
 from conftest import KINDS, model_config
-from emotion.models.backbone import find_backbone
-from emotion.models.pretrained import load_pretrained
-from emotion.training.classifier import EmotionClassifier, class_weights
+from emotion.models import find_backbone, load_pretrained
+from emotion.training import EmotionClassifier
+from emotion.training.classifier import class_weights
 from emotion.training.config import OptimizerConfig
 from support.labels import EMOTION6
 

@@ -9,9 +9,7 @@ import torch
 from conftest import sample_rows, write_csv
 from emotion import checkpoint
 from emotion.errors import UserError
-from emotion.training.callbacks import EpochCheckpoint
-from emotion.training.config import TrainConfig
-from emotion.training.run import train
+from emotion.training import EpochCheckpoint, TrainConfig, train
 from test_run import config_for, read_report, same, weights_of
 
 

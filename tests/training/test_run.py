@@ -10,15 +10,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from conftest import KINDS, NAMES, out_of_memory, sample_rows, write_csv
 from emotion import checkpoint
-from emotion.config.compose import compose_config, resolve
+from emotion.config import compose_config, resolve
 from emotion.errors import UserError
-from emotion.evaluation.metrics import evaluate
+from emotion.evaluation import evaluate
 from emotion.files import sha256
-from emotion.reporting.plots import is_our_figure
-from emotion.reporting.schema import TrainingReport
-from emotion.training.classifier import EmotionClassifier
-from emotion.training.config import TrainConfig
-from emotion.training.run import train
+from emotion.reporting import TrainingReport, is_our_figure
+from emotion.training import EmotionClassifier, TrainConfig, train
 from support.labels import EMOTION6
 
 

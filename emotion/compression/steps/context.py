@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emotion.compression.steps.teacher import Teacher
-from emotion.data.datamodule import LabelledTexts
-from emotion.models.predictor import Predictor
+from emotion.data import LabelledTexts
+from emotion.models import Predictor
 
 
 @dataclass(frozen=True, slots=True)

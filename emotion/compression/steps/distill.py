@@ -21,21 +21,20 @@ from torch.nn.functional import cosine_similarity, kl_div, log_softmax, softmax
 from emotion.compression.steps.context import Context
 from emotion.compression.steps.registry import DistillConfig
 from emotion.compression.steps.teacher import Teacher, changed_copies, mean_hidden_state
-from emotion.config.compose import compose_config, resolve
-from emotion.data.csv_files import open_csv
-from emotion.data.datamodule import EmotionDataModule, LabelledTexts, TokenisedRows
-from emotion.data.text import TextEncoder
+from emotion.config import compose_config, resolve
+from emotion.data import EmotionDataModule, LabelledTexts, TextEncoder, TokenisedRows, open_csv
 from emotion.errors import UserError
-from emotion.models.backbone import find_backbone
-from emotion.models.config import ModelConfig
-from emotion.models.devices import batch_size_blamed
+from emotion.models import (
+    ModelConfig,
+    Predictor,
+    batch_size_blamed,
+    find_backbone,
+    load_pretrained,
+    load_tokenizer,
+    position_limit,
+)
 from emotion.models.fast import speed_up_like_
-from emotion.models.predictor import Predictor
-from emotion.models.pretrained import load_pretrained, load_tokenizer, position_limit
-from emotion.training.callbacks import EpochCheckpoint
-from emotion.training.classifier import Batch, EmotionClassifier
-from emotion.training.config import TrainConfig
-from emotion.training.run import fit
+from emotion.training import Batch, EmotionClassifier, EpochCheckpoint, TrainConfig, fit
 
 log = logging.getLogger(__name__)
 

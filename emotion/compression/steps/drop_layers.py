@@ -11,8 +11,7 @@ from transformers import PreTrainedModel
 from emotion.compression.steps.context import Context
 from emotion.compression.steps.registry import DropLayersConfig
 from emotion.errors import UserError
-from emotion.models.layers import transformer_layers
-from emotion.models.predictor import Predictor
+from emotion.models import Predictor, transformer_layers
 
 log = logging.getLogger(__name__)
 

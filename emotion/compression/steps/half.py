@@ -5,8 +5,7 @@ from transformers import PreTrainedModel
 
 from emotion.compression.steps.context import Context
 from emotion.compression.steps.registry import HalfConfig
-from emotion.models.head import head_state, keep_head_in_fp32
-from emotion.models.predictor import Predictor
+from emotion.models import Predictor, head_state, keep_head_in_fp32
 
 
 def half_(model: PreTrainedModel, config: HalfConfig) -> None:

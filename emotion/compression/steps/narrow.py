@@ -15,9 +15,7 @@ from torch.nn.functional import cross_entropy
 
 from emotion.compression.steps.context import Context
 from emotion.compression.steps.registry import NarrowConfig
-from emotion.models.attention_heads import HEADS_LEFT
-from emotion.models.layers import InnerPart, attentions, feed_forwards
-from emotion.models.predictor import Predictor
+from emotion.models import HEADS_LEFT, InnerPart, Predictor, attentions, feed_forwards
 
 log = logging.getLogger(__name__)
 

@@ -18,9 +18,7 @@ from emotion.compression.steps.onnx_quantization import quantize_linear_layers, 
 from emotion.compression.steps.registry import OnnxConfig
 from emotion.compression.steps.smoothing import smooth_
 from emotion.errors import UserError, first_line
-from emotion.models.head import head_state
-from emotion.models.onnx_runtime import OnnxClassifier, require_packages
-from emotion.models.predictor import Predictor
+from emotion.models import OnnxClassifier, Predictor, head_state, require_packages
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 OPSET = 23

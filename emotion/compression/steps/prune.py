@@ -6,8 +6,7 @@ from transformers import PreTrainedModel
 
 from emotion.compression.steps.context import Context
 from emotion.compression.steps.registry import PruneConfig
-from emotion.models.head import head_modules
-from emotion.models.predictor import Predictor
+from emotion.models import Predictor, head_modules
 
 
 def prune_(model: PreTrainedModel, config: PruneConfig) -> None:

@@ -4,9 +4,8 @@ from dataclasses import replace
 
 from emotion.compression.steps.context import Context
 from emotion.compression.steps.registry import QuantizeConfig
+from emotion.models import Predictor, quantized
 from emotion.models.fast import speed_up_like_
-from emotion.models.int8 import quantized
-from emotion.models.predictor import Predictor
 
 
 def quantize(checkpoint: Predictor, config: QuantizeConfig) -> Predictor:

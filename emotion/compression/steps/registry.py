@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from emotion.config.base import Config, Count, PositiveShare, Rule, Share, Text
+from emotion.config import Config, Count, PositiveShare, Rule, Share, Text
 from emotion.errors import UserError
 
 if TYPE_CHECKING:
     from emotion.compression.steps.context import Context
-    from emotion.models.predictor import Predictor
+    from emotion.models import Predictor
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from emotion.compression.steps.prune import linear_layers
-from emotion.config.folders import SAMPLE
-from emotion.data.csv_files import read_labelled
-from emotion.models.predictor import Predictor
+from emotion.config import SAMPLE
+from emotion.data import read_labelled
+from emotion.models import Predictor
 
 STRENGTH = 0.8
 """Exponent of the columns' largest values: 0 leaves them as they are, 1 makes them equal."""

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from emotion.models.predictor import Predictor
+from emotion.models import Predictor
 from emotion.progress import progress_bar
 
 

@@ -9,15 +9,14 @@ import torch
 from torch import Tensor, nn
 from transformers import BertweetTokenizer, PretrainedConfig, PreTrainedTokenizerBase
 
-from emotion.checkpoint.rebuild import build_tokenizer
+from emotion.checkpoint import build_tokenizer
 from emotion.compression.steps.bertweet_subset import subset_bertweet
 from emotion.compression.steps.context import Context
 from emotion.compression.steps.registry import TrimVocabularyConfig
 from emotion.compression.steps.tokenizer_subset import Origins, subset_tokenizer
-from emotion.data.text import TextEncoder, TokenIds, normalize_cardiff
+from emotion.data import TextEncoder, TokenIds, normalize_cardiff
 from emotion.errors import UserError
-from emotion.models.predictor import Predictor
-from emotion.models.pretrained import position_limit, quiet_transformers
+from emotion.models import Predictor, position_limit, quiet_transformers
 
 log = logging.getLogger(__name__)
 

@@ -5,6 +5,6 @@ whether the library is as it expects, and otherwise leaves the plain model and s
 ``docs/internals.md`` lists them.
 """
 
-from emotion.models.fast.speed_up import speed_up_, speed_up_like_
+import lazy_loader
 
-__all__ = ["speed_up_", "speed_up_like_"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

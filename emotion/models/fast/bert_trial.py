@@ -9,11 +9,10 @@ from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
 
 from emotion.errors import first_line
-from emotion.models.attention_heads import HEADS_LEFT
+from emotion.models import HEADS_LEFT, transformer_layers
 from emotion.models.fast.bert_layer import MODEL_TYPES, StreamlinedLayer, streamline_
 from emotion.models.fast.classifier_forward import direct_forward_
 from emotion.models.fast.guard import stays_plain
-from emotion.models.layers import transformer_layers
 
 _ATTENTIONS = ("sdpa", "eager")
 """Implementations whose masks ``scaled_dot_product_attention`` takes too."""

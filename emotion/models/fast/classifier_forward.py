@@ -7,9 +7,9 @@ from typing import Any
 import transformers.utils
 from transformers import PreTrainedModel
 
+from emotion.models import is_known, transformer_layers
 from emotion.models.fast.bert_layer import FIRST_TOKEN_LAYER, StreamlinedLayer
 from emotion.models.fast.guard import stays_plain
-from emotion.models.layers import is_known, transformer_layers
 
 
 class ClassifierForward:

@@ -11,17 +11,15 @@ from torch.nn.functional import cross_entropy
 
 from conftest import KINDS, model_config, out_of_memory, sample_rows, untrained, write_csv
 from emotion.checkpoint import load, save
-from emotion.compression.config import CompressConfig
+from emotion.compression import CompressConfig
 from emotion.compression.steps.distill import DistilledClassifier, distill, lesson, soft_label_loss
 from emotion.compression.steps.registry import DistillConfig
 from emotion.compression.steps.teacher import Teacher, changed_copies
-from emotion.config.compose import compose_config, resolve
-from emotion.config.folders import SAMPLE
-from emotion.data.datamodule import LabelledTexts
+from emotion.config import SAMPLE, compose_config, resolve
+from emotion.data import LabelledTexts
 from emotion.errors import UserError
-from emotion.models.backbone import find_backbone
-from emotion.models.predictor import Predictor
-from emotion.training.config import TrainConfig
+from emotion.models import Predictor, find_backbone
+from emotion.training import TrainConfig
 from support.labels import EMOTION6
 
 

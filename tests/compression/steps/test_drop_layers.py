@@ -11,10 +11,10 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrai
 from conftest import KINDS, sample_rows
 from emotion.checkpoint import load, save
 from emotion.compression.steps.drop_layers import DropLayersConfig, drop_layers_
-from emotion.data.text import TextEncoder
+from emotion.data import TextEncoder
 from emotion.errors import UserError
+from emotion.models import Predictor
 from emotion.models.fast import speed_up_
-from emotion.models.predictor import Predictor
 from test_saving import untrained
 
 TEXTS = [text for text, _ in sample_rows("test", 12)]

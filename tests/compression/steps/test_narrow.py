@@ -23,8 +23,7 @@ from emotion.compression.steps.registry import (
     TrimVocabularyConfig,
 )
 from emotion.compression.steps.trim_vocabulary import trim_vocabulary_
-from emotion.models.layers import attentions, feed_forwards
-from emotion.models.predictor import Predictor
+from emotion.models import Predictor, attentions, feed_forwards
 from test_drop_layers import layers_of, lively, logits
 
 ROWS = [row for row in sample_rows("train", 60) if "@" not in row[0] and "http" not in row[0]][:16]

@@ -15,16 +15,15 @@ from torch import Tensor, nn
 
 from conftest import KINDS, TEXTS, sample_rows
 from emotion.checkpoint import load, save
-from emotion.compression.config import CompressConfig
+from emotion.compression import CompressConfig, export_onnx, export_onnx_int8
 from emotion.compression.steps import onnx_export
 from emotion.compression.steps.drop_layers import drop_layers_
 from emotion.compression.steps.narrow import narrow_
-from emotion.compression.steps.onnx_export import export_onnx, export_onnx_int8
 from emotion.compression.steps.registry import DropLayersConfig, NarrowConfig, OnnxConfig, TrimVocabularyConfig
 from emotion.compression.steps.trim_vocabulary import trim_vocabulary_
-from emotion.config.compose import compose_config, resolve
+from emotion.config import compose_config, resolve
 from emotion.errors import UserError
-from emotion.models.predictor import Predictor
+from emotion.models import Predictor
 from test_drop_layers import lively
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -244,7 +243,7 @@ def test_without_the_exporters_packages_the_error_says_what_to_install(originals
 import sys
 sys.modules["onnxscript"] = None
 from emotion.checkpoint import load, save
-from emotion.compression.steps.onnx_export import export_onnx
+from emotion.compression import export_onnx
 from emotion.errors import UserError
 try:
     export_onnx(load({str(originals["minilm"])!r}))

@@ -18,7 +18,7 @@ from emotion.checkpoint import load
 from emotion.compression.steps.int8_embedding import Int8Embedding
 from emotion.compression.steps.onnx_quantization import quantize_linear_layers, saturates
 from emotion.compression.steps.smoothing import smooth_
-from emotion.models.predictor import Predictor
+from emotion.models import Predictor
 from test_head import HEADS
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -11,7 +11,7 @@ from emotion.checkpoint import save
 from emotion.compression.steps.prune import linear_layers, prune_, sparsity
 from emotion.compression.steps.quantize import quantize
 from emotion.compression.steps.registry import PruneConfig, QuantizeConfig
-from emotion.models.predictor import Predictor
+from emotion.models import Predictor
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

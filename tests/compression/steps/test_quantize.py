@@ -15,7 +15,7 @@ from emotion.compression.steps.prune import prune_
 from emotion.compression.steps.quantize import quantize
 from emotion.compression.steps.registry import HalfConfig, PruneConfig, QuantizeConfig
 from emotion.errors import UserError
-from emotion.models.predictor import Predictor
+from emotion.models import Predictor
 from test_head import TENSORS
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -12,11 +12,10 @@ import torch
 from tokenizers import pre_tokenizers
 
 from conftest import KINDS, TEXTS, sample_rows, untrained
-from emotion.checkpoint import load, save
-from emotion.checkpoint.rebuild import build_tokenizer
+from emotion.checkpoint import build_tokenizer, load, save
 from emotion.compression.steps.trim_vocabulary import TrimVocabularyConfig, trim_vocabulary_
-from emotion.data.text import TextEncoder
-from emotion.models.predictor import Predictor
+from emotion.data import TextEncoder
+from emotion.models import Predictor
 
 FEW = [text for text, _ in sample_rows("train", 10)]
 LONG = " ".join(text for text, _ in sample_rows("train", 14)[10:])

@@ -9,10 +9,10 @@ from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
 from conftest import untrained
-from emotion.checkpoint.rebuild import build_tokenizer
+from emotion.checkpoint import build_tokenizer
 from emotion.compression.steps.trim_vocabulary import TrimVocabularyConfig, trim_vocabulary_
 from emotion.errors import UserError
-from emotion.models.predictor import Predictor
+from emotion.models import Predictor
 from test_trim_vocabulary import CORPUS
 
 

@@ -9,8 +9,9 @@ import torch
 from functorch.compile import make_boxed_func
 from torch._dynamo.backends.common import aot_autograd
 
-from emotion.models.fast.compiled import compiled, padding_multiple
-from emotion.training.classifier import EmotionClassifier
+from emotion.models.fast import padding_multiple
+from emotion.models.fast.compiled import compiled
+from emotion.training import EmotionClassifier
 from emotion.training.config import OptimizerConfig
 from test_speed_up import inputs, plain
 

@@ -11,9 +11,8 @@ import torch
 from torch import nn
 from transformers import BertForSequenceClassification
 
-from emotion.models.fast.from_state import model_from_state
+from emotion.models.fast import inference_session, model_from_state
 from emotion.models.fast.fused_adamw import fused_adamw
-from emotion.models.fast.onnx_session import inference_session
 from test_speed_up import inputs, plain
 
 

@@ -15,13 +15,11 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from conftest import KINDS, model_config
 from emotion.checkpoint import load
-from emotion.models.backbone import find_backbone
+from emotion.models import find_backbone, load_pretrained, transformer_layers
 from emotion.models.fast import speed_up_
 from emotion.models.fast.bert_layer import StreamlinedLayer
 from emotion.models.fast.cpu_dropout import CpuDropout
 from emotion.models.fast.packed_linear import PackedLinear, available, pack_linear_layers_
-from emotion.models.layers import transformer_layers
-from emotion.models.pretrained import load_pretrained
 from support.labels import EMOTION6
 
 pytestmark = pytest.mark.usefixtures("one_thread")

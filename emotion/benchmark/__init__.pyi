@@ -1,0 +1,2 @@
+from .config import BenchmarkConfig as BenchmarkConfig
+from .run import benchmark as benchmark

@@ -1,0 +1,6 @@
+from .format import is_checkpoint as is_checkpoint
+from .format import write as write
+from .rebuild import build_tokenizer as build_tokenizer
+from .saving import content as content
+from .saving import load as load
+from .saving import save as save

@@ -1,0 +1,13 @@
+from .batching import LengthBucketBatchSampler as LengthBucketBatchSampler
+from .config import DataConfig as DataConfig
+from .config import LabelsConfig as LabelsConfig
+from .csv_files import CsvFile as CsvFile
+from .csv_files import open_csv as open_csv
+from .csv_files import read_labelled as read_labelled
+from .datamodule import EmotionDataModule as EmotionDataModule
+from .datamodule import LabelledTexts as LabelledTexts
+from .datamodule import TokenisedRows as TokenisedRows
+from .prefetch import prefetched as prefetched
+from .text import TextEncoder as TextEncoder
+from .text import TokenIds as TokenIds
+from .text import normalize_cardiff as normalize_cardiff

@@ -1,0 +1,11 @@
+from .callbacks import EpochCheckpoint as EpochCheckpoint
+from .classic import main as main
+from .classifier import Batch as Batch
+from .classifier import EmotionClassifier as EmotionClassifier
+from .config import TrainConfig as TrainConfig
+from .config import TrainerConfig as TrainerConfig
+from .devices import check_devices as check_devices
+from .devices import process_count as process_count
+from .run import check_max_length as check_max_length
+from .run import fit as fit
+from .run import train as train
