@@ -14,7 +14,7 @@ from emotion.config import earlier_label_set
 from emotion.errors import UserError, first_line
 from emotion.files import atomic
 from emotion.labels import LabelSet
-from emotion.models import OnnxClassifier, Predictor, position_limit
+from emotion.models import OnnxClassifier, Predictor, int8_products_overflow, position_limit
 from emotion.models.fast import speed_up_
 
 log = logging.getLogger(__name__)
@@ -103,6 +103,12 @@ def _restore(content: dict[str, Any], path: Path, device: torch.device, fast: bo
         raise UserError(f"{path}: must hold a tokenizer's files, found unusable {', '.join(files)}") from error
     model: PreTrainedModel | OnnxClassifier
     if "onnx_model" in content:
+        if _has_8_bit_weights(content) and int8_products_overflow():
+            log.warning(
+                "%s: has 8-bit weights, whose products overflow on this processor (x86 without VNNI), so labels may"
+                " differ; compress the original again with onnx.reduce_range=true",
+                path,
+            )
         model = OnnxClassifier(content["onnx_model"], config, fast)
     else:
         model = build_model(config, state_dict(content), path, device)
@@ -123,6 +129,12 @@ def _restore(content: dict[str, Any], path: Path, device: torch.device, fast: bo
         metadata=content.get("metadata", {}) if content.get("format") == FORMAT else {},
         temperature=settings.get("temperature", 1.0),
     )
+
+
+def _has_8_bit_weights(content: dict[str, Any]) -> bool:
+    """Whether the ONNX model was quantised by this program with 8-bit weights."""
+    made = content["metadata"].get("onnx", {}) if isinstance(content.get("metadata"), dict) else {}
+    return isinstance(made, dict) and made.get("weights") == "int8" and made.get("reduce_range") is False
 
 
 def _label_set(settings: dict[str, Any], path: Path) -> LabelSet:

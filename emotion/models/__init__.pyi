@@ -30,3 +30,4 @@ from .pretrained import load_pretrained as load_pretrained
 from .pretrained import load_tokenizer as load_tokenizer
 from .pretrained import position_limit as position_limit
 from .pretrained import quiet_transformers as quiet_transformers
+from .processor import int8_products_overflow as int8_products_overflow

@@ -14,11 +14,11 @@ from transformers import PreTrainedModel
 
 from emotion.compression.steps.context import Context
 from emotion.compression.steps.int8_embedding import quantize_embeddings_
-from emotion.compression.steps.onnx_quantization import quantize_linear_layers, saturates
+from emotion.compression.steps.onnx_quantization import quantize_linear_layers
 from emotion.compression.steps.registry import OnnxConfig
 from emotion.compression.steps.smoothing import smooth_
 from emotion.errors import UserError, first_line
-from emotion.models import OnnxClassifier, Predictor, head_state, require_packages
+from emotion.models import OnnxClassifier, Predictor, head_state, int8_products_overflow, require_packages
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 OPSET = 23
@@ -51,7 +51,7 @@ def export_onnx_int8(checkpoint: Predictor, config: OnnxConfig) -> Predictor:
     head = [weight for weight in head_state(model).values() if weight.ndim == 2]
     smooth_(replace(checkpoint, model=model))
     quantize_embeddings_(model)
-    reduce_range = saturates() if config.reduce_range == "auto" else config.reduce_range
+    reduce_range = int8_products_overflow() if config.reduce_range == "auto" else config.reduce_range
     exported = _export(model)
     with _quiet():
         serialized = quantize_linear_layers(exported, head, config.per_channel, reduce_range)

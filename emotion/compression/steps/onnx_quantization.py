@@ -3,32 +3,12 @@
 Source: Jacob et al. 2017, arXiv:1712.05877; onnxruntime.ai/docs/performance/model-optimizations/quantization.html.
 """
 
-import platform
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 from torch import Tensor
-
-_DOT_PRODUCTS = {"avx512_vnni", "avx_vnni", "amx_int8"}
-
-
-def saturates() -> bool:
-    """Whether this processor's products of 8-bit numbers overflow when two are added, so that weights need 7 bits.
-
-    That is x86 without VNNI. Only Linux tells; elsewhere an x86 is taken to be without.
-
-    Source: the section on "reduce_range" in ONNX Runtime's documentation of quantisation.
-    """
-    if platform.machine().lower() in ("arm64", "aarch64"):
-        return False
-    if sys.platform != "linux":
-        return True
-    lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
-    flags = next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), [])
-    return _DOT_PRODUCTS.isdisjoint(flags)
 
 
 def quantize_linear_layers(serialized: bytes, head: Sequence[Tensor], per_channel: bool, reduce_range: bool) -> bytes:

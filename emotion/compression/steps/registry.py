@@ -170,7 +170,10 @@ class OnnxConfig(Config):
     per_channel: bool
     """A scale for each output channel rather than one a matrix."""
     reduce_range: Annotated[Literal["auto"] | bool, Rule("auto, true or false")]
-    """7-bit weights; products of 8-bit ones saturate on CPUs without VNNI, which ``auto`` looks for."""
+    """Whether weights have 7 bits instead of 8.
+
+    Products of 8-bit weights overflow on x86 without VNNI, so that labels would depend on where the file runs.
+    ``auto`` = 8 bits where this machine has VNNI."""
 
 
 _ONNX: dict[str, Any] = {

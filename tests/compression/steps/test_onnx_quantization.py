@@ -1,8 +1,5 @@
 """How weights become INT8: what is rounded, to how many bits, and smoothing beforehand."""
 
-import platform
-import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +13,7 @@ from torch import Tensor, nn
 from conftest import KINDS, TEXTS
 from emotion.checkpoint import load
 from emotion.compression.steps.int8_embedding import Int8Embedding
-from emotion.compression.steps.onnx_quantization import quantize_linear_layers, saturates
+from emotion.compression.steps.onnx_quantization import quantize_linear_layers
 from emotion.compression.steps.smoothing import smooth_
 from emotion.models import Predictor
 from test_head import HEADS
@@ -120,17 +117,3 @@ def test_an_embedding_is_rounded_by_row() -> None:
     assert ((found - expected).abs() <= 0.501 * step).all()
     assert not torch.equal(found, expected)
     assert (found[1, 2] == 0).all()
-
-
-def test_saturation_is_read_off_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("platform.machine", lambda: "arm64")
-    assert not saturates()
-    monkeypatch.setattr("platform.machine", lambda: "AMD64")
-    monkeypatch.setattr("sys.platform", "win32")
-    assert saturates()
-
-
-@pytest.mark.skipif(sys.platform != "linux" or platform.machine() != "x86_64", reason="reads an x86 Linux's flags")
-def test_saturation_is_what_the_flags_say() -> None:
-    flags = Path("/proc/cpuinfo").read_text()
-    assert saturates() == (re.search(r"\b(avx512_vnni|avx_vnni|amx_int8)\b", flags) is None)
