@@ -11,7 +11,6 @@ from lightning import LightningModule, Trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from emotion.training import TrainConfig
 from emotion.training.callbacks import ProgressBar
 from emotion.training.progress_log import ProgressLog
 from emotion.training.run import build_trainer
