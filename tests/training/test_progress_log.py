@@ -11,7 +11,6 @@ from lightning import LightningModule, Trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from emotion.training import TrainConfig
 from emotion.training.callbacks import ProgressBar
 from emotion.training.progress_log import ProgressLog
 from emotion.training.run import build_trainer
@@ -88,8 +87,8 @@ def test_lines_are_logged_where_there_is_no_terminal(
     for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TERM"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("sys.stdout", Terminal())
-    config: TrainConfig = config_for("minilm", backbones["minilm"], corpus, tmp_path)
-    config.trainer.enable_progress_bar = bar
+    config = config_for("minilm", backbones["minilm"], corpus, tmp_path)
+    config = config.updated(trainer=config.trainer.updated(enable_progress_bar=bar))
     callbacks = build_trainer(config, tmp_path, []).callbacks  # type: ignore[attr-defined]
     assert any(isinstance(each, ProgressLog) for each in callbacks) == (not terminal)
     assert any(isinstance(each, ProgressBar) for each in callbacks) == bar

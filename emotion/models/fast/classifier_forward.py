@@ -5,6 +5,7 @@ import inspect
 from typing import Any
 
 import transformers.utils
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from emotion.models import is_known, transformer_layers
@@ -77,8 +78,12 @@ def _known_keywords(model: PreTrainedModel) -> frozenset[str]:
 
 
 def _eager_twin(model: PreTrainedModel) -> PreTrainedModel:
-    """A model of the same parameters and buffers, whose attention is written out."""
-    shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+    """A model of the same parameters and buffers, whose attention is written out.
+
+    bitsandbytes' INT8 parameters are copied: they hand what they hold to the layer that first uses them.
+    """
+    tensors = (*model.parameters(), *model.buffers())
+    shared = {id(tensor): tensor for tensor in tensors if type(tensor) in (nn.Parameter, Tensor)}
     twin = copy.deepcopy(model, shared)
     twin.set_attn_implementation("eager")
     return twin

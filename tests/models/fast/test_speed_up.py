@@ -20,6 +20,7 @@ from emotion.models.fast import speed_up_
 from emotion.models.fast.bert_layer import StreamlinedLayer
 from emotion.models.fast.cpu_dropout import CpuDropout
 from emotion.models.fast.packed_linear import PackedLinear, available, pack_linear_layers_
+from emotion.models.int8 import quantized
 from support.labels import EMOTION6
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -134,6 +135,28 @@ def test_attentions_have_gradients_that_reach_the_weights(kind: str, backbones: 
         if expected.grad is not None:
             torch.testing.assert_close(found.grad, expected.grad, rtol=1e-3, atol=1e-5, msg=name)
     assert model.config._attn_implementation == "sdpa", "the model itself stays as it is"
+
+
+@pytest.mark.parametrize("used_before", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_int8_models_return_attentions_and_predict_as_before(
+    kind: str, used_before: bool, originals: dict[str, Path]
+) -> None:
+    """Their rounding depends on all that is computed, so only the first layer's attentions are near the plain ones."""
+    made, untouched, eager = (quantized(load(originals[kind], fast=False).torch_model, threshold=6.0) for _ in range(3))
+    speed_up_(made)
+    speed_up_(untouched)
+    eager.set_attn_implementation("eager")
+    with torch.inference_mode():
+        expected = untouched(**inputs()).logits
+        if used_before:
+            assert torch.equal(made(**inputs()).logits, expected)
+        attentions = made(**inputs(), output_attentions=True).attentions
+        assert torch.equal(made(**inputs()).logits, expected)
+        plain_attentions = eager(**inputs(), output_attentions=True).attentions
+    torch.testing.assert_close(attentions[0], plain_attentions[0], rtol=1e-2, atol=1e-2)
+    for attention in attentions:
+        torch.testing.assert_close(attention.float().sum(-1), torch.ones(5, 2, 9), rtol=1e-2, atol=1e-2)
 
 
 def without_dropout(model: PreTrainedModel) -> None:
