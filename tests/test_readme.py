@@ -1,4 +1,4 @@
-"""The README is a promise: its commands run, or, where they cannot here, at least compose."""
+"""The README and the docs are promises: their commands run, or, where they cannot here, at least compose."""
 
 import re
 import shlex
@@ -14,6 +14,7 @@ from emotion.config import PROJECT, compose_config
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"(<!-- not run: (?P<reason>[^>]+) -->\n)?```(?P<language>bash|python)\n(?P<body>.*?)```", re.DOTALL)
 BLOCKS = list(BLOCK.finditer(README))
+DOCS = sorted((PROJECT / "docs").glob("*.md"))
 SHORTER = {
     "scripts/train.py": ["trainer.max_epochs=1", "trainer.limit_train_batches=2", "trainer.limit_val_batches=1"],
     "scripts/compress.py": ["rounds=1"],
@@ -62,18 +63,31 @@ def test_what_the_readme_shows_runs_in_its_order(checkout: Path) -> None:
     assert (checkout / "test_predictions.csv").is_file()
 
 
-def test_what_cannot_run_here_composes() -> None:
-    composed = 0
-    for block in BLOCKS:
-        if not block["reason"]:
+@pytest.mark.parametrize("page", [PROJECT / "README.md", *DOCS], ids=lambda page: page.name)
+def test_what_is_not_run_composes(page: Path) -> None:
+    for block in BLOCK.finditer(page.read_text(encoding="utf-8")):
+        if not block["reason"] or block["language"] != "bash":
             continue
         for program, *arguments in commands(block):
             if program == "python" and arguments[0].startswith("scripts/"):
                 overrides = [argument for argument in arguments[1:] if argument != "-m"]
-                first_choices = [re.sub(r"=([^=,]+),.*", r"=\1", override) for override in overrides]
+                first_choices = [re.sub(r"=([^=,\[]+),.*", r"=\1", override) for override in overrides]
                 compose_config(Path(arguments[0]).stem, first_choices)
-                composed += 1
-    assert composed == 6
+
+
+@pytest.mark.parametrize(
+    "page", [PROJECT / "README.md", *DOCS, PROJECT / "CONTRIBUTING.md"], ids=lambda page: page.name
+)
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", DOCS, ids=lambda page: page.name)
+def test_paths_that_the_docs_name_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:emotion|conf|scripts|tests)/[\w./]+\w)`", text))
+    assert [path for path in sorted(named) if not (PROJECT / path).exists()] == []
 
 
 def test_the_two_promised_commands_are_there() -> None:
