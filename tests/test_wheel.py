@@ -58,7 +58,13 @@ def test_an_installation_trains_predicts_and_compresses(wheel: Path, tmp_path: P
     def run(command: str, *arguments: str) -> str:
         code = f"import emotion, emotion.cli; assert {str(site)!r} in emotion.__file__; emotion.cli.{command}()"
         done = subprocess.run(
-            [python, "-c", code, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+            [python, "-c", code, *arguments],
+            cwd=tmp_path,
+            env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout

@@ -1,14 +1,15 @@
 """Measure compressed models: the very files that are delivered, beside the original, in one run."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from emotion import checkpoint
 from emotion.compression.steps.prune import linear_layers, sparsity
@@ -33,9 +34,20 @@ class Candidate:
     """Of each step that made it, in order."""
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Quality, size and speed of the models that could be measured, by name."""
+
+    variants: dict[str, Variant]
+    probabilities: dict[str, np.ndarray]
+    """(rows, classes), float32, of each variant."""
+    failed: dict[str, Exception]
+    """Why the others could not be measured."""
+
+
 def measure(
     candidates: Mapping[str, Candidate], data: LabelledTexts, device: torch.device, rounds: int, fast: bool = True
-) -> tuple[dict[str, Variant], dict[str, Exception]]:
+) -> Measured:
     """Quality, size and speed of each candidate; the one named ``original`` is what the ratios are to.
 
     Quality comes from :meth:`Predictor.predict` on the loaded file, in the order and the batch size that
@@ -55,12 +67,14 @@ def measure(
         task = progress.add_task("measuring quality", total=len(candidates) * len(data.texts))
         loaded: dict[str, Predictor] = {}
         labels: dict[str, list[int]] = {}
+        probabilities: dict[str, Tensor] = {}
         failed: dict[str, Exception] = {}
         for name, candidate in candidates.items():
             progress.update(task, description=f"measuring quality: {name}")
             try:
                 model = checkpoint.load(candidate.path, device, fast)
-                labels[name] = _predict(model, data.texts, lambda rows: progress.advance(task, rows))
+                probabilities[name] = model.predict_proba(data.texts, advance=lambda rows: progress.advance(task, rows))
+                labels[name] = probabilities[name].argmax(dim=-1).tolist()
                 loaded[name] = model
             except Exception as error:  # whatever it is, it must not cost the other variants
                 if name == BASELINE:
@@ -98,12 +112,7 @@ def measure(
             mcnemar_p=mcnemar_p(data.labels, labels[name], labels[BASELINE]),
             measured=measured,
         )
-    return variants, failed
-
-
-def _predict(model: Predictor, texts: list[str], advance: Callable[[int], None]) -> list[int]:
-    labels: list[int] = model.predict_proba(texts, advance=advance).argmax(dim=-1).tolist()
-    return labels
+    return Measured(variants, {name: probabilities[name].numpy() for name in loaded}, failed)
 
 
 def _quality(evaluation: Evaluation) -> dict[str, Any]:

@@ -1,25 +1,31 @@
 """The files under ``compression_results``, and the compressed model that is put beside the original."""
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from emotion.checkpoint import is_checkpoint
 from emotion.compression.config import CompressConfig
+from emotion.data import LabelledTexts
 from emotion.files import atomic, link_or_copy, require_ours, require_writable, sha256
 from emotion.reporting import (
     BASELINE,
     Choice,
     CompressionReport,
+    RowsFile,
     Variant,
     comparison_figure,
     frontier_figure,
     is_our_figure,
+    is_rows,
     locked,
     merge_compression,
     read_compression_report,
     save_figure,
     write_compression_report,
+    write_rows,
 )
 
 log = logging.getLogger(__name__)
@@ -48,20 +54,24 @@ class CompressionResults:
         """The file of the compressed model that is the best."""
         return self.output_dir / f"best_{self.model_name}_compressed{suffix}"
 
-    def require_free(self, models: Iterable[Path], may_choose: bool) -> None:
+    def require_free(self, chains: Sequence[CompressConfig], may_choose: bool) -> None:
         """Make the folders; refuse to go on where a file stands that is not ours. Raises :class:`UserError`.
 
         Args:
-            models: The files that will be written.
+            chains: The techniques whose files will be written.
             may_choose: Whether one of them may be put beside the original.
         """
         require_writable(self.folder, "output_dir")
         require_writable(self.comparison.parent, "output_dir")
+        require_writable(self._rows(BASELINE).parent, "output_dir")
         chosen = (self.chosen(".pt"), self.chosen(".onnx")) if may_choose else ()
-        for path in (*models, *chosen):
+        names = [chain.technique.name for chain in chains]
+        for path in (*map(self.model, chains), *chosen):
             require_ours(path, is_checkpoint, "output_dir")
         for path in (self.comparison, *self.frontier):
             require_ours(path, is_our_figure, "output_dir")
+        for name in (BASELINE, *names):
+            require_ours(self._rows(name), is_rows, "output_dir")
         with locked(self.folder):
             read_compression_report(self.folder)
 
@@ -90,6 +100,25 @@ class CompressionResults:
                     save_figure(frontier_figure(report), temporary)
             write_compression_report(report, self.folder)
         return report
+
+    def write_predictions(
+        self, measured: CompressionReport, data: LabelledTexts, probabilities: Mapping[str, np.ndarray]
+    ) -> None:
+        """Write the row-level predictions of each variant, and name the files in the report.
+
+        Args:
+            measured: Changed in place.
+            data: What was predicted.
+            probabilities: (rows, classes) of each variant, by name.
+        """
+        for name, variant in measured.variants.items():
+            path = self._rows(name)
+            with locked(self.folder):
+                write_rows(path, data.labels, probabilities[name], data.label_set)
+            variant.predictions = RowsFile(file=path.relative_to(self.folder).as_posix(), sha256=sha256(path))
+
+    def _rows(self, variant: str) -> Path:
+        return self.folder / "predictions" / f"{self.model_name}_{variant}.csv"
 
     def _is_there(self, variant: Variant) -> bool:
         """Whether its file is the one that was measured: a run that broke off may have left another."""

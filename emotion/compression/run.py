@@ -80,7 +80,7 @@ def compress(config: CompressConfig, overrides: Sequence[str] = (), run_dir: Pat
     data = read_data(original, "validation", config.data)
     output_dir = Path(config.output_dir or weights.parent)
     results = CompressionResults(output_dir, original.model_name)
-    results.require_free(map(results.model, wanted), may_choose=config.max_drop is not None)
+    results.require_free(wanted, may_choose=config.max_drop is not None)
     run_dir = run_dir or output_dir / datetime.now().strftime("%Y-%m-%d/%H-%M-%S-%f")
     makers = Chains(original, data, config, run_dir)
 
@@ -97,21 +97,22 @@ def compress(config: CompressConfig, overrides: Sequence[str] = (), run_dir: Pat
             _log_failure(name, error)
     if len(failed) == len(wanted):
         raise _failure(failed, len(wanted))
-    variants, unusable = measure(candidates, data, device, config.rounds, config.fast)
+    found = measure(candidates, data, device, config.rounds, config.fast)
     if sha256(weights) != digest:
         raise UserError(f"weights: must stay as they are while they are compressed, found that {weights} has changed")
-    for name, reason in unusable.items():
+    for name, reason in found.failed.items():
         _log_failure(name, reason)
-    failed |= unusable
+    failed |= found.failed
     measured = CompressionReport(
         model_name=original.model_name,
         weights=FileRecord(path=str(weights.resolve()), sha256=digest),
         data=EvaluationData(path=str(Path(data.path).resolve()), sha256=data.sha256, rows=len(data.texts)),
         environment=Environment(versions=versions(), hardware=hardware(), git_commit=git_commit()),
-        variants=variants,
+        variants=found.variants,
         failed={name: first_line(error) for name, error in failed.items()},
-        ranking=ranked(variants),
+        ranking=ranked(found.variants),
     )
+    results.write_predictions(measured, data, found.probabilities)
     report = results.publish(measured, config.max_drop, config.prefer)
     print_compression(report, results.folder)
     if failed:

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from emotion.errors import UserError
-from emotion.files import atomic, link_or_copy, require_ours, require_writable
+from emotion.files import atomic, require_ours, require_writable
 from emotion.reporting.benchmark_plots import benchmark_figure
 from emotion.reporting.benchmark_schema import PARTS, BenchmarkReport, Scaling, Spread
-from emotion.reporting.json_file import read_json, write_json
 from emotion.reporting.plots import is_our_figure, save_figure
+from emotion.reporting.store import keep_aside, read_json, write_json
 
 _MADE_BY = "<!-- made by scripts/benchmark.py -->"
 
@@ -40,8 +40,7 @@ class BenchmarkResults:
         if earlier.model_copy(update={**dict.fromkeys(PARTS), "measured": report.measured}) == report:
             return report.model_copy(update=parts)
         measured = earlier.measured.replace(":", "-")
-        with atomic(self.report.with_name(f"benchmark_report.{measured}.json")) as kept:
-            link_or_copy(self.report, kept)
+        keep_aside(self.report, f"benchmark_report.{measured}.json")
         return report
 
     def publish(self, report: BenchmarkReport) -> None:

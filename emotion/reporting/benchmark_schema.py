@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field
 
-from emotion.reporting.schema import Environment, Share, Strict
+from emotion.reporting.schema import Environment, Report, Share, Strict
 
 
 class Spread(Strict):
@@ -114,7 +114,7 @@ PARTS = ("training", "prediction", "startup_seconds", "scaling", "devices", "com
 """Fields of the report; each is measured by itself."""
 
 
-class BenchmarkReport(Strict):
+class BenchmarkReport(Report):
     """The whole file; a part that was not measured is null."""
 
     schema_version: Literal[1] = 1

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from emotion.files import atomic, link_or_copy, sha256
+from emotion.files import sha256
 from emotion.reporting.compression_schema import BASELINE, CompressionReport, Ranking, Variant
-from emotion.reporting.json_file import read_json, write_json
+from emotion.reporting.store import keep_aside, read_json, write_json
 
-REPORT_NAME = "compression_report.json"
+COMPRESSION_REPORT_NAME = "compression_report.json"
 
 
 def read_compression_report(folder: Path) -> CompressionReport | None:
@@ -16,7 +16,7 @@ def read_compression_report(folder: Path) -> CompressionReport | None:
     Raises:
         UserError: The file there is no report of this version.
     """
-    path = folder / REPORT_NAME
+    path = folder / COMPRESSION_REPORT_NAME
     return read_json(path, CompressionReport) if path.exists() else None
 
 
@@ -41,8 +41,7 @@ def merge_compression(new: CompressionReport, folder: Path) -> CompressionReport
         changes = {"variants": variants, "failed": failed, "ranking": ranked(variants), "chosen": chosen}
         return new.model_copy(update=changes)
     measured = old.variants[BASELINE].measured.replace(":", "-")
-    with atomic(folder / f"compression_report.{old.model_name}.{measured}.json") as kept:
-        link_or_copy(folder / REPORT_NAME, kept)
+    keep_aside(folder / COMPRESSION_REPORT_NAME, f"compression_report.{old.model_name}.{measured}.json")
     return new
 
 
@@ -53,7 +52,7 @@ def _is_replaced(variant: Variant, folder: Path) -> bool:
 
 def write_compression_report(report: CompressionReport, folder: Path) -> None:
     """Check and write the report, atomically."""
-    write_json(report, folder / REPORT_NAME)
+    write_json(report, folder / COMPRESSION_REPORT_NAME)
 
 
 def ranked(variants: dict[str, Variant]) -> Ranking:

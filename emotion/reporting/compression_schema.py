@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from emotion.evaluation import ClassScores
-from emotion.reporting.schema import Environment, Share, Strict
+from emotion.reporting.schema import Environment, Report, RowsFile, Share, Strict
 
 BASELINE = "original"
 
@@ -75,6 +75,8 @@ class Variant(Strict):
     """Exact McNemar test against the original: a small value says that one of the two is better."""
     measured: str
     """Time in UTC, ISO 8601."""
+    predictions: RowsFile | None = None
+    """Of the rows that it was measured on; None in reports of version 1."""
 
 
 class Ranking(Strict):
@@ -96,10 +98,10 @@ class Choice(Strict):
     """What it is the best in: ``size`` or ``speed``."""
 
 
-class CompressionReport(Strict):
-    """The whole file."""
+class CompressionReport(Report):
+    """``compression_report.json``."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     model_name: str
     weights: FileRecord
     data: EvaluationData

@@ -6,7 +6,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from emotion.evaluation import ClassScores
 
-SCHEMA_VERSION = 1
 ACCURACY_TARGET = 0.80
 
 Share = Field(ge=0, le=1)
@@ -16,6 +15,28 @@ class Strict(BaseModel):
     """A part of a report: no unknown keys, no NaN."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class Report(Strict):
+    """A whole report file."""
+
+    schema_version: int
+
+    @classmethod
+    def upgraded(cls, content: dict[str, Any]) -> dict[str, Any]:
+        """Return what a file of an earlier version holds, as the current version has it.
+
+        Fields that are new have defaults, so a change of the number is enough until a field changes its meaning.
+        """
+        return {**content, "schema_version": cls.model_fields["schema_version"].default}
+
+
+class RowsFile(Strict):
+    """Row-level predictions in a file (:mod:`emotion.reporting.rows`)."""
+
+    file: str
+    """Path, relative to the report's folder."""
+    sha256: str
 
 
 class EpochRecord(Strict):
@@ -75,6 +96,8 @@ class ModelEntry(Strict):
     checkpoint: str
     """File name beside the report."""
     checkpoint_sha256: str
+    predictions: RowsFile | None = None
+    """Of the validation rows; None in reports of version 1."""
     run_id: str
     config: dict[str, Any]
     data: DataRecord
@@ -100,10 +123,18 @@ class RunRecord(Strict):
     """Whether ``best_<Name>.pt`` came from this run when it ended."""
 
 
-class TrainingReport(Strict):
-    """The whole file."""
+class RunFile(Report):
+    """``emotion_runs/<run>.json``: a run that was published, from which the report can be collected again."""
 
     schema_version: Literal[1] = 1
+    run: RunRecord
+    entry: ModelEntry
+
+
+class TrainingReport(Report):
+    """``emotion_classification_report.json``, collected from all runs of an output folder."""
+
+    schema_version: Literal[2] = 2
     best_model: str | None = None
     """Name of the highest macro F1 among the entries with the latest run's validation data."""
     accuracy_target: float = ACCURACY_TARGET

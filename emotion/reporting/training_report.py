@@ -1,39 +1,47 @@
-"""Reads, merges and writes ``emotion_classification_report.json``."""
+"""``emotion_classification_report.json``, which is collected from a file for each run.
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+A run writes ``emotion_runs/<run>.json`` once, so that no run's record rests on a file that other processes rewrite.
+The report holds the same and is what people and programs read.
+"""
+
+from hashlib import sha256
 from pathlib import Path
 
-from filelock import FileLock
-
-from emotion.reporting.json_file import read_json, write_json
-from emotion.reporting.schema import ModelEntry, RunRecord, TrainingReport
+from emotion.reporting.schema import ModelEntry, RunFile, RunRecord, TrainingReport
+from emotion.reporting.store import read_json, write_json
 
 REPORT_NAME = "emotion_classification_report.json"
+RUNS = "emotion_runs"
+"""Folder of the runs' own files."""
 
 
 def read_report(output_dir: Path) -> TrainingReport:
-    """The report of ``output_dir``; an empty one where there is none yet.
+    """Read the report of ``output_dir``, with the runs that it lacks although their files are there.
 
     Raises:
-        UserError: The file there is no report of this version.
+        UserError: A file is no report of this version or an earlier one.
     """
     path = output_dir / REPORT_NAME
-    if not path.exists():
-        return TrainingReport()
-    return read_json(path, TrainingReport)
+    report = read_json(path, TrainingReport) if path.exists() else TrainingReport()
+    known = {run.run_id for run in report.runs}
+    published = [read_json(file, RunFile) for file in sorted((output_dir / RUNS).glob("*.json"))]
+    for each in sorted(published, key=lambda each: each.run.finished):
+        if each.run.run_id not in known:
+            merge_run(report, each.run, each.entry if each.run.kept else None)
+    return report
+
+
+def write_run(run: RunRecord, entry: ModelEntry, output_dir: Path) -> None:
+    """Write the run's own file, atomically; the same run replaces its own."""
+    folder = output_dir / RUNS
+    folder.mkdir(exist_ok=True)
+    name = f"{run.model_name}_{sha256(run.run_id.encode()).hexdigest()[:12]}.json"
+    write_json(RunFile(run=run, entry=entry), folder / name)
 
 
 def write_report(report: TrainingReport, output_dir: Path) -> None:
     """Check and write the report, atomically."""
     write_json(report, output_dir / REPORT_NAME)
-
-
-@contextmanager
-def locked(output_dir: Path) -> Iterator[None]:
-    """Hold ``output_dir`` for this process: nobody else's deliverables change meanwhile."""
-    with FileLock(output_dir / ".emotion.lock"):
-        yield
 
 
 def sweep_rival(report: TrainingReport, run: RunRecord) -> RunRecord | None:
@@ -58,8 +66,14 @@ def is_of_sweep(report: TrainingReport, model_name: str, sweep: str | None) -> b
 
 
 def merge_run(report: TrainingReport, run: RunRecord, entry: ModelEntry | None) -> None:
-    """Add ``run``, put ``entry`` in its model's place where it was kept, and name the best model anew."""
-    report.runs.append(run)
+    """Add ``run``, or replace its earlier record; put ``entry`` in its model's place; and update the best model.
+
+    Args:
+        report: Changed in place.
+        run: The run; the same ``run_id`` counts once.
+        entry: None = the run was not kept.
+    """
+    report.runs = [each for each in report.runs if each.run_id != run.run_id] + [run]
     if entry is not None:
         report.models[run.model_name] = entry
     comparable = {

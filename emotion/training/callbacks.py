@@ -32,6 +32,7 @@ from emotion.reporting import (
     git_commit,
     hardware,
     versions,
+    write_rows,
 )
 from emotion.training.config import TrainConfig
 from emotion.training.deliverables import Deliverables
@@ -137,6 +138,7 @@ class ArtifactWriter(Callback):
         self.run_dir, self.sweep = run_dir, sweep
         self.deliverables = Deliverables(Path(config.output_dir), config.model.name)
         self.report: TrainingReport | None = None
+        self._rows = run_dir / "validation_predictions.csv"
         self._history: list[EpochRecord] = []
         self._train_seconds = 0.0
         self._started = perf_counter()
@@ -199,11 +201,14 @@ class ArtifactWriter(Callback):
         deliverable.metadata = entry.model_dump(
             include={"accuracy", "macro_f1", "per_class", "best_epoch", "run_id", "config", "data", "environment"}
         )
-        self.report = self.deliverables.publish(deliverable, entry, self._run_record(entry))
+        self.report = self.deliverables.publish(deliverable, entry, self._run_record(entry), self._rows)
 
     def _entry(self, deliverable: Predictor, best_epoch: int) -> ModelEntry:
         validation = self.data.validation
-        evaluation = evaluate(validation.labels, deliverable.predict(validation.texts), validation.label_set.names)
+        probabilities = deliverable.predict_proba(validation.texts)
+        predicted = probabilities.argmax(dim=-1).tolist()
+        evaluation = evaluate(validation.labels, predicted, validation.label_set.names)
+        write_rows(self._rows, validation.labels, probabilities.numpy(), validation.label_set)
         model = deliverable.torch_model
         return ModelEntry(
             **asdict(evaluation),

@@ -16,8 +16,7 @@ from emotion.benchmark.sides import OURS, TRAINING
 from emotion.config import PROJECT, compose_config, resolve
 from emotion.data import LabelledTexts
 from emotion.errors import UserError
-from emotion.reporting import BenchmarkReport, BenchmarkResults, CompressionSpeed
-from emotion.reporting.json_file import read_json
+from emotion.reporting import BenchmarkReport, BenchmarkResults, CompressionSpeed, read_json
 from support.labels import EMOTION6
 
 pytestmark = pytest.mark.usefixtures("one_thread")

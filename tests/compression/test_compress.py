@@ -86,11 +86,12 @@ def test_all_writes_deliverables_that_predict_what_the_report_says(
     pictures = {f"visualizations/{each}" for each in ("compression_comparison.png", "pareto_frontier.png",
                                                       "pareto_frontier.pdf")}  # fmt: skip
     deliverables = {path.name for each, path in paths.items() if each != "original"}
-    assert files_in(results).keys() == {*deliverables, *pictures, "compression_report.json"}
+    evidence = {f"predictions/{name}_{each}.csv" for each in paths}
+    assert files_in(results).keys() == {*deliverables, *pictures, *evidence, "compression_report.json"}
     assert all(is_our_figure(results / picture) for picture in pictures)
 
     report = CompressionReport.model_validate_json((results / "compression_report.json").read_bytes())
-    assert (report.schema_version, report.model_name, report.baseline) == (1, name, "original")
+    assert (report.schema_version, report.model_name, report.baseline) == (2, name, "original")
     assert (report.weights.path, report.weights.sha256) == (str(originals[kind]), digest(originals[kind]))
     assert (report.data.path, report.data.sha256, report.data.rows) == (str(csv), digest(csv), len(ROWS))
     assert report.variants.keys() == paths.keys()

@@ -208,5 +208,5 @@ def test_what_is_not_ours_is_not_replaced(name: str, results: CompressionResults
     foreign.write_text("mine")
     chain = resolve(compose_config("compress", ["technique=prune"]), CompressConfig)
     with pytest.raises(UserError, match="was not written by this program"):
-        results.require_free([results.model(chain)], may_choose=True)
+        results.require_free([chain], may_choose=True)
     assert foreign.read_text() == "mine"

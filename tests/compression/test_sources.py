@@ -16,7 +16,7 @@ from emotion.compression.steps.teacher import Teacher
 from emotion.data import LabelledTexts
 from emotion.errors import UserError
 from emotion.models import Predictor
-from emotion.reporting import TrainingReport, merge, write_report
+from emotion.reporting import TrainingReport, merge_run, write_report
 from emotion.training import train
 from support.labels import EMOTION6
 from test_chain import config_of
@@ -41,7 +41,7 @@ def test_without_weights_the_best_of_the_training_report_is_taken(
     for kind, macro_f1 in (("minilm", 0.7), ("cardiff", 0.8), ("modernbert", 0.6)):
         shutil.copy(originals[kind], out)
         record = run_record(NAMES[kind], macro_f1)
-        merge(training, record, entry(record))
+        merge_run(training, record, entry(record))
     write_report(training, out)
     report = run(*options)
     assert report.model_name == "CardiffRoBERTa"

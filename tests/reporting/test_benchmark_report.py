@@ -17,12 +17,12 @@ from emotion.reporting import (
     Scaling,
     Spread,
     hardware,
+    read_json,
     versions,
 )
 from emotion.reporting.benchmark_plots import benchmark_figure
 from emotion.reporting.benchmark_report import tables
 from emotion.reporting.benchmark_schema import PARTS
-from emotion.reporting.json_file import read_json
 from test_benchmark import config, measured
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from emotion.errors import UserError
 from emotion.evaluation import evaluate
 from emotion.reporting import (
-    REPORT_NAME,
+    COMPRESSION_REPORT_NAME,
     CompressionReport,
     Environment,
     EvaluationData,
@@ -83,9 +83,9 @@ def test_a_report_survives_the_file(tmp_path: Path) -> None:
     assert read_compression_report(tmp_path) is None
     written = publish(compression_report({"prune": variant(60.0)}, failed={"onnx": "no onnxruntime"}), tmp_path)
     assert read_compression_report(tmp_path) == written
-    assert [path.name for path in tmp_path.iterdir()] == [REPORT_NAME]
+    assert [path.name for path in tmp_path.iterdir()] == [COMPRESSION_REPORT_NAME]
     content = json.loads((tmp_path / "compression_report.json").read_text())
-    assert content["schema_version"] == 1
+    assert content["schema_version"] == 2
     assert content["baseline"] == "original"
     assert content["variants"]["prune"]["latency"]["batch_32"]["p50_ms"] == 32.0
     assert content["variants"]["prune"]["per_class"]["fear"]["recall"] == 1.0
@@ -104,18 +104,18 @@ def test_variants_of_the_same_weights_and_data_are_merged_by_technique(tmp_path:
     assert merged.ranking.by_size == ["prune", "quantize", "half", "original"]
     assert merged.ranking.by_speed[-1] == "quantize"
     assert read_compression_report(tmp_path) == merged
-    assert [path.name for path in tmp_path.iterdir()] == [REPORT_NAME]
+    assert [path.name for path in tmp_path.iterdir()] == [COMPRESSION_REPORT_NAME]
 
 
 @pytest.mark.parametrize("other", [{"weights": "other"}, {"data": "other"}])
 def test_the_report_of_other_weights_or_data_is_kept_beside(other: dict[str, str], tmp_path: Path) -> None:
     first = publish(compression_report({"prune": variant(60.0)}, failed={"quantize": "no bitsandbytes"}), tmp_path)
-    bytes_of_first = (tmp_path / REPORT_NAME).read_bytes()
+    bytes_of_first = (tmp_path / COMPRESSION_REPORT_NAME).read_bytes()
     second = publish(compression_report({"half": variant(45.0)}, **other), tmp_path)
     assert second.variants.keys() == {"original", "half"}
     assert second.failed == {}
     assert read_compression_report(tmp_path) == second
-    (kept,) = (path for path in tmp_path.iterdir() if path.name != REPORT_NAME)
+    (kept,) = (path for path in tmp_path.iterdir() if path.name != COMPRESSION_REPORT_NAME)
     assert kept.name == "compression_report.MiniLM.2030-01-01T00-00-00+00-00.json"
     assert kept.read_bytes() == bytes_of_first
     assert CompressionReport.model_validate_json(kept.read_bytes()) == first
@@ -149,14 +149,14 @@ def test_rankings_put_the_best_first() -> None:
     [
         ("precious", "must be a JSON report of this program"),
         ("\x00\xff", "must be a JSON report of this program"),
-        ("[1]", "must have schema_version 1, found None"),
-        ('{"schema_version": 2}', "must have schema_version 1, found 2"),
+        ("[1]", "must have schema_version 1 to 2, found None"),
+        ('{"schema_version": 3}', "must have schema_version 1 to 2, found 3"),
         ('{"schema_version": 1, "variants": {}}', "model_name: Field required"),
         ('{"schema_version": 1, "variants": {"prune": {}}}', r"\w+: Field required"),
     ],
 )
 def test_what_is_no_report_is_one_line_and_stays(text: str, words: str, tmp_path: Path) -> None:
-    path = tmp_path / REPORT_NAME
+    path = tmp_path / COMPRESSION_REPORT_NAME
     path.write_text(text, encoding="latin-1")
     before = path.read_bytes()
     for use in (lambda: read_compression_report(tmp_path), lambda: publish(compression_report({}), tmp_path)):
@@ -165,7 +165,7 @@ def test_what_is_no_report_is_one_line_and_stays(text: str, words: str, tmp_path
         assert "\n" not in str(caught.value)
         assert str(caught.value).startswith(str(path))
         assert str(caught.value).endswith("move it away")
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {REPORT_NAME: before}
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {COMPRESSION_REPORT_NAME: before}
 
 
 @pytest.mark.parametrize(

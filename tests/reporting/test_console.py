@@ -6,7 +6,7 @@ import pytest
 
 from emotion.evaluation import evaluate
 from emotion.prediction import Prediction
-from emotion.reporting import TrainingReport, merge, print_compression, print_prediction, print_report
+from emotion.reporting import TrainingReport, merge_run, print_compression, print_prediction, print_report
 from support.labels import EMOTION6
 from test_compression_report import compression_report, variant
 from test_training_report import entry, run_record
@@ -18,7 +18,7 @@ def test_the_report_table_fits_80_columns_and_marks_the_best(
     monkeypatch.setenv("COLUMNS", "80")
     report = TrainingReport()
     for run in (run_record("CardiffRoBERTa", 0.8125), run_record("MiniLM", 0.5)):
-        merge(report, run, entry(run))
+        merge_run(report, run, entry(run))
     print_report(report, "MiniLM", Path("[/outputs] [1]"))
     printed = capsys.readouterr().out
     assert "CardiffRoBERTa *" in printed

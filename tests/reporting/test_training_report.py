@@ -25,6 +25,7 @@ from emotion.reporting import (
     replaces,
     sweep_rival,
     write_report,
+    write_run,
 )
 from support.labels import EMOTION6
 
@@ -83,8 +84,8 @@ def test_a_report_survives_the_file(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("precious", "must be a JSON report"),
-        ("[1]", "must have schema_version 1, found None"),
-        ('{"schema_version": 2}', "must have schema_version 1, found 2"),
+        ("[1]", "must have schema_version 1 to 2, found None"),
+        ('{"schema_version": 3}', "must have schema_version 1 to 2, found 3"),
         ('{"schema_version": 1, "models": {"A": {}}}', r"models\.A\.\w+: Field required"),
         ('{"schema_version": 1, "extra": 5}', "extra"),
     ],
@@ -145,3 +146,37 @@ def test_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
         (name, number / 100) for name in names for number in range(20)
     ]
     assert {path.name for path in tmp_path.iterdir()} == {REPORT_NAME, ".emotion.lock"}
+
+
+def test_runs_are_collected_from_their_own_files(tmp_path: Path) -> None:
+    """As after a process ended between a run's file and the report, or somebody deleted the report."""
+    first, second = run_record(macro_f1=0.4), run_record("BERTweet", macro_f1=0.6)
+    report = TrainingReport()
+    merge_run(report, first, entry(first))
+    write_report(report, tmp_path)
+    write_run(first, entry(first), tmp_path)
+    write_run(second, entry(second), tmp_path)
+    collected = read_report(tmp_path)
+    assert [run.run_id for run in collected.runs] == [first.run_id, second.run_id], "each counts once"
+    assert collected.models["BERTweet"] == entry(second)
+    assert collected.best_model == "BERTweet"
+    (tmp_path / REPORT_NAME).unlink()
+    assert {run.run_id for run in read_report(tmp_path).runs} == {first.run_id, second.run_id}
+
+
+def test_a_run_that_is_published_again_replaces_itself() -> None:
+    report, run = TrainingReport(), run_record()
+    merge_run(report, run, entry(run))
+    again = run.model_copy(update={"train_seconds": 2.0})
+    merge_run(report, again, entry(again))
+    assert report.runs == [again]
+
+
+def test_a_report_of_version_1_is_read(tmp_path: Path) -> None:
+    report, run = TrainingReport(), run_record()
+    merge_run(report, run, entry(run))
+    content = json.loads(report.model_dump_json())
+    content["schema_version"] = 1
+    del content["models"]["MiniLM"]["predictions"]
+    (tmp_path / REPORT_NAME).write_text(json.dumps(content))
+    assert read_report(tmp_path) == report

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from sklearn.metrics import f1_score
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from conftest import KINDS, NAMES, out_of_memory, sample_rows, write_csv
@@ -14,7 +15,7 @@ from emotion.config import compose_config, resolve
 from emotion.errors import UserError
 from emotion.evaluation import evaluate
 from emotion.files import sha256
-from emotion.reporting import TrainingReport, is_our_figure
+from emotion.reporting import TrainingReport, is_our_figure, read_rows
 from emotion.training import EmotionClassifier, TrainConfig, train
 from support.labels import EMOTION6
 
@@ -67,7 +68,7 @@ def test_a_run_writes_deliverables_that_agree_with_each_other(
     assert entry["macro_f1"] == pytest.approx(best["val_macro_f1"], abs=1e-6)
     assert entry["history"][0]["train_loss"] > entry["history"][-1]["train_loss"]
 
-    assert report["schema_version"] == 1
+    assert report["schema_version"] == 2
     assert report["best_model"] == name
     assert entry["target_met"] == (entry["accuracy"] >= 0.80)
     assert entry["num_parameters"] == sum(p.numel() for p in loaded.model.parameters())
@@ -87,8 +88,18 @@ def test_a_run_writes_deliverables_that_agree_with_each_other(
     assert {path.name for path in out.iterdir() if not path.name.startswith(".")} == {
         f"best_{name}.pt",
         "emotion_classification_report.json",
+        "emotion_runs",
+        "predictions",
         "visualizations",
     }
+    assert entry["predictions"] == {
+        "file": f"predictions/{name}_validation.csv",
+        "sha256": sha256(out / "predictions" / f"{name}_validation.csv"),
+    }
+    evidence = read_rows(out / entry["predictions"]["file"])
+    assert f1_score(labels, evidence.probabilities.argmax(1), average="macro") == pytest.approx(entry["macro_f1"])
+    assert evidence.labels.tolist() == labels
+    assert (run_dir / "validation_predictions.csv").read_bytes() == (out / entry["predictions"]["file"]).read_bytes()
     events = EventAccumulator(str(run_dir / "tensorboard")).Reload().Tags()
     assert {"train/loss", "val/loss", "val/macro_f1", "val/accuracy"} <= set(events["scalars"])
     assert "val/confusion_matrix" in events["images"]

@@ -1,0 +1,70 @@
+"""Row-level predictions: the evidence from which later questions are answered without the model.
+
+A CSV with the columns ``row`` (in the labelled CSV, whose header is row 1), ``label``, ``predicted_label`` and
+``probability_<name>`` of each class. It holds no texts.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from emotion.errors import UserError
+from emotion.files import atomic
+from emotion.labels import LabelSet
+
+_COLUMNS = ["row", "label", "predicted_label"]
+_PREFIX = "probability_"
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Predictions of the rows of a labelled CSV."""
+
+    labels: np.ndarray
+    """(rows,), int64: true class indices."""
+    probabilities: np.ndarray
+    """(rows, classes), float64: rows sum to 1 up to rounding."""
+    names: tuple[str, ...]
+    """Of the classes, in order."""
+
+
+def write_rows(path: Path, labels: list[int], probabilities: np.ndarray, label_set: LabelSet) -> None:
+    """Write predictions row by row, atomically.
+
+    Args:
+        path: The CSV to write.
+        labels: (rows,), true class indices.
+        probabilities: (rows, classes), float.
+        label_set: The classes.
+    """
+    first = {"row": range(2, len(labels) + 2), "label": labels, "predicted_label": probabilities.argmax(axis=1)}
+    columns = [f"{_PREFIX}{name}" for name in label_set.names]
+    frame = pd.concat([pd.DataFrame(first), pd.DataFrame(probabilities, columns=columns)], axis=1)
+    with atomic(path) as temporary:
+        frame.to_csv(temporary, index=False, lineterminator="\n", float_format="%.9g")
+
+
+def read_rows(path: Path) -> Rows:
+    """Read predictions that :func:`write_rows` wrote.
+
+    Raises:
+        UserError: The file is not there or something else.
+    """
+    if not is_rows(path):
+        raise UserError(f"{path}: must be row-level predictions of this program, found something else")
+    frame = pd.read_csv(path, keep_default_na=False)
+    columns = frame.columns[len(_COLUMNS) :]
+    names = tuple(column.removeprefix(_PREFIX) for column in columns)
+    return Rows(frame["label"].to_numpy(), frame[columns].to_numpy(dtype=np.float64), names)
+
+
+def is_rows(path: Path) -> bool:
+    """Return whether :func:`write_rows` may have written the file, by its header."""
+    try:
+        header = pd.read_csv(path, nrows=0).columns.tolist()
+    except (OSError, ValueError):
+        return False
+    classes = header[len(_COLUMNS) :]
+    return header[: len(_COLUMNS)] == _COLUMNS and bool(classes) and all(name.startswith(_PREFIX) for name in classes)
