@@ -8,6 +8,7 @@ python emotion_classifier.py --mode compress --weights outputs/best_ModernBERT.p
 import argparse
 import logging
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import emotion
@@ -54,12 +55,18 @@ def _arguments() -> argparse.Namespace:
 if __name__ == "__main__":
     arguments = _arguments()
     keep_freed_memory()
+    from emotion.reporting import TrainingReport, print_compression, print_report  # only now, as it takes a second
+
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=stderr)
     try:
         if arguments.mode == "train":
-            emotion.main(arguments.train, arguments.val, arguments.output, arguments.model, arguments.gpu)
+            content = emotion.main(arguments.train, arguments.val, arguments.output, arguments.model, arguments.gpu)
+            report = TrainingReport.model_validate(content)
+            print_report(report, report.runs[-1].model_name, Path(arguments.output))
         elif arguments.mode == "compress":
-            emotion.compress_and_evaluate(arguments.weights, arguments.val, arguments.output, arguments.technique)
+            emotion.compress_and_evaluate(
+                arguments.weights, arguments.val, arguments.output, arguments.technique, show=print_compression
+            )
         else:
             emotion.run_inference(arguments.weights, arguments.test_csv)
     except UserError as error:

@@ -35,10 +35,13 @@ def train() -> None:
 
     def job(config: DictConfig) -> None:
         resolved = resolve(config, schema())
+        from emotion.reporting import print_report
         from emotion.training import train
 
         run_dir, sweep = _place()
-        train(resolved, run_dir, sweep)
+        report = train(resolved, run_dir, sweep)
+        if report is not None:
+            print_report(report, resolved.model.name, Path(resolved.output_dir))
 
     def schema() -> Any:
         from emotion.training import TrainConfig
@@ -54,9 +57,10 @@ def compress() -> None:
     def job(config: DictConfig) -> None:
         resolved = resolve(config, schema())
         from emotion.compression import compress
+        from emotion.reporting import print_compression
 
         run_dir, _ = _place()
-        compress(resolved, HydraConfig.get().overrides.task, run_dir)
+        compress(resolved, HydraConfig.get().overrides.task, run_dir, print_compression)
 
     def schema() -> Any:
         from emotion.compression import CompressConfig

@@ -1,7 +1,7 @@
 """Compress a fine-tuned model by each technique that was asked for, and report what that cost and brought."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ from emotion.reporting import (
     FileRecord,
     git_commit,
     hardware,
-    print_compression,
     ranked,
     versions,
 )
@@ -34,7 +33,12 @@ log = logging.getLogger(__name__)
 
 
 def compress_and_evaluate(
-    weights: str, csv: str, output_dir: str | None = None, technique: str = "all"
+    weights: str,
+    csv: str,
+    output_dir: str | None = None,
+    technique: str = "all",
+    *,
+    show: Callable[[CompressionReport, Path], None] | None = None,
 ) -> dict[str, Any]:
     """Compress a fine-tuned model and measure quality, size and speed beside the original's.
 
@@ -43,6 +47,7 @@ def compress_and_evaluate(
         csv: CSV with ``text`` and ``label`` that quality is measured on.
         output_dir: Where ``compression_results/`` goes; None = the folder of ``weights``.
         technique: ``"prune"``, ``"quantize"``, ``"combined"``, ``"all"`` or another of ``conf/technique``.
+        show: Called with the report and its folder, also where a technique failed.
 
     Returns:
         The content of ``compression_report.json``.
@@ -54,17 +59,23 @@ def compress_and_evaluate(
         raise UserError(f"technique: must be one of {', '.join(known)}, found {technique!r}")
     config = compose_config("compress", [f"technique={technique}"])
     config.weights, config.data.validation, config.output_dir = weights, csv, output_dir
-    return compress(resolve(config, CompressConfig)).model_dump()
+    return compress(resolve(config, CompressConfig), show=show).model_dump()
 
 
 @isolated()
-def compress(config: CompressConfig, overrides: Sequence[str] = (), run_dir: Path | None = None) -> CompressionReport:
+def compress(
+    config: CompressConfig,
+    overrides: Sequence[str] = (),
+    run_dir: Path | None = None,
+    show: Callable[[CompressionReport, Path], None] | None = None,
+) -> CompressionReport:
     """Run the technique of ``config``; write models, report and picture into ``compression_results``.
 
     Args:
         config: The resolved config.
         overrides: Those that it was composed with, for the techniques of a set.
         run_dir: Where the curves of a distillation go; None = ``DATE/TIME`` in the output folder.
+        show: Called with the merged report and its folder, also where a technique failed.
 
     Returns:
         The merged report.
@@ -114,7 +125,8 @@ def compress(config: CompressConfig, overrides: Sequence[str] = (), run_dir: Pat
     )
     results.write_predictions(measured, data, found.probabilities)
     report = results.publish(measured, config.max_drop, config.prefer)
-    print_compression(report, results.folder)
+    if show is not None:
+        show(report, results.folder)
     if failed:
         raise _failure(failed, len(wanted))
     return report

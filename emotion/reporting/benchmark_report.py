@@ -9,6 +9,7 @@ from emotion.reporting.benchmark_plots import benchmark_figure
 from emotion.reporting.benchmark_schema import PARTS, BenchmarkReport, Scaling, Spread
 from emotion.reporting.plots import is_our_figure, save_figure
 from emotion.reporting.store import keep_aside, read_json, write_json
+from emotion.reporting.tables import Table, to_markdown
 
 _MADE_BY = "<!-- made by scripts/benchmark.py -->"
 
@@ -120,8 +121,8 @@ def tables(report: BenchmarkReport) -> str:
 
 
 def _table(headings: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = [headings, tuple("---" if index == 0 else "---:" for index in range(len(headings))), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    title, *others = headings
+    return to_markdown(Table(title, ("", *others), list(rows)))
 
 
 def _points(scaling: Scaling) -> list[str]:

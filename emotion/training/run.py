@@ -28,7 +28,7 @@ from emotion.models import (
 )
 from emotion.models.fast import padding_multiple, speed_up_
 from emotion.progress import shows_bars
-from emotion.reporting import TrainingReport, print_report
+from emotion.reporting import TrainingReport
 from emotion.training.callbacks import (
     ArtifactWriter,
     ConfusionMatrixLogger,
@@ -100,8 +100,6 @@ def train(config: TrainConfig, run_dir: Path, sweep: str | None = None) -> Train
     OmegaConf.save(OmegaConf.create(config.model_dump()), run_dir / "config.yaml")
     with batch_size_blamed("data.batch_size", config.data.batch_size):
         fit(classifier, data, config, run_dir, [best, last, writer])
-    if writer.report is not None:
-        print_report(writer.report, config.model.name, Path(config.output_dir))
     return writer.report
 
 

@@ -43,7 +43,7 @@ def test_the_compression_table_fits_80_columns_and_ranks(
     assert "fastest: onnx_int8 > trim_vocabulary > original" in printed
     assert "best macro F1: onnx_int8 > original > trim_vocabulary" in printed
     assert "quantize failed: found [/lib] and [cpu]" in printed
-    assert "picture: [/outputs]/compression_results" in printed
+    assert "pictures: [/outputs]/compression_results" in printed
     assert "…" not in printed
     assert max(map(len, printed.splitlines())) <= 80
 
