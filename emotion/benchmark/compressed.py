@@ -42,7 +42,7 @@ def compression(config: BenchmarkConfig, data: LabelledTexts, folder: Path) -> C
         folder: For the models.
     """
     material = Material(config)
-    original = material.checkpoint()
+    original = material.predictor()
     paths = model_files(original, folder)
     for technique in TECHNIQUES:
         try:

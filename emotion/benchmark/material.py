@@ -69,23 +69,23 @@ class Material:
                 )
         return model
 
-    def checkpoint(self) -> Predictor:
+    def predictor(self) -> Predictor:
         """``weights``, or the backbone under a new head.
 
         Raises:
             UserError: ``weights`` are of another model, or not in FP32.
         """
         if self.config.weights is not None:
-            checkpoint = load(self.config.weights)
-            found = f"{checkpoint.model_name} in {checkpoint.precision}"
+            predictor = load(self.config.weights)
+            found = f"{predictor.model_name} in {predictor.precision}"
             if found != f"{self.config.model.name} in float32":
                 raise UserError(f"weights: must be {self.config.model.name} in float32 (model=...), found {found}")
-            if checkpoint.labels.names != self.texts.label_set.names:
+            if predictor.labels.names != self.texts.label_set.names:
                 raise UserError(
-                    f"labels: must be those of weights ({', '.join(checkpoint.labels.names)}),"
+                    f"labels: must be those of weights ({', '.join(predictor.labels.names)}),"
                     f" found {', '.join(self.texts.label_set.names)}"
                 )
-            return checkpoint
+            return predictor
         return Predictor.of_backbone(
             self.backbone,
             self.config.model,

@@ -82,7 +82,7 @@ def training(config: BenchmarkConfig) -> TrainingSpeed:
 
 def prediction(config: BenchmarkConfig, folder: Path) -> PredictionSpeed:
     """Predictions of each side that can run here, and from file to file."""
-    original = Material(config).checkpoint()
+    original = Material(config).predictor()
     config = config.updated(data=config.data.updated(max_length=original.max_length))
     models = model_files(original, folder)
     tasks = {}
@@ -110,7 +110,7 @@ def prediction(config: BenchmarkConfig, folder: Path) -> PredictionSpeed:
 def scaling(config: BenchmarkConfig, data: LabelledTexts, folder: Path) -> dict[str, Scaling]:
     """Our training and prediction against the number of rows, and against their length."""
     weights = folder / "scaling.pt"
-    save(Material(config).checkpoint(), weights)
+    save(Material(config).predictor(), weights)
     config = config.updated(weights=str(weights))
     by_rows, by_length = {}, {}
     sizes, lengths, rows_of_a_length = SCALED_ROWS, SCALED_WORDS, 512

@@ -25,8 +25,8 @@ Predict = Callable[[Sequence[str]], list[int]]
 def emotion_prediction(config: BenchmarkConfig) -> Measurement:
     """This project's predictions with a checkpoint, ``.pt`` or ``.onnx``."""
     assert config.weights is not None
-    checkpoint = load(config.weights, _device(config), config.fast)
-    return _timed(config, lambda texts: checkpoint.predict(texts, config.data.batch_size))
+    predictor = load(config.weights, _device(config), config.fast)
+    return _timed(config, lambda texts: predictor.predict(texts, config.data.batch_size))
 
 
 def emotion_file(config: BenchmarkConfig) -> Measurement:

@@ -28,7 +28,7 @@ def benchmark(config: BenchmarkConfig) -> BenchmarkReport:
     data = Material(config).texts
     check_max_length(config, Material(config).backbone)
     if config.weights is not None:
-        Material(config).checkpoint()  # refuses what cannot be used
+        Material(config).predictor()  # refuses what cannot be used
     report = BenchmarkReport(
         model_name=config.model.name,
         data_sha256=data.sha256,

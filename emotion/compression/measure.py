@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from emotion import checkpoint
+from emotion.checkpoint import load
 from emotion.compression.steps.prune import linear_layers, sparsity
 from emotion.data import LabelledTexts
 from emotion.evaluation import Evaluation, evaluate, mcnemar_p
@@ -72,7 +72,7 @@ def measure(
         for name, candidate in candidates.items():
             progress.update(task, description=f"measuring quality: {name}")
             try:
-                model = checkpoint.load(candidate.path, device, fast)
+                model = load(candidate.path, device, fast)
                 probabilities[name] = model.predict_proba(data.texts, advance=lambda rows: progress.advance(task, rows))
                 labels[name] = probabilities[name].argmax(dim=-1).tolist()
                 loaded[name] = model

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from emotion import checkpoint
+from emotion.checkpoint import load
 from emotion.compression.config import CompressConfig, CompressDataConfig
 from emotion.data import LabelledTexts
 from emotion.errors import UserError
@@ -44,7 +44,7 @@ def load_original(path: Path, device: torch.device, fast: bool = True) -> Predic
     Raises:
         UserError: The file is no checkpoint, one that was compressed before, or of a name that no file can have.
     """
-    original = checkpoint.load(path, device, fast)
+    original = load(path, device, fast)
     if not re.match(NAME_PATTERN, str(original.model_name)):  # it becomes part of file names
         raise UserError(f"weights: model_name must be {NAME_RULE}, found {original.model_name!r} in {path}")
     if original.precision != "float32":

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 from torch import Tensor
 
-from emotion import checkpoint
+from emotion.checkpoint import load
 from emotion.config import compose_config, resolve
 from emotion.data import CsvFile, open_csv
 from emotion.errors import UserError
@@ -51,7 +51,7 @@ def run_inference(weights: str, csv: str) -> list[int]:
         One class index in [0, classes) a row, in the order of the rows.
 
     Raises:
-        UserError: The checkpoint or the CSV cannot be used, or the output would replace a file that is not ours.
+        UserError: The predictor or the CSV cannot be used, or the output would replace a file that is not ours.
     """
     config = compose_config("predict", [])
     config.weights, config.csv = weights, csv
@@ -74,7 +74,7 @@ def predict_csv(config: PredictConfig) -> Prediction:
         raise UserError(f"output: must be another file than csv, found {output}")
     require_ours(output, _is_prediction, "output")
     _refuse_clash(file, COLUMNS)
-    model = checkpoint.load(config.weights, pick_device(config.accelerator), config.fast)
+    model = load(config.weights, pick_device(config.accelerator), config.fast)
     if config.probabilities:
         _refuse_clash(file, probability_columns(model.labels))
     require_writable(output.parent, "output")  # makes the folder, so it comes last

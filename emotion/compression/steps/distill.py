@@ -68,13 +68,13 @@ def distill(
     Raises:
         UserError: The student's backbone cannot be used.
     """
-    settings = _train_config(config, teacher.checkpoint, train, validation, seed, fast)
+    settings = _train_config(config, teacher.predictor, train, validation, seed, fast)
     seed_everything(seed, verbose=False)
     if config.model is not None:
         student = _new_student(student, settings.model)
-    if student.labels.names != teacher.checkpoint.labels.names:
+    if student.labels.names != teacher.predictor.labels.names:
         raise UserError(
-            f"distill: the student must have the teacher's labels ({', '.join(teacher.checkpoint.labels.names)}),"
+            f"distill: the student must have the teacher's labels ({', '.join(teacher.predictor.labels.names)}),"
             f" found {', '.join(student.labels.names)}"
         )
     encoder = TextEncoder(student.tokenizer, student.normalization, student.max_length)
@@ -86,7 +86,7 @@ def distill(
         targets["teacher_hidden"] = teacher.hidden_states(texts)
     data.train_rows = TokenisedRows(encoder.encode(texts), targets)
     log.info("distilling: %d rows, %d of them training texts as they are", len(texts), len(train.texts))
-    classifier = DistilledClassifier(student.model, settings, config, teacher.checkpoint.model.config.hidden_size)
+    classifier = DistilledClassifier(student.model, settings, config, teacher.predictor.model.config.hidden_size)
     with TemporaryDirectory() as folder:
         best = EpochCheckpoint(Path(folder), "best", monitor="val/macro_f1")
         with batch_size_blamed("distill.batch_size", config.batch_size):
@@ -94,7 +94,7 @@ def distill(
         epoch = best.restore(classifier)
         log.info("distilled: best macro F1 %.4f in epoch %d of %d", best.best_model_score, epoch, config.max_epochs)
     model: Any = classifier.model
-    model = model.to(teacher.checkpoint.model.device).eval()
+    model = model.to(teacher.predictor.model.device).eval()
     return replace(student, model=model, temperature=1.0)  # the answers that it learned were calibrated already
 
 

@@ -23,13 +23,13 @@ MAX_TEXTS = 512
 """Importance is measured on so many, evenly spread."""
 
 
-def narrow_(checkpoint: Predictor, config: NarrowConfig, texts: Sequence[str], labels: Sequence[int]) -> None:
+def narrow_(predictor: Predictor, config: NarrowConfig, texts: Sequence[str], labels: Sequence[int]) -> None:
     """Keep the share ``config.ffn`` of the neurons and ``config.heads`` of the heads of each layer, at least one.
 
     Each layer keeps as many as the others, its own most important ones, in their old order.
 
     Args:
-        checkpoint: In FP32.
+        predictor: In FP32.
         config: The shares.
         texts: At least one, such as those that the model was trained with.
         labels: A class index of each.
@@ -37,10 +37,10 @@ def narrow_(checkpoint: Predictor, config: NarrowConfig, texts: Sequence[str], l
     Raises:
         UserError: The model's architecture is not known to :mod:`emotion.models.layers`; nothing was changed.
     """
-    model = checkpoint.torch_model
+    model = predictor.torch_model
     neurons, heads = feed_forwards(model), attentions(model)
     spread = np.linspace(0, len(texts) - 1, min(len(texts), MAX_TEXTS)).round().astype(int)
-    scores = importance(checkpoint, neurons + heads, [texts[i] for i in spread], [labels[i] for i in spread])
+    scores = importance(predictor, neurons + heads, [texts[i] for i in spread], [labels[i] for i in spread])
     shares = [config.ffn] * len(neurons) + [config.heads] * len(heads)
     for part, share, score in zip(neurons + heads, shares, scores, strict=True):
         part.keep_(_best(score, max(1, round(share * part.units))))
@@ -51,7 +51,7 @@ def narrow_(checkpoint: Predictor, config: NarrowConfig, texts: Sequence[str], l
 
 
 def importance(
-    checkpoint: Predictor, parts: Sequence[InnerPart], texts: Sequence[str], labels: Sequence[int]
+    predictor: Predictor, parts: Sequence[InnerPart], texts: Sequence[str], labels: Sequence[int]
 ) -> list[Tensor]:
     """How much the loss would change, to first order, if a unit were gone: the sum of the texts' absolute changes.
 
@@ -60,10 +60,10 @@ def importance(
     Returns:
         (units,) of each part, float32 >= 0.
     """
-    model = checkpoint.model
-    rows = checkpoint.encoder.encode(texts)
+    model = predictor.model
+    rows = predictor.encoder.encode(texts)
     totals = [torch.zeros(part.units, device=model.device) for part in parts]
-    for batch, inputs in checkpoint.batches(rows):
+    for batch, inputs in predictor.batches(rows):
         factors = [torch.ones(len(batch), part.units, device=model.device, requires_grad=True) for part in parts]
         with _multiplied(parts, factors):
             logits = model(**inputs).logits

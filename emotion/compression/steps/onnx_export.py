@@ -25,42 +25,42 @@ OPSET = 23
 """The first with attention and rotary embeddings as one operator each, which run faster than what they are made of."""
 
 
-def export_onnx(checkpoint: Predictor) -> Predictor:
-    """The checkpoint in ONNX Runtime, in FP32. Its torch model is left as it is.
+def export_onnx(predictor: Predictor) -> Predictor:
+    """The predictor in ONNX Runtime, in FP32. Its torch model is left as it is.
 
     Raises:
         UserError: A package is missing, or the model cannot be exported.
     """
-    return _in_onnx(checkpoint, _export(copy.deepcopy(checkpoint.torch_model).cpu()), weights="float32")
+    return _in_onnx(predictor, _export(copy.deepcopy(predictor.torch_model).cpu()), weights="float32")
 
 
-def export_onnx_int8(checkpoint: Predictor, config: OnnxConfig) -> Predictor:
-    """The checkpoint in ONNX Runtime with INT8 weights, but for the classification head's, which stay FP32 as they are.
+def export_onnx_int8(predictor: Predictor, config: OnnxConfig) -> Predictor:
+    """The predictor in ONNX Runtime with INT8 weights, but for the classification head's, which stay FP32 as they are.
 
     Activations are quantised while it runs, with one scale for a batch. The torch model is left as it is.
 
     Args:
-        checkpoint: In FP32.
+        predictor: In FP32.
         config: How weights are quantised.
 
     Raises:
         UserError: A package is missing, or the model cannot be exported.
     """
     require_packages(*PACKAGES)
-    model = copy.deepcopy(checkpoint.torch_model).cpu()
+    model = copy.deepcopy(predictor.torch_model).cpu()
     head = [weight for weight in head_state(model).values() if weight.ndim == 2]
-    smooth_(replace(checkpoint, model=model))
+    smooth_(replace(predictor, model=model))
     quantize_embeddings_(model)
     reduce_range = int8_products_overflow() if config.reduce_range == "auto" else config.reduce_range
     exported = _export(model)
     with _quiet():
         serialized = quantize_linear_layers(exported, head, config.per_channel, reduce_range)
-    return _in_onnx(checkpoint, serialized, weights="int8", per_channel=config.per_channel, reduce_range=reduce_range)
+    return _in_onnx(predictor, serialized, weights="int8", per_channel=config.per_channel, reduce_range=reduce_range)
 
 
-def _in_onnx(checkpoint: Predictor, serialized: bytes, **settings: Any) -> Predictor:
-    metadata = {**checkpoint.metadata, "onnx": {"opset": OPSET, **settings}}
-    return replace(checkpoint, model=OnnxClassifier(serialized, checkpoint.torch_model.config), metadata=metadata)
+def _in_onnx(predictor: Predictor, serialized: bytes, **settings: Any) -> Predictor:
+    metadata = {**predictor.metadata, "onnx": {"opset": OPSET, **settings}}
+    return replace(predictor, model=OnnxClassifier(serialized, predictor.torch_model.config), metadata=metadata)
 
 
 class _Logits(nn.Module):

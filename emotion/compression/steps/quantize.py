@@ -8,15 +8,15 @@ from emotion.models import Predictor, quantized
 from emotion.models.fast import speed_up_like_
 
 
-def quantize(checkpoint: Predictor, config: QuantizeConfig) -> Predictor:
-    """The checkpoint with the linear layers in INT8, the classification head in FP32 and the rest in FP16.
+def quantize(predictor: Predictor, config: QuantizeConfig) -> Predictor:
+    """The predictor with the linear layers in INT8, the classification head in FP32 and the rest in FP16.
 
     Raises:
         UserError: bitsandbytes does not work on the model's device.
     """
-    model = quantized(checkpoint.torch_model, config.threshold)
-    speed_up_like_(model, checkpoint.torch_model)
-    return replace(checkpoint, model=model)
+    model = quantized(predictor.torch_model, config.threshold)
+    speed_up_like_(model, predictor.torch_model)
+    return replace(predictor, model=model)
 
 
 def apply(model: Predictor, settings: QuantizeConfig, _context: Context) -> Predictor:

@@ -26,9 +26,9 @@ TEXTS = 256
 
 
 @torch.no_grad()
-def smooth_(checkpoint: Predictor) -> None:
+def smooth_(predictor: Predictor) -> None:
     """Even out the inputs of all linear layers but the head's."""
-    for linear, largest in _largest_inputs(checkpoint).items():
+    for linear, largest in _largest_inputs(predictor).items():
         floor = (largest.max() / WIDEST).clamp(min=torch.finfo(torch.float32).tiny)
         factors = largest.maximum(floor) ** STRENGTH
         linear.weight.mul_(factors)
@@ -42,16 +42,16 @@ def _multiply_by(factors: Tensor) -> Any:
     return hook
 
 
-def _largest_inputs(checkpoint: Predictor) -> dict[nn.Linear, Tensor]:
+def _largest_inputs(predictor: Predictor) -> dict[nn.Linear, Tensor]:
     """(inputs,) of each linear layer outside the head: the largest absolute value of each input column."""
-    largest = {linear: torch.zeros(linear.in_features) for linear in linear_layers(checkpoint.torch_model)}
+    largest = {linear: torch.zeros(linear.in_features) for linear in linear_layers(predictor.torch_model)}
 
     def record(linear: nn.Linear, inputs: tuple[Tensor]) -> None:
         largest[linear] = largest[linear].maximum(inputs[0].abs().flatten(0, -2).amax(dim=0))
 
     handles = [linear.register_forward_pre_hook(record) for linear in largest]
     texts, _, _ = read_labelled(SAMPLE / "train.csv", "text", "label", None, "data.train")
-    checkpoint.predict_proba(texts[:: len(texts) // TEXTS])
+    predictor.predict_proba(texts[:: len(texts) // TEXTS])
     for handle in handles:
         handle.remove()
     return largest

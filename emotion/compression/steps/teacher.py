@@ -14,11 +14,11 @@ class Teacher:
     """The fine-tuned model; its answers are computed once for all students.
 
     Args:
-        checkpoint: In FP32.
+        predictor: In FP32.
     """
 
-    def __init__(self, checkpoint: Predictor) -> None:
-        self.checkpoint = checkpoint
+    def __init__(self, predictor: Predictor) -> None:
+        self.predictor = predictor
         self._log_probabilities: dict[str, Tensor] = {}
         self._hidden_states: dict[str, Tensor] = {}
 
@@ -31,7 +31,7 @@ class Teacher:
         unknown = [text for text in dict.fromkeys(texts) if text not in self._log_probabilities]
         with progress_bar(transient=True) as progress:
             task = progress.add_task("the teacher's answers", total=len(unknown))
-            answers = self.checkpoint.predict_proba(unknown, advance=lambda rows: progress.advance(task, rows))
+            answers = self.predictor.predict_proba(unknown, advance=lambda rows: progress.advance(task, rows))
         answers = answers.clamp(min=1e-12).log()
         self._log_probabilities |= zip(unknown, answers, strict=True)
         return torch.stack([self._log_probabilities[text] for text in texts]) if texts else answers
@@ -40,10 +40,10 @@ class Teacher:
     def hidden_states(self, texts: Sequence[str]) -> Tensor:
         """(texts, hidden size), float32: the last layer's hidden states, averaged over a text's tokens."""
         unknown = [text for text in dict.fromkeys(texts) if text not in self._hidden_states]
-        model, rows = self.checkpoint.torch_model, self.checkpoint.encoder.encode(unknown)
+        model, rows = self.predictor.torch_model, self.predictor.encoder.encode(unknown)
         with progress_bar(transient=True) as progress:
             task = progress.add_task("the teacher's hidden states", total=len(rows))
-            for batch, inputs in self.checkpoint.batches(rows):
+            for batch, inputs in self.predictor.batches(rows):
                 last = model(**inputs, output_hidden_states=True).hidden_states[-1]
                 states = mean_hidden_state(last, inputs["attention_mask"]).float().cpu()
                 self._hidden_states |= zip((unknown[i] for i in batch), states, strict=True)

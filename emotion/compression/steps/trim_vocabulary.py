@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 _STEP = "technique.steps: trim_vocabulary"
 
 
-def trim_vocabulary_(checkpoint: Predictor, config: TrimVocabularyConfig, texts: Sequence[str]) -> None:
+def trim_vocabulary_(predictor: Predictor, config: TrimVocabularyConfig, texts: Sequence[str]) -> None:
     """Keep the tokens that ``texts`` use at least ``config.min_count`` times, and all that spells any other text.
 
     Special and added tokens stay too, and all in the order of their old ids. With ``min_count`` 1 the tokens of
@@ -32,39 +32,39 @@ def trim_vocabulary_(checkpoint: Predictor, config: TrimVocabularyConfig, texts:
 
     Raises:
         UserError: The tokenizer is none of WordPiece, BPE and BERTweet's, or would not come out as promised; the
-            checkpoint is as it was.
+            predictor is as it was.
     """
-    tokenizer, model = checkpoint.tokenizer, checkpoint.torch_model
+    tokenizer, model = predictor.tokenizer, predictor.torch_model
     old_ids: dict[str, int] = tokenizer.get_vocab()
     special_ids = {
         name: id_ for name, id_ in vars(model.config).items() if name.endswith("_token_id") and isinstance(id_, int)
     }
-    rows = _encode(checkpoint, tokenizer, texts)
+    rows = _encode(predictor, tokenizer, texts)
     kept_ids = _frequent(rows, config.min_count) | set(tokenizer.added_tokens_decoder) | set(special_ids.values())
     wanted = {token for token, id_ in old_ids.items() if id_ in kept_ids}
     if config.min_count == 1:
-        wanted |= _hidden_pieces(checkpoint, texts, rows)
+        wanted |= _hidden_pieces(predictor, texts, rows)
 
-    origins, files = _subset(tokenizer, checkpoint.tokenizer_files, wanted)
+    origins, files = _subset(tokenizer, predictor.tokenizer_files, wanted)
     new_ids = {old_ids[token]: place for place, token in enumerate(origins) if token in old_ids}
     changes = {name: new_ids.get(old) for name, old in special_ids.items()} | {"vocab_size": len(origins)}
     model_config = _changed(copy.deepcopy(model.config), changes)
     _check_padding(model.config, model_config)
-    trimmed = build_tokenizer(files, model_config, checkpoint.normalization)
+    trimmed = build_tokenizer(files, model_config, predictor.normalization)
     _check_vocabulary(tokenizer, trimmed, origins)
     if config.min_count == 1:
-        _check_tokens(rows, _encode(checkpoint, trimmed, texts), new_ids)
+        _check_tokens(rows, _encode(predictor, trimmed, texts), new_ids)
 
     _replace_rows_(model.get_input_embeddings(), origins, model_config.pad_token_id)
     _changed(model.config, changes)
-    checkpoint.tokenizer, checkpoint.tokenizer_files = trimmed, files
+    predictor.tokenizer, predictor.tokenizer_files = trimmed, files
     log.info("vocabulary: %s of %s tokens kept", f"{len(new_ids):,}", f"{len(old_ids):,}")
     if len(origins) > len(new_ids):
         log.info("vocabulary: %s pieces of words became tokens", f"{len(origins) - len(new_ids):,}")
 
 
-def _encode(checkpoint: Predictor, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[TokenIds]:
-    return TextEncoder(tokenizer, checkpoint.normalization, checkpoint.max_length).encode(texts)
+def _encode(predictor: Predictor, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[TokenIds]:
+    return TextEncoder(tokenizer, predictor.normalization, predictor.max_length).encode(texts)
 
 
 def _frequent(rows: list[TokenIds], min_count: int) -> set[int]:
@@ -73,18 +73,18 @@ def _frequent(rows: list[TokenIds], min_count: int) -> set[int]:
     return set(np.flatnonzero(counts >= min_count).tolist())
 
 
-def _hidden_pieces(checkpoint: Predictor, texts: Sequence[str], rows: list[TokenIds]) -> set[str]:
+def _hidden_pieces(predictor: Predictor, texts: Sequence[str], rows: list[TokenIds]) -> set[str]:
     """What the ids of ``texts`` do not tell: unknown pieces, and what was cut.
 
     Without the rest of a word that was cut, its merges would change, and with them its tokens before the cut.
     """
-    tokenizer = checkpoint.tokenizer
-    normalize = normalize_cardiff if checkpoint.normalization == "cardiff" else str
+    tokenizer = predictor.tokenizer
+    normalize = normalize_cardiff if predictor.normalization == "cardiff" else str
     with quiet_transformers():  # which warns of texts that are longer than the model takes
         return {
             piece
             for text, row in zip(texts, rows, strict=True)
-            if len(row) >= checkpoint.max_length or tokenizer.unk_token_id in row.tolist()
+            if len(row) >= predictor.max_length or tokenizer.unk_token_id in row.tolist()
             for piece in tokenizer.tokenize(normalize(text))
         }
 
