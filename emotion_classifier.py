@@ -40,7 +40,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--model", help="BERTweet, CardiffRoBERTa, ModernBERT or MiniLM (default: the first three)")
     parser.add_argument("--gpu", type=int, help="index of the GPU (default: a GPU where there is one)")
     parser.add_argument("--weights", help="checkpoint to predict with or to compress, e.g. outputs/best_ModernBERT.pt")
-    parser.add_argument("--test_csv", help="CSV to predict; the result goes to <name>_predictions.csv beside it")
+    parser.add_argument("--test_csv", help="CSV to predict; the result goes to <name>_predictions.csv in its folder")
     parser.add_argument(
         "--technique", default="all", help="prune, quantize, combined, all or another of conf/technique (default: all)"
     )

@@ -176,8 +176,10 @@ def _one_line_failure() -> Iterator[None]:
     try:
         yield
     except (UserError, OSError) as error:
-        told = of_file(error) if isinstance(error, OSError) else str(error)
+        message = of_file(error) if isinstance(error, OSError) else str(error)
         if HydraConfig.get().mode == RunMode.MULTIRUN:
-            log.error("job %s: %s", HydraConfig.get().job.num, told)  # at the end Hydra names the first failure alone
+            log.error(
+                "job %s: %s", HydraConfig.get().job.num, message
+            )  # Hydra itself names the first failure alone
             raise
-        sys.exit(f"error: {told}")  # Hydra lets SystemExit pass; to an exception it would add a line of its own
+        sys.exit(f"error: {message}")  # Hydra lets SystemExit pass; to an exception it would add a line of its own

@@ -2,7 +2,7 @@
 
 
 class UserError(ValueError):
-    """A mistake in what the user gave, told in one line: the key or file, the rule, and what was found."""
+    """A mistake in what the user gave, described in one line: the key or file, the rule, and what was found."""
 
 
 def of_file(error: OSError) -> str:

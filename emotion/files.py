@@ -19,7 +19,7 @@ def sha256(path: Path) -> str:
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its place once the block ends without an error.
+    """Yield a temporary path in the folder of ``path``; it replaces ``path`` once the block ends without an error.
 
     Readers see the old file or the whole new one. The temporary name keeps the suffix, as writers that choose a format
     by it expect.

@@ -34,7 +34,7 @@ class LabelSet:
             if name in folded[:place]:
                 raise UserError(f"labels.names: must differ in more than case, found {self.names[place]!r} twice")
             if _index(name) not in (None, place):
-                raise UserError(f"labels.names: a number must stand in its own place, found {name} in place {place}")
+                raise UserError(f"labels.names: a number must be in its own place, found {name} in place {place}")
         if self.colours and len(self.colours) != len(self.names):
             raise UserError(f"labels.colours: must be one colour a name ({len(self.names)}), found {len(self.colours)}")
 

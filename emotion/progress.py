@@ -111,7 +111,7 @@ def progress_bar(*, transient: bool = False) -> LoggedProgress:
 
 @contextmanager
 def working(description: str) -> Iterator[None]:
-    """A bar that moves to and fro beside the time that has passed, while something takes as long as it takes."""
+    """Show a moving bar and the time that has passed, for work of unknown length."""
     with Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), transient=True) as progress:
         progress.add_task(description, total=None)
         yield

@@ -113,7 +113,7 @@ def test_a_column_without_a_clear_set_is_refused(cells: list[str], message: str)
         (("joy",), (), "at least two names"),
         (("joy", "Joy "), (), "must differ in more than case, found 'Joy ' twice"),
         (("joy", " "), (), "must not be empty, found an empty name in place 1"),
-        (("1", "0"), (), "a number must stand in its own place, found 1 in place 0"),
+        (("1", "0"), (), "a number must be in its own place, found 1 in place 0"),
         (("joy", "love"), ("#ffffff",), r"one colour a name \(2\), found 1"),
     ],
 )

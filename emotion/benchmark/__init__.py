@@ -1,4 +1,4 @@
-"""Speed beside the tools that people would use instead, on the same work."""
+"""Compare speed with the tools that people would use instead, on the same work."""
 
 import lazy_loader
 

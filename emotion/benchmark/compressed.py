@@ -1,4 +1,4 @@
-"""Compressed models beside transformers' FP32: their size and speed, for which weights drawn at random will do."""
+"""Compare compressed models with transformers' FP32 by size and speed, for which random weights suffice."""
 
 import logging
 from dataclasses import replace
@@ -80,7 +80,7 @@ def compression(config: BenchmarkConfig, data: LabelledTexts, folder: Path) -> C
 
 
 def _make(technique: str, weights: Path, data: LabelledTexts, config: BenchmarkConfig, folder: Path) -> Path:
-    """Do the technique's steps but for the distillation, which changes neither size nor speed.
+    """Do the technique's steps, except distillation, which changes neither size nor speed.
 
     Raises:
         UserError: A step cannot be done with this model or on this machine.

@@ -1,11 +1,11 @@
-"""What one side tells of one run."""
+"""What one side reports of one run."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass(kw_only=True, slots=True)
 class Measurement:
-    """One side's run; what proves that it did the same work as the others stands beside its time."""
+    """One side's run: its time, and what proves that it did the same work as the others."""
 
     seconds: float
     """Of the work alone; loading and warming up come before."""

@@ -66,8 +66,8 @@ def run_side(side: str, config: BenchmarkConfig, environment: Mapping[str, str] 
         exit_code = start(arguments, errors, {**os.environ, **_ONE_GPU, **(environment or {})})
         if exit_code or not result.exists():
             lines = errors.read_text(encoding="utf-8", errors="replace").split("\n") if exit_code > 0 else []
-            told = next((line for line in reversed(lines) if line.strip()), f"exit code {exit_code}")
-            raise UserError(f"{side}: must run, found {told.strip()}")
+            last = next((line for line in reversed(lines) if line.strip()), f"exit code {exit_code}")
+            raise UserError(f"{side}: must run, found {last.strip()}")
         measurement = Measurement(**json.loads(result.read_text(encoding="utf-8")))
         for other in Path(folder).glob("result.*.json"):  # the further processes of a training on several devices
             further = Measurement(**json.loads(other.read_text(encoding="utf-8")))

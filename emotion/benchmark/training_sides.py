@@ -77,7 +77,7 @@ def emotion_training(config: BenchmarkConfig) -> Measurement:
 def hugging_face_trainer(
     config: BenchmarkConfig, *, pad_to_max_length: bool = False, group_by_length: bool = False
 ) -> Measurement:
-    """``transformers.Trainer`` with its defaults, but for what the sides share."""
+    """``transformers.Trainer`` with its defaults, except for what the sides share."""
 
     class Stopwatch(TrainerCallback):
         seconds = 0.0

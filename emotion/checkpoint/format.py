@@ -13,7 +13,7 @@
     backbone_config    the Hugging Face config
     commit             the backbone's commit on the hub, or None
     tokenizer          file name -> its bytes, (bytes,) uint8
-    metadata           metrics, data, versions, ... of the training run; a compressed file's own settings beside them
+    metadata           metrics, data, versions, ... of the training run, and a compressed file's own settings
 
 An ``.onnx`` file (:mod:`emotion.checkpoint.onnx_format`) has an ONNX model, ``onnx_model``, in place of the tensors.
 """
@@ -127,7 +127,7 @@ def is_checkpoint(path: Path) -> bool:
 
 
 def match_keys(state_dict: dict[str, Tensor], expected: dict[str, Any], path: Path) -> dict[str, Tensor]:
-    """``state_dict`` under the expected names, whatever wrapper it was saved from."""
+    """Rename ``state_dict``'s entries to the expected names, without the prefixes of wrappers."""
     closest: set[str] = set(expected)
     for prefix in ("", "module.", "model.", "module.model.", "model.module."):
         renamed = {key.removeprefix(prefix): value for key, value in state_dict.items() if key.startswith(prefix)}

@@ -32,7 +32,7 @@ from emotion.models.fast import model_from_state
 
 
 def build_tokenizer(files: dict[str, bytes], config: PretrainedConfig, normalization: str) -> PreTrainedTokenizerBase:
-    """A tokenizer from its original files alone; the backbone's config tells its class."""
+    """Build a tokenizer from its original files alone; the backbone's config determines its class."""
     with TemporaryDirectory() as folder, quiet_transformers():
         for name, data in files.items():
             (Path(folder) / Path(name).name).write_bytes(data)
@@ -58,7 +58,7 @@ def find_config_and_tokenizer(model_id: str, labels: LabelSet) -> tuple[Pretrain
     )
     backbone = find_backbone(model, need_weights=False)
     config = load_config(backbone.folder, labels)
-    config.dtype = torch.float32  # what the fine-tuned weights are in, whatever the backbone's were
+    config.dtype = torch.float32  # of the fine-tuned weights, also where the backbone's were in another
     return config, backbone.tokenizer_files()
 
 
@@ -67,7 +67,7 @@ def build_model(
 ) -> PreTrainedModel:
     """The model of ``config`` holding ``tensors``, in eval mode, without a random initialisation on the way.
 
-    It has the config's dtype and quantisation; the head is in FP32 whatever they are.
+    It has the config's dtype and quantisation; the head is always in FP32.
     """
     with torch.device("meta"):
         skeleton: PreTrainedModel = AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]

@@ -49,7 +49,7 @@ def content(predictor: Predictor) -> dict[str, Any]:
 
 
 def load(path: str | Path, device: torch.device | str = "cpu", fast: bool = True) -> Predictor:
-    """Load a checkpoint, ``.pt`` or ``.onnx``; an ``.onnx`` runs on the CPU, whatever the device.
+    """Load a checkpoint, ``.pt`` or ``.onnx``; an ``.onnx`` always runs on the CPU.
 
     It may be ours, or an earlier tool's with just ``model_state_dict``, ``model_id``, ``model_name`` and ``config``;
     for the latter the backbone's config and tokenizer are looked up by ``model_id``.
@@ -69,7 +69,7 @@ def load(path: str | Path, device: torch.device | str = "cpu", fast: bool = True
         return _restore(checked, path, torch.device(device), fast)
     except UserError:
         raise
-    except Exception as error:  # whatever torch, transformers and tokenizers make of content that is not theirs
+    except Exception as error:  # foreign content fails in many ways
         raise UserError(f"{path}: must hold a model, its config and tokenizer, found {first_line(error)}") from error
 
 

@@ -1,4 +1,4 @@
-"""Measure compressed models: the very files that are delivered, beside the original, in one run."""
+"""Measure compressed models and the original in one run, from the very files that are delivered."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -76,7 +76,7 @@ def measure(
                 probabilities[name] = model.predict_proba(data.texts, advance=lambda rows: progress.advance(task, rows))
                 labels[name] = probabilities[name].argmax(dim=-1).tolist()
                 loaded[name] = model
-            except Exception as error:  # whatever it is, it must not cost the other variants
+            except Exception as error:  # no failure may cost the other variants
                 if name == BASELINE:
                     raise
                 failed[name] = error

@@ -1,4 +1,4 @@
-"""The files under ``compression_results``, and the compressed model that is put beside the original."""
+"""The files under ``compression_results``, and the compressed model that is published next to the original."""
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
@@ -35,7 +35,7 @@ class CompressionResults:
     """The paths that belong to one model's compression.
 
     Args:
-        output_dir: Where the original's deliverables are, or where else the results shall go.
+        output_dir: Where the original's deliverables are, or another folder for the results.
         model_name: The original's.
     """
 
@@ -55,11 +55,11 @@ class CompressionResults:
         return self.output_dir / f"best_{self.model_name}_compressed{suffix}"
 
     def require_free(self, chains: Sequence[CompressConfig], may_choose: bool) -> None:
-        """Make the folders; refuse to go on where a file stands that is not ours. Raises :class:`UserError`.
+        """Make the folders, and refuse to replace a file that is not ours. Raises :class:`UserError`.
 
         Args:
             chains: The techniques whose files will be written.
-            may_choose: Whether one of them may be put beside the original.
+            may_choose: Whether one of them may be published next to the original.
         """
         require_writable(self.folder, "output_dir")
         require_writable(self.comparison.parent, "output_dir")
@@ -76,11 +76,11 @@ class CompressionResults:
             read_compression_report(self.folder)
 
     def publish(self, measured: CompressionReport, max_drop: float | None, prefer: str) -> CompressionReport:
-        """Merge what was measured into the report, draw it, and put the best model beside the original's.
+        """Merge what was measured into the report, draw it, and publish the best model next to the original's.
 
         Args:
             measured: The variants of this run.
-            max_drop: Macro F1 that the best may lose; None = none is put beside the original's.
+            max_drop: Macro F1 that the best may lose; None = none is published.
             prefer: ``size`` or ``speed``.
 
         Returns:
@@ -129,7 +129,7 @@ class CompressionResults:
         there = [name for name, variant in report.variants.items() if self._is_there(variant)]
         name = best_variant(report, there, max_drop, prefer)
         if name is None:
-            log.warning("no variant is within max_drop=%g of the original's macro F1; none is put beside it", max_drop)
+            log.warning("no variant is within max_drop=%g of the original's macro F1; none is published", max_drop)
             return None
         source = self.folder / report.variants[name].file
         target = self.chosen(source.suffix)

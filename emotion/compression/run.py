@@ -40,7 +40,7 @@ def compress_and_evaluate(
     *,
     show: Callable[[CompressionReport, Path], None] | None = None,
 ) -> dict[str, Any]:
-    """Compress a fine-tuned model and measure quality, size and speed beside the original's.
+    """Compress a fine-tuned model and measure its quality, size and speed against the original's.
 
     Args:
         weights: A fine-tuned ``.pt`` checkpoint.
@@ -103,7 +103,7 @@ def compress(
         try:
             path = results.model(chain)
             candidates[name] = Candidate(path, makers.make(chain, load_original(weights, device, config.fast), path))
-        except Exception as error:  # whatever it is, it must not cost the other variants
+        except Exception as error:  # no failure may cost the other variants
             failed[name] = error
             _log_failure(name, error)
     if len(failed) == len(wanted):
@@ -137,5 +137,5 @@ def _log_failure(name: str, error: Exception) -> None:
 
 
 def _failure(failed: dict[str, Exception], wanted: int) -> UserError:
-    told = "; ".join(f"{name} ({first_line(error)})" for name, error in failed.items())
-    return UserError(f"technique: {len(failed)} of {wanted} failed: {told}")
+    reasons = "; ".join(f"{name} ({first_line(error)})" for name, error in failed.items())
+    return UserError(f"technique: {len(failed)} of {wanted} failed: {reasons}")

@@ -15,7 +15,7 @@ def chains(config: CompressConfig, overrides: Sequence[str], within: tuple[str, 
 
     Args:
         config: The resolved config.
-        overrides: Those that it was composed with; they hold for each technique of a set, but for ``technique=``.
+        overrides: Those that it was composed with; they hold for each technique of a set, except ``technique=``.
         within: The sets that ``config`` is a part of; none may contain itself.
 
     Raises:

@@ -7,8 +7,8 @@ import numpy as np
 from torch.utils.data import Sampler
 
 MAX_POOL_BATCHES, MIN_POOLS = 100, 4
-"""Rows are sorted within pools of batches: large enough to leave hardly any padding, and several an epoch, so that rows
-of a small corpus meet others in each epoch."""
+"""Rows are sorted within pools of batches: large enough to leave little padding, and several an epoch, so that rows of
+a small corpus meet others in each epoch."""
 
 
 class LengthBucketBatchSampler(Sampler[list[int]]):

@@ -33,7 +33,7 @@ class DataConfig(Config):
             given = "validation" if left == "train" else "train"
             raise UserError(
                 f"data.{left}: must be given together with data.{given},"
-                f" found the sample corpus beside {getattr(self, given)}"
+                f" found the sample corpus with {getattr(self, given)}"
             )
         return self
 

@@ -90,7 +90,7 @@ def open_csv(path: str | Path, required: Sequence[str] = (), key: str = "csv") -
     yields the ``required`` columns, else the most columns.
 
     Raises:
-        UserError: No such file, not text, empty, or a required column is missing or stands there twice.
+        UserError: No such file, not text, empty, or a required column is missing or occurs twice.
     """
     path = Path(path)
     if not os.path.isfile(path):  # unlike Path.is_file, False for a name that no file can have

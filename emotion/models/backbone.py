@@ -166,7 +166,7 @@ def _from_hub(config: ModelConfig, need_weights: bool) -> Backbone | str:
             folder = _download(config, need_weights)
     except (RepositoryNotFoundError, RevisionNotFoundError, GatedRepoError) as error:
         return f"{hub} ({type(error).__name__} for revision {config.revision})"
-    except Exception as error:  # whatever the network and its libraries raise
+    except Exception as error:  # the network and its libraries raise many kinds
         # huggingface_hub wraps what went wrong in advice of several lines
         return f"{hub} ({first_line(error.__cause__ or error)})"
     if missing := _missing_files(folder, need_weights):
@@ -207,7 +207,9 @@ def _download(config: ModelConfig, need_weights: bool) -> Path:
 
 
 def _within(seconds: float, ask: Callable[[], Answer]) -> Answer:
-    """What ``ask`` returns or raises, or a TimeoutError: a time-out counts for each of a host's addresses anew."""
+    """Return or raise what ``ask`` does, or raise TimeoutError.
+
+    A library's own time-out is not enough: it counts for each of a host's addresses."""
     answers: Queue[Future[Answer]] = Queue()
 
     def run() -> None:
@@ -227,7 +229,7 @@ def _within(seconds: float, ask: Callable[[], Answer]) -> Answer:
 
 @contextmanager
 def _quiet_hub() -> Iterator[None]:
-    """Within: no line for each request and retry; what fails is told once."""
+    """Log no line for each request and retry; a failure is reported once by the caller."""
     loggers = [logging.getLogger(name) for name in ("huggingface_hub", "httpx", "httpx2")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

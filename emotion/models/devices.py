@@ -30,7 +30,7 @@ _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 @contextmanager
 def batch_size_blamed(key: str, batch_size: int) -> Iterator[None]:
-    """Within: memory that does not suffice is told as too large a batch, under its config key, in one line."""
+    """Turn out-of-memory errors into a one-line :class:`UserError` that names ``key``."""
     try:
         yield
     except RuntimeError as error:

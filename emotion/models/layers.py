@@ -1,4 +1,4 @@
-"""A model's Transformer layers, and the inner widths of their two parts, whatever the architecture calls them."""
+"""A model's Transformer layers, and the inner widths of their two parts, under one name for every architecture."""
 
 from dataclasses import dataclass
 
@@ -72,7 +72,7 @@ def transformer_layers(model: PreTrainedModel) -> nn.ModuleList:
     """The layers of ``model``, first to last: the very list it runs through.
 
     Raises:
-        UserError: The architecture is not known here; likewise of the functions below.
+        UserError: The architecture is not known here. The functions below raise it too.
     """
     layers = model.base_model.get_submodule(_names(model).layers)
     assert isinstance(layers, nn.ModuleList)

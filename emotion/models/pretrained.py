@@ -94,7 +94,7 @@ def quiet_transformers() -> Iterator[None]:
 def _told_in_one_line(folder: Path) -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # whatever transformers and the readers of its files make of a broken one
+    except Exception as error:  # broken files fail in many ways in transformers and its readers
         raise UserError(
             f"model.backbone: must have files that transformers can read, found {folder} ({first_line(error)})"
         ) from error

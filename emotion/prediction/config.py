@@ -11,7 +11,7 @@ class PredictConfig(Config):
     csv: Text
     """CSV with a text column."""
     output: Text | None
-    """Where to write; null = ``<input_name>_predictions.csv`` beside the input."""
+    """Where to write; null = ``<input_name>_predictions.csv`` in the input's folder."""
     text_column: Text
     label_column: Text
     """Where the CSV has this column, the metrics are printed too."""

@@ -41,7 +41,7 @@ class Prediction:
 
 
 def run_inference(weights: str, csv: str) -> list[int]:
-    """Predict every row of a CSV and save ``<input_name>_predictions.csv`` beside it.
+    """Predict every row of a CSV and save ``<input_name>_predictions.csv`` in its folder.
 
     Args:
         weights: A ``.pt`` or ``.onnx`` checkpoint.
@@ -63,7 +63,7 @@ def predict_csv(config: PredictConfig) -> Prediction:
     """Predict ``config.csv`` chunk by chunk, in memory bounded by the chunk.
 
     The output has the input's columns, then :data:`COLUMNS` and, where asked, ``probability_<name>`` of each class.
-    It is UTF-8 with commas, whatever the input is.
+    It is UTF-8 with commas, also where the input is not.
 
     Raises:
         UserError: As :func:`run_inference`.

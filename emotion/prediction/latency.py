@@ -31,13 +31,13 @@ def latencies_ms(
 ) -> dict[str, list[float]]:
     """Milliseconds of each prediction of a batch, by predictor.
 
-    The predictors take turns, so that whatever slows the machine for a while slows all of them; in its turn each
-    predicts all batches, after one that is not counted, as its weights have left the processor's caches meanwhile.
+    The predictors take turns, so that a slow moment of the machine slows all of them. In its turn, each predicts all
+    batches, after one that is not counted, because the others have pushed its weights out of the processor's caches.
 
     Args:
         predictors: By name.
         batches: Texts; each batch is predicted at once.
-        rounds: Turns of each checkpoint, >= 1.
+        rounds: Turns of each predictor, >= 1.
         advance: Called after each turn.
     """
     samples: dict[str, list[float]] = {name: [] for name in predictors}

@@ -23,7 +23,7 @@ class BenchmarkResults:
         self.picture = output_dir / "visualizations" / "benchmark.png"
 
     def require_free(self) -> None:
-        """Make the folders; refuse to go on where a file stands that is not ours. Raises :class:`UserError`."""
+        """Make the folders, and refuse to replace a file that is not ours. Raises :class:`UserError`."""
         require_writable(self.picture.parent, "output_dir")
         require_ours(self.report, _is_report, "output_dir")
         require_ours(self.tables, _is_tables, "output_dir")
@@ -32,7 +32,7 @@ class BenchmarkResults:
     def with_earlier_parts(self, report: BenchmarkReport) -> BenchmarkReport:
         """``report`` with the parts of the folder's, where that is of the same work, program and machine.
 
-        A report of others is kept beside, under the time at which it was measured.
+        A report of other conditions is kept under another name, with the time at which it was measured.
         """
         if not self.report.exists():
             return report

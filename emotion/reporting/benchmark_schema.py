@@ -43,7 +43,7 @@ class TrainingSpeed(Strict):
     a few per cent at these lengths, are left out. It is what the model asks for: that this project leaves out most of
     the last layer counts as speed."""
     peak_flops_per_second: float
-    """Of a large matrix product in the precision of training, measured beside."""
+    """Of a large matrix product in the precision of training, measured in the same run."""
     utilisation: float
     """Of that peak, by this project: ``flops_per_token`` times its tokens a second."""
 
@@ -86,7 +86,7 @@ class DeviceScaling(Strict):
 
 
 class CompressedSide(Strict):
-    """A model in its form on disk; speeds are beside transformers' FP32, in each round."""
+    """A model in its form on disk; speeds are ratios to transformers' FP32, in each round."""
 
     label: str
     device: str

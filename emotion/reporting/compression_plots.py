@@ -58,7 +58,7 @@ def comparison_figure(report: CompressionReport) -> Figure:
 
 
 def frontier_figure(report: CompressionReport) -> Figure:
-    """Macro F1 against file size and against speed; what no variant beats in both stands on the line."""
+    """Macro F1 against file size and against speed; the line joins the variants that no other beats in both."""
     figure = new_figure(width=11.5, height=5.2)
     figure.suptitle(
         f"{report.model_name}: what compression costs ({report.data.rows:,} validation rows)", fontweight="bold"
@@ -71,7 +71,8 @@ def frontier_figure(report: CompressionReport) -> Figure:
     scores = {name: variant.macro_f1 for name, variant in report.variants.items()}
     fronts = [pareto_front(merits, scores) for _, merits, _ in panels]
     worth = [scores[name] for name in (BASELINE, *fronts[0], *fronts[1])]
-    # What lost everything stands at the bottom with its score beside it, else it would press the others together.
+    # A variant that lost everything is drawn at the bottom, labelled with its score: at its true height it would
+    # squeeze the others together.
     bottom = min(worth) - max(max(worth) - min(worth), 0.05)
     heights = {name: max(score, bottom) for name, score in scores.items()}
     for (axes, merits, sign), front in zip(panels, fronts, strict=True):

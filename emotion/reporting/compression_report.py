@@ -25,7 +25,7 @@ def merge_compression(new: CompressionReport, folder: Path) -> CompressionReport
 
     Without those whose file is another one by now, as a run left it that did not come to its end.
 
-    A report of others is kept beside, under the time at which it was measured.
+    A report of other weights or data is kept under another name, with the time at which it was measured.
     """
     old = read_compression_report(folder)
     if old is None:

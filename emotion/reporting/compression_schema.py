@@ -88,7 +88,7 @@ class Ranking(Strict):
 
 
 class Choice(Strict):
-    """The compressed model that was put beside the original's checkpoint."""
+    """The compressed model that was published in the folder of the original's checkpoint."""
 
     variant: str
     file: str

@@ -94,7 +94,7 @@ class ModelEntry(Strict):
     """The fit alone, validation epochs included."""
     history: list[EpochRecord]
     checkpoint: str
-    """File name beside the report."""
+    """File name, in the report's folder."""
     checkpoint_sha256: str
     predictions: RowsFile | None = None
     """Of the validation rows; None in reports of version 1."""

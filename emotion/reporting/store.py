@@ -57,6 +57,6 @@ def keep_aside(path: Path, name: str) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold ``folder`` for this process: nobody else's reports and deliverables change there meanwhile."""
+    """Hold ``folder`` for this process: no other process publishes there until the end of the block."""
     with FileLock(folder / ".emotion.lock"):
         yield

@@ -65,10 +65,10 @@ def main(
         try:
             with _log_file(session / name):
                 train(resolve(config, TrainConfig), session / name, sweep=str(session) if model is None else None)
-        except Exception as error:  # whatever it is, it must not cost the other models
+        except Exception as error:  # no failure may cost the other models
             if model is not None:
                 raise
-            if str(error) not in map(str, failures):  # a mistake in what all models share is told once
+            if str(error) not in map(str, failures):  # a mistake in what all models share is logged once
                 log.error("%s was not trained: %s", name, error, exc_info=not isinstance(error, UserError))
             failures.append(error)
     if failures:

@@ -39,7 +39,7 @@ class Deliverables:
         self.predictions = output_dir / "predictions" / f"{model_name}_validation.csv"
 
     def require_free(self) -> None:
-        """Make the folders; refuse to go on where a file stands that is not ours. Raises :class:`UserError`."""
+        """Make the folders, and refuse to replace a file that is not ours. Raises :class:`UserError`."""
         require_writable(self.output_dir, "output_dir")
         require_writable(self.confusion_matrix.parent, "output_dir")
         require_writable(self.predictions.parent, "output_dir")
@@ -65,7 +65,7 @@ class Deliverables:
             rows: Its row-level predictions of the validation CSV.
 
         Raises:
-            UserError: A file that is not ours has come to stand in the way; nothing is replaced.
+            UserError: A file that is not ours has appeared at one of the paths; nothing is replaced.
         """
         with locked(self.output_dir):
             report = read_report(self.output_dir)

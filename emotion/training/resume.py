@@ -36,7 +36,7 @@ def check_resume(config: TrainConfig, data: EmotionDataModule) -> None:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         epochs_done, identity = int(content["epoch"]) + 1, dict(content["callbacks"]["ArtifactWriter"]["identity"])
-    except Exception as error:  # whatever a file that is none of ours makes of it
+    except Exception as error:  # a file of another program fails in many ways
         raise UserError(
             f"trainer.ckpt_path: must be a resume checkpoint (checkpoints/last.ckpt), found {path}"
         ) from error
@@ -44,8 +44,8 @@ def check_resume(config: TrainConfig, data: EmotionDataModule) -> None:
         if identity.get(key) != value:
             raise UserError(f"{key}: must be as in the run that is resumed ({identity.get(key)}), found {value}")
     if not path.with_name("best.ckpt").is_file():
-        raise UserError(f"trainer.ckpt_path: must have the run's best.ckpt beside it, found {path} alone")
-    # A run of as many epochs is complete but for its deliverables, if writing them failed; they are written anew.
+        raise UserError(f"trainer.ckpt_path: must have the run's best.ckpt in its folder, found {path} alone")
+    # A run of exactly as many epochs lacks its deliverables if writing them failed; they are written now.
     if epochs_done > config.trainer.max_epochs:
         raise UserError(
             f"trainer.max_epochs: must be >= the {epochs_done} epochs of {path}, found {config.trainer.max_epochs}"

@@ -1,4 +1,4 @@
-"""The frontier and the compressed model that is put beside the original."""
+"""The frontier and the compressed model that is published next to the original."""
 
 import sys
 from itertools import combinations

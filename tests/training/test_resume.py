@@ -67,7 +67,7 @@ def test_what_cannot_be_resumed_is_refused(backbones: dict[str, Path], corpus: d
         resume("minilm", last, 3)
     (last.parent / "best.ckpt").unlink()
     write_csv(corpus["train"], sample_rows("train", 60))
-    with pytest.raises(UserError, match=r"trainer\.ckpt_path: must have the run's best\.ckpt beside it"):
+    with pytest.raises(UserError, match=r"trainer\.ckpt_path: must have the run's best\.ckpt in its folder"):
         resume("minilm", last, 3)
 
 

@@ -24,7 +24,7 @@ def subset_bertweet(
     Args:
         tokenizer: Of ``files``.
         files: vocab.txt and bpe.codes, and any others; left as they are.
-        wanted: Tokens to keep; and pieces, named like tokens, that are unknown and shall stay so.
+        wanted: Tokens to keep; and pieces, named like tokens, that are unknown and must stay so.
     """
     old_ids: dict[str, int] = tokenizer.get_vocab()  # type: ignore[no-untyped-call]
     # As the tokenizer takes them: a line's last word is a count, and what is no pair then merges nothing.

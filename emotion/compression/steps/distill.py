@@ -52,7 +52,7 @@ def distill(
 ) -> Predictor:
     """Train the student on the teacher's soft labels; the best epoch by macro F1 on ``validation`` is kept.
 
-    Training is that of ``conf/train.yaml``, but for what ``config`` sets.
+    Training is that of ``conf/train.yaml``, except for what ``config`` sets.
 
     Args:
         student: In FP32; trained in place unless ``config.model`` names another.

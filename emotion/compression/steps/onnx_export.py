@@ -35,7 +35,7 @@ def export_onnx(predictor: Predictor) -> Predictor:
 
 
 def export_onnx_int8(predictor: Predictor, config: OnnxConfig) -> Predictor:
-    """The predictor in ONNX Runtime with INT8 weights, but for the classification head's, which stay FP32 as they are.
+    """Export to ONNX Runtime with INT8 weights, except the classification head's, which stay in FP32.
 
     Activations are quantised while it runs, with one scale for a batch. The torch model is left as it is.
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 def quantize_linear_layers(serialized: bytes, head: Sequence[Tensor], per_channel: bool, reduce_range: bool) -> bytes:
-    """The ONNX model with all products with a constant matrix in INT8, but for those with a matrix of ``head``.
+    """Quantise all products with a constant matrix to INT8, except those with a matrix of ``head``.
 
     Args:
         serialized: An ONNX model in FP32.

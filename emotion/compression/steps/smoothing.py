@@ -22,7 +22,7 @@ STRENGTH = 0.8
 WIDEST = 100
 """No column is taken for less than the largest one's hundredth: other texts may use what these leave idle."""
 TEXTS = 256
-"""Of the sample corpus. Which columns are large hardly depends on the texts."""
+"""Of the sample corpus. Which columns are large depends little on the texts."""
 
 
 @torch.no_grad()

@@ -28,8 +28,8 @@ def subset_tokenizer(
 ) -> tuple[Origins, dict[str, bytes]]:
     """A WordPiece or BPE tokenizer of the ``tokenizers`` library with the tokens ``wanted`` and all that spell others.
 
-    One tokenizer.json holds it, whatever files it came from: transformers reads no vocab.txt, vocab.json, merges.txt
-    or added_tokens.json beside it, so these are left out.
+    One tokenizer.json holds it. transformers then reads no vocab.txt, vocab.json, merges.txt or added_tokens.json, so
+    these are left out.
 
     Raises:
         UserError: A tokenizer of another kind.

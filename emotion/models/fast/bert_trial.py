@@ -65,7 +65,7 @@ def _trial(config: PretrainedConfig, classes: set[type], attention: str | None) 
         streamline_(transformer_layers(streamlined))
         direct_forward_(streamlined)
         return None if _same(plain, streamlined) else "a tiny model's results differ"
-    except Exception as error:  # of whatever transformers has changed
+    except Exception as error:  # any change in transformers
         return first_line(error)
 
 

@@ -16,7 +16,7 @@ GRAPH_LENGTHS = 32
 
 
 def padding_multiple(compile: bool, device: torch.device) -> int:
-    """What the padded lengths of batches should be multiples of: 1 but for compiled training on a GPU."""
+    """Return what the padded lengths of batches should be multiples of: 1, except in compiled training on a GPU."""
     return GRAPH_LENGTHS if compile and device.type == "cuda" else 1
 
 

@@ -62,7 +62,7 @@ def available(operators: Any = torch.ops.mkldnn) -> bool:
     values = torch.linspace(-2, 1, 24).view(3, 8)
     try:
         with torch.no_grad():
-            _ = weight._version  # what PackedLinear tells changed weights by
+            _ = weight._version  # by which PackedLinear notices changed weights
             packed = operators._reorder_linear_weight(weight)
             found = operators._linear_pointwise(values, packed, bias, "none", [], "")
     except Exception as error:  # an operator is gone, or takes other arguments
