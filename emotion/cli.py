@@ -178,8 +178,6 @@ def _one_line_failure() -> Iterator[None]:
     except (UserError, OSError) as error:
         message = of_file(error) if isinstance(error, OSError) else str(error)
         if HydraConfig.get().mode == RunMode.MULTIRUN:
-            log.error(
-                "job %s: %s", HydraConfig.get().job.num, message
-            )  # Hydra itself names the first failure alone
+            log.error("job %s: %s", HydraConfig.get().job.num, message)  # Hydra itself names the first failure alone
             raise
         sys.exit(f"error: {message}")  # Hydra lets SystemExit pass; to an exception it would add a line of its own

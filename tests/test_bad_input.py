@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from conftest import files_in, sample_rows, write_csv
 from emotion.config import PROJECT, compose_config, resolve
 from emotion.errors import UserError
 from emotion.prediction import PredictConfig, predict_csv
 from emotion.training import TrainConfig, train
+from support.files import files_in, sample_rows, write_csv
 
 
 def run_script(script: str, folder: Path, *overrides: str) -> tuple[list[str], set[str]]:

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import NAMES
 from emotion.isolation import isolated, log_level
+from support.predictors import NAMES
 
 PROGRAM = """
 import copy, csv, ctypes, faulthandler, json, logging, os, random, signal, sys, threading, warnings

@@ -6,7 +6,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from conftest import sample_rows, write_csv
 from emotion import run_inference
 from emotion.checkpoint import load
 from emotion.compression import CompressConfig, compress
@@ -14,7 +13,8 @@ from emotion.config import compose_config, resolve
 from emotion.config.labels import load_label_set
 from emotion.errors import UserError
 from emotion.training import train
-from test_run import config_for
+from support.files import sample_rows, write_csv
+from support.training import config_for
 
 TEXTS = [text for text, _ in sample_rows("train", 84)]
 GOEMOTIONS = load_label_set("goemotions28").names

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import sample_rows, write_csv
 from emotion.config import PROJECT, compose_config
+from support.files import sample_rows, write_csv
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"(<!-- not run: (?P<reason>[^>]+) -->\n)?```(?P<language>bash|python)\n(?P<body>.*?)```", re.DOTALL)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from conftest import sample_rows
 from emotion.config import PROJECT
 from emotion.files import sha256
+from support.files import sample_rows
 
 TRAIN = str(PROJECT / "scripts" / "train.py")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import sample_rows, write_csv
 from emotion.config import CONF, PROJECT, SAMPLE
+from support.files import sample_rows, write_csv
 
 
 @pytest.fixture(scope="module")

@@ -9,30 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conftest import model_config, sample_rows, write_csv
 from emotion.benchmark import BenchmarkConfig, benchmark, corpora, parts, startup, turns
 from emotion.benchmark.measurement import Measurement
 from emotion.benchmark.sides import OURS, TRAINING
-from emotion.config import PROJECT, compose_config, resolve
+from emotion.config import PROJECT
 from emotion.data import LabelledTexts
 from emotion.errors import UserError
 from emotion.reporting import BenchmarkReport, BenchmarkResults, CompressionSpeed, read_json
+from support.benchmarks import ROWS, measured
+from support.files import sample_rows
 from support.labels import EMOTION6
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-ROWS = 90
-
-
-@pytest.fixture
-def config(backbones: dict[str, Path], originals: dict[str, Path], tmp_path: Path) -> BenchmarkConfig:
-    """A tiny backbone and 90 rows in batches of 32, which leaves a batch that is not full."""
-    rows = write_csv(tmp_path / "rows.csv", sample_rows("train", ROWS))
-    overrides = ["data=csv", f"data.train={rows}", f"data.validation={rows}", f"weights={originals['minilm']}"]
-    short = ["trainer.max_epochs=1", "trainer.enable_progress_bar=false", f"output_dir={tmp_path / 'out'}"]
-    composed = resolve(
-        compose_config("benchmark", [*overrides, *short, "rounds=2", "data.max_length=48"]), BenchmarkConfig
-    )
-    return composed.updated(model=model_config("minilm", backbones["minilm"]))
 
 
 def test_other_work_is_found_after_the_first_round() -> None:
@@ -50,17 +38,6 @@ def test_tasks_take_turns() -> None:
     calls: list[str] = []
     tasks = {name: lambda name=name: calls.append(name) or len(calls) for name in "ab"}  # type: ignore[misc, func-returns-value]
     assert turns.in_turns("", tasks, 3) == {"a": [1, 3, 5], "b": [2, 4, 6]}
-
-
-def measured(monkeypatch: pytest.MonkeyPatch, seconds: dict[str, list[float]], **work: object) -> None:
-    """Let the sides take these seconds, round by round, instead of running."""
-    rounds = {side: iter(values) for side, values in seconds.items()}
-    same = {"rows": 64, "tokens": 1000, "updates": 2, "peak_flops": 1e9, "single_ms": [3.0, 5.0, 9.0]}
-
-    def run(side: str, *_: object) -> Measurement:
-        return Measurement(**{"seconds": next(rounds[side]), **same, **work})  # type: ignore[arg-type]
-
-    monkeypatch.setattr(parts, "run_side", run)
 
 
 def test_ratios_are_those_of_each_round(config: BenchmarkConfig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,10 +10,8 @@ from emotion.benchmark.sides import OURS
 from emotion.checkpoint import load
 from emotion.data import LabelledTexts
 from support.labels import EMOTION6
-from test_benchmark import config
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-__all__ = ["config"]
 
 
 @pytest.fixture

@@ -7,17 +7,16 @@ import pytest
 import torch
 from transformers import BertForSequenceClassification
 
-from conftest import sample_rows
 from emotion.benchmark import BenchmarkConfig, prediction_sides, sides, training_sides
 from emotion.benchmark.model_files import HUGGING_FACE, model_files
 from emotion.benchmark.sides import FILE, OURS, PREDICTION, TRAINING, _functions, run_side
 from emotion.checkpoint import load
 from emotion.errors import UserError
 from emotion.models import load_tokenizer
-from test_benchmark import ROWS, config
+from support.benchmarks import ROWS
+from support.files import sample_rows
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-__all__ = ["config"]
 
 
 def test_all_training_sides_do_the_same_work(config: BenchmarkConfig) -> None:

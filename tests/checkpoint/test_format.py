@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from conftest import KINDS, TEXTS, untrained
 from emotion.checkpoint import load, save, write
 from emotion.checkpoint.format import FORMAT, SCHEMA_VERSION, read, state_dict
 from emotion.compression.steps.prune import PruneConfig, prune_
 from emotion.errors import UserError
+from support.files import TEXTS
+from support.predictors import KINDS, untrained
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -13,11 +13,11 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from conftest import TEXTS
 from emotion.checkpoint import is_checkpoint, load, onnx_format, save
 from emotion.checkpoint.format import FORMAT, SCHEMA_VERSION, read
 from emotion.errors import UserError
 from emotion.models import OnnxClassifier, Predictor
+from support.files import TEXTS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

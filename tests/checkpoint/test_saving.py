@@ -8,11 +8,12 @@ import pytest
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from conftest import KINDS, NAMES, TEXTS, model_config, untrained
 from emotion.checkpoint import is_checkpoint, load, save
 from emotion.data import normalize_cardiff
 from emotion.errors import UserError
 from emotion.models import load_tokenizer
+from support.files import TEXTS
+from support.predictors import KINDS, NAMES, model_config, untrained
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -9,20 +9,18 @@ import pytest
 import torch
 from pydantic import Field
 
-from conftest import sample_rows, untrained, write_csv
 from emotion.checkpoint import load
-from emotion.compression import Chains, CompressConfig
+from emotion.compression import Chains
 from emotion.compression.steps.context import Context
 from emotion.compression.steps.registry import STEPS, Step
 from emotion.config import Config, compose_config, resolve
 from emotion.data import LabelledTexts
 from emotion.errors import UserError
 from emotion.models import OnnxClassifier, Predictor
+from support.compression import config_of
+from support.files import sample_rows, write_csv
 from support.labels import EMOTION6
-
-
-def config_of(*overrides: str) -> CompressConfig:
-    return resolve(compose_config("compress", ["technique=prune", *overrides]), CompressConfig)
+from support.predictors import untrained
 
 
 @pytest.fixture

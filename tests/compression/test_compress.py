@@ -1,9 +1,7 @@
 """Compression as a whole, on tiny models: deliverables, report, merging and failures."""
 
-import hashlib
 import json
 import math
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,45 +13,14 @@ from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_su
 
 import emotion
 import emotion_classifier
-from conftest import KINDS, NAMES, files_in, sample_rows, write_csv
 from emotion import compress_and_evaluate, run_inference
-from emotion.compression import CompressConfig, compress
-from emotion.compression import measure as benchmark
-from emotion.config import compose_config, resolve
 from emotion.reporting import CompressionReport, is_our_figure
+from support.compression_runs import ROWS, digest, run
+from support.files import files_in, write_csv
 from support.labels import EMOTION6
+from support.predictors import KINDS, NAMES
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-ROWS = sample_rows("validation", 100)
-
-
-@pytest.fixture(autouse=True)
-def few_timings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(benchmark, "SINGLE_TEXTS", 6)
-    monkeypatch.setattr(benchmark, "BATCHES", 2)
-
-
-@pytest.fixture
-def csv(tmp_path: Path) -> Path:
-    return write_csv(tmp_path / "mine.csv", ROWS)
-
-
-@pytest.fixture
-def weights(originals: dict[str, Path], tmp_path: Path) -> Path:
-    """MiniLM's checkpoint in a folder of its own."""
-    (tmp_path / "out").mkdir()
-    return Path(shutil.copy(originals["minilm"], tmp_path / "out"))
-
-
-def run(*overrides: str) -> CompressionReport:
-    """What ``scripts/compress.py`` does with the same options."""
-    overrides = ("accelerator=cpu", "rounds=1", *overrides)
-    return compress(resolve(compose_config("compress", list(overrides)), CompressConfig), overrides)
-
-
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def assert_is_what_the_file_predicts(variant: Any, labels: Sequence[int], original: Sequence[int]) -> None:

@@ -7,9 +7,6 @@ import sys
 from pathlib import Path
 
 from emotion.config import PROJECT
-from test_compress import csv, weights
-
-__all__ = ["csv", "weights"]
 
 
 def execute(folder: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -5,15 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from conftest import files_in, write_csv
 from emotion import compress_and_evaluate
 from emotion.errors import UserError
 from emotion.models import Predictor
 from emotion.reporting import CompressionReport
-from test_compress import ROWS, csv, digest, few_timings, run, weights
+from support.compression_runs import ROWS, digest, run
+from support.files import files_in, write_csv
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-__all__ = ["csv", "few_timings", "weights"]
 
 
 def test_a_failing_technique_costs_no_other_and_is_told(

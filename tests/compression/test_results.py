@@ -7,7 +7,6 @@ from pathlib import Path
 import onnx
 import pytest
 
-from conftest import untrained
 from emotion.checkpoint import content as content_of
 from emotion.checkpoint import load, save, write
 from emotion.compression import CompressConfig
@@ -17,7 +16,8 @@ from emotion.errors import UserError
 from emotion.files import sha256
 from emotion.reporting import CompressionReport, Variant, frontier_figure, is_our_figure, save_figure
 from emotion.reporting.compression_plots import pareto_front
-from test_compression_report import compression_report, variant
+from support.compression_reports import compression_report, variant
+from support.predictors import untrained
 
 VARIANTS = {
     "big_and_good": variant(80.0, 1.0, 0.91),

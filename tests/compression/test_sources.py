@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from torch import Tensor
 
-from conftest import NAMES, files_in, sample_rows, write_csv
 from emotion.checkpoint import load
 from emotion.compression import Chains, CompressConfig
 from emotion.compression.steps.teacher import Teacher
@@ -18,14 +17,15 @@ from emotion.errors import UserError
 from emotion.models import Predictor
 from emotion.reporting import TrainingReport, merge_run, write_report
 from emotion.training import train
+from support.compression import config_of
+from support.compression_runs import run
+from support.files import files_in, sample_rows, write_csv
 from support.labels import EMOTION6
-from test_chain import config_of
-from test_compress import csv, few_timings, run, weights
-from test_run import config_for
-from test_training_report import entry, run_record
+from support.predictors import NAMES
+from support.training import config_for
+from support.training_reports import entry, run_record
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-__all__ = ["csv", "few_timings", "weights"]
 
 
 def test_without_weights_the_best_of_the_training_report_is_taken(

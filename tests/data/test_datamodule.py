@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import NAMES, sample_rows
 from emotion.data import EmotionDataModule, LabelledTexts, TextEncoder, TokenisedRows
 from emotion.models import load_tokenizer, model_choices
+from support.files import sample_rows
 from support.labels import EMOTION6
+from support.predictors import NAMES
 
 TEXTS = ["", *(text for text, _ in sample_rows("train", 40))]
 

@@ -11,9 +11,9 @@ from sklearn.metrics import accuracy_score
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 
-from conftest import sample_rows
 from emotion.config import SAMPLE, compose_config, resolve
 from emotion.training import TrainConfig, train
+from support.files import sample_rows
 from support.labels import EMOTION6
 
 SPLITS = {"train": 600, "validation": 120, "test": 120}

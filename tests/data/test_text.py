@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import KINDS, model_config
 from emotion.data import TextEncoder, normalize_cardiff
 from emotion.models import load_tokenizer
+from support.predictors import KINDS, model_config
 
 TEXTS = ["I'm SO happy!", "", "no", "thanks @bob, see https://example.com/x", "very " * 300]
 

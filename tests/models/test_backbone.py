@@ -11,13 +11,13 @@ from huggingface_hub import constants
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModel
 
-from conftest import KINDS, model_config
 from emotion.errors import UserError
 from emotion.files import sha256
 from emotion.models import ModelConfig, find_backbone, load_pretrained, load_tokenizer, model_choices, position_limit
 from emotion.models.config import PackageConfig
 from support.backbones import make_backbone
 from support.labels import EMOTION6
+from support.predictors import KINDS, model_config
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

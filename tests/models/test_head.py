@@ -5,23 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from conftest import KINDS, TEXTS, untrained
 from emotion.models import head_modules, head_state, keep_head_in_fp32
+from support.files import TEXTS
+from support.heads import HEADS, TENSORS
+from support.predictors import KINDS, untrained
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-HEADS = {
-    "bertweet": ["classifier"],
-    "cardiff": ["classifier"],
-    "modernbert": ["head", "classifier"],
-    "minilm": ["bert.pooler", "classifier"],
-}
-TENSORS = {
-    "bertweet": ["classifier.dense.weight", "classifier.dense.bias", "classifier.out_proj.weight",
-                 "classifier.out_proj.bias"],
-    "modernbert": ["head.dense.weight", "head.norm.weight", "classifier.weight", "classifier.bias"],
-    "minilm": ["bert.pooler.dense.weight", "bert.pooler.dense.bias", "classifier.weight", "classifier.bias"],
-}  # fmt: skip
 TENSORS["cardiff"] = TENSORS["bertweet"]
 
 

@@ -16,10 +16,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from conftest import sample_rows, write_csv
 from emotion.config import PROJECT
 from emotion.models import model_choices
 from support.backbones import make_backbone
+from support.files import sample_rows, write_csv
 from support.hub_server import Hub, serve
 
 MODELS = model_choices()

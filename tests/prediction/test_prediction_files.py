@@ -4,14 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from conftest import write_csv
 from emotion import run_inference
 from emotion.errors import UserError
 from emotion.prediction import predict_csv
-from test_inference import predict_config, read_rows, weights
+from support.files import write_csv
+from support.prediction import predict_config, read_rows
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-__all__ = ["weights"]
 
 
 def test_our_earlier_output_is_replaced_and_nothing_else(weights: dict[str, Path], tmp_path: Path):

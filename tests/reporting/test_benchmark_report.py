@@ -23,10 +23,9 @@ from emotion.reporting import (
 from emotion.reporting.benchmark_plots import benchmark_figure
 from emotion.reporting.benchmark_report import tables
 from emotion.reporting.benchmark_schema import PARTS
-from test_benchmark import config, measured
+from support.benchmarks import measured
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-__all__ = ["config"]
 
 
 def report_of(config: BenchmarkConfig, monkeypatch: pytest.MonkeyPatch, folder: Path) -> BenchmarkReport:

@@ -7,9 +7,9 @@ import pytest
 from emotion.evaluation import evaluate
 from emotion.prediction import Prediction
 from emotion.reporting import TrainingReport, merge_run, print_compression, print_prediction, print_report
+from support.compression_reports import compression_report, variant
 from support.labels import EMOTION6
-from test_compression_report import compression_report, variant
-from test_training_report import entry, run_record
+from support.training_reports import entry, run_record
 
 
 def test_the_report_table_fits_80_columns_and_marks_the_best(

@@ -9,15 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from emotion.errors import UserError
-from emotion.evaluation import evaluate
 from emotion.reporting import (
     REPORT_NAME,
-    DataFile,
-    DataRecord,
-    Environment,
-    EpochRecord,
-    ModelEntry,
-    RunRecord,
     TrainingReport,
     is_of_sweep,
     merge_run,
@@ -27,46 +20,7 @@ from emotion.reporting import (
     write_report,
     write_run,
 )
-from support.labels import EMOTION6
-
-
-def run_record(name: str = "MiniLM", macro_f1: float = 0.5, sweep: str | None = None, data: str = "d") -> RunRecord:
-    return RunRecord(
-        run_id=f"{name}-{macro_f1}-{sweep}",
-        model_name=name,
-        sweep=sweep,
-        seed=1,
-        accuracy=macro_f1,
-        macro_f1=macro_f1,
-        train_seconds=1.0,
-        finished="2030-01-01T00:00:00+00:00",
-        validation_sha256=data,
-        kept=True,
-    )
-
-
-def entry(run: RunRecord) -> ModelEntry:
-    evaluation = evaluate([0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 4], EMOTION6.names)
-    file = DataFile(path="v.csv", sha256=run.validation_sha256, rows=6, label_counts={"joy": 1})
-    return ModelEntry(
-        accuracy=run.accuracy,
-        macro_f1=run.macro_f1,
-        target_met=False,
-        per_class=evaluation.per_class,
-        confusion_matrix=evaluation.confusion_matrix,
-        best_epoch=1,
-        latency_ms_per_sample=1.5,
-        model_size_mb=90.0,
-        num_parameters=10,
-        train_seconds=1.0,
-        history=[EpochRecord(epoch=1, train_loss=1.0, val_loss=1.0, val_accuracy=0.5, val_macro_f1=0.5)],
-        checkpoint=f"best_{run.model_name}.pt",
-        checkpoint_sha256="c",
-        run_id=run.run_id,
-        config={"seed": 1},
-        data=DataRecord(train=file, validation=file),
-        environment=Environment(versions={"torch": "2"}, hardware={"cores": 2}, git_commit=None),
-    )
+from support.training_reports import entry, run_record
 
 
 def test_a_report_survives_the_file(tmp_path: Path) -> None:
@@ -124,7 +78,7 @@ WRITER = """
 import sys
 from pathlib import Path
 sys.path[:0] = [sys.argv[2], str(Path(sys.argv[2]).parent)]
-from test_training_report import entry, run_record
+from support.training_reports import entry, run_record
 from emotion.reporting import locked, merge_run, read_report, write_report
 folder = Path(sys.argv[1])
 for number in range(20):

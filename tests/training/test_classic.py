@@ -6,10 +6,10 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from conftest import sample_rows, write_csv
 from emotion.errors import UserError
 from emotion.training import main
-from test_run import read_report
+from support.files import sample_rows, write_csv
+from support.training import read_report
 
 
 def test_main_trains_one_model_from_the_embedded_weights(

@@ -7,12 +7,12 @@ import torch
 from lightning import Trainer
 from torch.utils.data import DataLoader
 
-from conftest import KINDS, model_config
 from emotion.models import find_backbone, load_pretrained
 from emotion.training import EmotionClassifier
 from emotion.training.classifier import class_weights
 from emotion.training.config import OptimizerConfig
 from support.labels import EMOTION6
+from support.predictors import KINDS, model_config
 
 COUNTS = [50, 30, 0, 10, 5, 5]
 

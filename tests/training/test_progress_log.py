@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from emotion.training.callbacks import ProgressBar
 from emotion.training.progress_log import ProgressLog
 from emotion.training.run import build_trainer
-from test_run import config_for
+from support.training import config_for
 
 NAME = "emotion.training.progress_log"
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from conftest import sample_rows, write_csv
 from emotion import checkpoint
 from emotion.errors import UserError
 from emotion.training import EpochCheckpoint, TrainConfig, train
-from test_run import config_for, read_report, same, weights_of
+from support.files import sample_rows, write_csv
+from support.training import config_for, read_report, same, weights_of
 
 
 def test_a_resumed_run_ends_where_the_uninterrupted_one_does(

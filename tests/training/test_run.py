@@ -1,6 +1,5 @@
 """A training run as a whole, on tiny backbones: deliverables, determinism, sweeps."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,37 +8,16 @@ import torch
 from sklearn.metrics import f1_score
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from conftest import KINDS, NAMES, out_of_memory, sample_rows, write_csv
 from emotion import checkpoint
-from emotion.config import compose_config, resolve
 from emotion.errors import UserError
 from emotion.evaluation import evaluate
 from emotion.files import sha256
 from emotion.reporting import TrainingReport, is_our_figure, read_rows
-from emotion.training import EmotionClassifier, TrainConfig, train
+from emotion.training import EmotionClassifier, train
+from support.files import sample_rows, write_csv
 from support.labels import EMOTION6
-
-
-def config_for(kind: str, backbone: Path, corpus: dict[str, Path], output_dir: Path, *overrides: str) -> TrainConfig:
-    composed = compose_config("train", [f"model={kind}", "data=csv", "trainer.max_epochs=2", *overrides])
-    composed.model.backbone, composed.output_dir = str(backbone), str(output_dir)
-    composed.data.train, composed.data.validation = str(corpus["train"]), str(corpus["validation"])
-    composed.trainer.enable_progress_bar = False
-    return resolve(composed, TrainConfig)
-
-
-def read_report(output_dir: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((output_dir / "emotion_classification_report.json").read_text())
-    return content
-
-
-def weights_of(path: Path) -> dict[str, torch.Tensor]:
-    state: dict[str, torch.Tensor] = torch.load(path, weights_only=True)["model_state_dict"]
-    return state
-
-
-def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
-    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+from support.predictors import KINDS, NAMES, out_of_memory
+from support.training import config_for, read_report, same, weights_of
 
 
 @pytest.mark.parametrize("kind", KINDS)

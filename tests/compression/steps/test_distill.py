@@ -9,7 +9,6 @@ import torch
 from scipy.special import log_softmax, softmax
 from torch.nn.functional import cross_entropy
 
-from conftest import KINDS, model_config, out_of_memory, sample_rows, untrained, write_csv
 from emotion.checkpoint import load, save
 from emotion.compression import CompressConfig
 from emotion.compression.steps.distill import DistilledClassifier, distill, lesson, soft_label_loss
@@ -20,7 +19,9 @@ from emotion.data import LabelledTexts
 from emotion.errors import UserError
 from emotion.models import Predictor, find_backbone
 from emotion.training import TrainConfig
+from support.files import sample_rows, write_csv
 from support.labels import EMOTION6
+from support.predictors import KINDS, model_config, out_of_memory, untrained
 
 
 def settings(*overrides: str) -> DistillConfig:

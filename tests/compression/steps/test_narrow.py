@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from conftest import KINDS, sample_rows
 from emotion.checkpoint import load, save
 from emotion.compression.steps import narrow
 from emotion.compression.steps.drop_layers import drop_layers_
@@ -24,7 +23,9 @@ from emotion.compression.steps.registry import (
 )
 from emotion.compression.steps.trim_vocabulary import trim_vocabulary_
 from emotion.models import Predictor, attentions, feed_forwards
-from test_drop_layers import layers_of, lively, logits
+from support.files import sample_rows
+from support.layers import layers_of, lively, logits
+from support.predictors import KINDS
 
 ROWS = [row for row in sample_rows("train", 60) if "@" not in row[0] and "http" not in row[0]][:16]
 TEXTS, LABELS = [text for text, _ in ROWS], [label for _, label in ROWS]

@@ -13,7 +13,6 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from conftest import KINDS, TEXTS, sample_rows
 from emotion.checkpoint import load, save
 from emotion.compression import CompressConfig, export_onnx, export_onnx_int8
 from emotion.compression.steps.drop_layers import drop_layers_
@@ -23,7 +22,9 @@ from emotion.compression.steps.trim_vocabulary import trim_vocabulary_
 from emotion.config import compose_config, resolve
 from emotion.errors import UserError
 from emotion.models import Predictor, int8_products_overflow
-from test_drop_layers import lively
+from support.files import TEXTS, sample_rows
+from support.layers import lively
+from support.predictors import KINDS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -10,13 +10,14 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from conftest import KINDS, TEXTS
 from emotion.checkpoint import load
 from emotion.compression.steps.int8_embedding import Int8Embedding
 from emotion.compression.steps.onnx_quantization import quantize_linear_layers
 from emotion.compression.steps.smoothing import smooth_
 from emotion.models import Predictor
-from test_head import HEADS
+from support.files import TEXTS
+from support.heads import HEADS
+from support.predictors import KINDS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -6,12 +6,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from conftest import KINDS, TEXTS, untrained
 from emotion.checkpoint import save
 from emotion.compression.steps.prune import linear_layers, prune_, sparsity
 from emotion.compression.steps.quantize import quantize
 from emotion.compression.steps.registry import PruneConfig, QuantizeConfig
 from emotion.models import Predictor
+from support.files import TEXTS
+from support.predictors import KINDS, untrained
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from conftest import KINDS, TEXTS
 from emotion import checkpoint
 from emotion.checkpoint import save
 from emotion.compression.sources import load_original
@@ -16,7 +15,9 @@ from emotion.compression.steps.quantize import quantize
 from emotion.compression.steps.registry import HalfConfig, PruneConfig, QuantizeConfig
 from emotion.errors import UserError
 from emotion.models import Predictor
-from test_head import TENSORS
+from support.files import TEXTS
+from support.heads import TENSORS
+from support.predictors import KINDS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -11,16 +11,15 @@ import pytest
 import torch
 from tokenizers import pre_tokenizers
 
-from conftest import KINDS, TEXTS, sample_rows, untrained
 from emotion.checkpoint import build_tokenizer, load, save
 from emotion.compression.steps.trim_vocabulary import TrimVocabularyConfig, trim_vocabulary_
 from emotion.data import TextEncoder
 from emotion.models import Predictor
+from support.files import TEXTS
+from support.predictors import KINDS, untrained
+from support.vocabulary import CORPUS, FEW
 
-FEW = [text for text, _ in sample_rows("train", 10)]
-LONG = " ".join(text for text, _ in sample_rows("train", 14)[10:])
 # Cut at every place in a word, with what the cardiff normalisation changes, and with unknown characters.
-CORPUS = [*FEW, *(LONG[start:] for start in range(30)), "@someone said ∰ at https://example.com 🙂", ""]
 ODD = [
     "\x00",
     "a\x00b",

@@ -8,12 +8,12 @@ import torch
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
-from conftest import untrained
 from emotion.checkpoint import build_tokenizer
 from emotion.compression.steps.trim_vocabulary import TrimVocabularyConfig, trim_vocabulary_
 from emotion.errors import UserError
 from emotion.models import Predictor
-from test_trim_vocabulary import CORPUS
+from support.predictors import untrained
+from support.vocabulary import CORPUS
 
 
 def state_of(checkpoint: Predictor) -> tuple[object, ...]:

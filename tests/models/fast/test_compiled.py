@@ -13,7 +13,7 @@ from emotion.models.fast import padding_multiple
 from emotion.models.fast.compiled import compiled
 from emotion.training import EmotionClassifier
 from emotion.training.config import OptimizerConfig
-from test_speed_up import inputs, plain
+from support.speed import inputs, plain
 
 
 def test_a_compiled_classifier_trains_alike_and_keeps_plain_names(

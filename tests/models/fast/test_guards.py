@@ -13,7 +13,7 @@ from transformers import BertForSequenceClassification
 
 from emotion.models.fast import inference_session, model_from_state
 from emotion.models.fast.fused_adamw import fused_adamw
-from test_speed_up import inputs, plain
+from support.speed import inputs, plain
 
 
 class Later(BertForSequenceClassification):

@@ -11,9 +11,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForSequenceClassification, PreTrainedModel
+from transformers import PreTrainedModel
 
-from conftest import KINDS, model_config
 from emotion.checkpoint import load
 from emotion.models import find_backbone, load_pretrained, transformer_layers
 from emotion.models.fast import speed_up_
@@ -22,37 +21,17 @@ from emotion.models.fast.cpu_dropout import CpuDropout
 from emotion.models.fast.packed_linear import PackedLinear, available, pack_linear_layers_
 from emotion.models.int8 import quantized
 from support.labels import EMOTION6
+from support.predictors import KINDS, model_config
+from support.speed import inputs, plain
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 PACKS = available()
-
-
-def plain(folder: Path, attention: str = "sdpa") -> PreTrainedModel:
-    """A tiny model as transformers makes it, with weights that tell."""
-    torch.manual_seed(4)
-    model = AutoModelForSequenceClassification.from_pretrained(
-        folder, num_labels=6, dtype=torch.float32, attn_implementation=attention
-    )
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.2 * torch.randn_like(parameter))
-    return model.eval()
 
 
 def sped_up(model: PreTrainedModel) -> PreTrainedModel:
     twin = copy.deepcopy(model)
     speed_up_(twin)
     return twin
-
-
-def inputs(rows: int = 5, tokens: int = 9, padded: bool = True) -> dict[str, Tensor]:
-    ids = torch.randint(5, 60, (rows, tokens), generator=torch.Generator().manual_seed(1))
-    mask = torch.ones_like(ids)
-    if padded:
-        for row in range(rows):
-            ids[row, tokens - row :] = 1
-            mask[row, tokens - row :] = 0
-    return {"input_ids": ids, "attention_mask": mask}
 
 
 def assert_same(found: tuple[Tensor, ...], expected: tuple[Tensor, ...]) -> None:

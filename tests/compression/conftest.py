@@ -1,0 +1,5 @@
+"""What the tests of whole compressions share."""
+
+from support.compression_runs import csv, few_timings, weights
+
+__all__ = ["csv", "few_timings", "weights"]

@@ -1,0 +1,43 @@
+"""Short compressions of a tiny checkpoint."""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import pytest
+
+from emotion.compression import CompressConfig, compress
+from emotion.compression import measure as benchmark
+from emotion.config import compose_config, resolve
+from emotion.reporting import CompressionReport
+from support.files import sample_rows, write_csv
+
+ROWS = sample_rows("validation", 100)
+
+
+@pytest.fixture(autouse=True)
+def few_timings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmark, "SINGLE_TEXTS", 6)
+    monkeypatch.setattr(benchmark, "BATCHES", 2)
+
+
+@pytest.fixture
+def csv(tmp_path: Path) -> Path:
+    return write_csv(tmp_path / "mine.csv", ROWS)
+
+
+@pytest.fixture
+def weights(originals: dict[str, Path], tmp_path: Path) -> Path:
+    """MiniLM's checkpoint in a folder of its own."""
+    (tmp_path / "out").mkdir()
+    return Path(shutil.copy(originals["minilm"], tmp_path / "out"))
+
+
+def run(*overrides: str) -> CompressionReport:
+    """What ``scripts/compress.py`` does with the same options."""
+    overrides = ("accelerator=cpu", "rounds=1", *overrides)
+    return compress(resolve(compose_config("compress", list(overrides)), CompressConfig), overrides)
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
