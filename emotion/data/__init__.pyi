@@ -3,10 +3,10 @@ from .config import DataConfig as DataConfig
 from .config import LabelsConfig as LabelsConfig
 from .csv_files import CsvFile as CsvFile
 from .csv_files import open_csv as open_csv
-from .csv_files import read_labelled as read_labelled
 from .datamodule import EmotionDataModule as EmotionDataModule
-from .datamodule import LabelledTexts as LabelledTexts
 from .datamodule import TokenisedRows as TokenisedRows
+from .labelled import LabelledTexts as LabelledTexts
+from .labelled import read_labelled as read_labelled
 from .prefetch import prefetched as prefetched
 from .text import TextEncoder as TextEncoder
 from .text import TokenIds as TokenIds

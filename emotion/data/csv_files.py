@@ -13,7 +13,6 @@ from typing import TextIO
 import pandas as pd
 
 from emotion.errors import UserError
-from emotion.labels import LabelSet, find_labels
 
 log = logging.getLogger(__name__)
 
@@ -115,53 +114,6 @@ def open_csv(path: str | Path, required: Sequence[str] = (), key: str = "csv") -
             found = "it twice" if name in columns else ", ".join(map(repr, columns))[:200]
             raise UserError(f"{path}: must have one column {name!r}, found {found}")
     return CsvFile(path, encoding, separator, columns, lines)
-
-
-def read_labelled(
-    path: str | Path, text_column: str, label_column: str, labels: LabelSet | None, key: str
-) -> tuple[list[str], list[int], LabelSet]:
-    """Read texts and class indices of a labelled CSV, in file order.
-
-    Args:
-        path: The CSV.
-        text_column: Name of the column of texts.
-        label_column: Name of the column of labels.
-        labels: The classes; None = those that the column holds (:func:`emotion.labels.find_labels`).
-        key: The config key of ``path``, for errors.
-
-    Returns:
-        The texts, a class index for each, and the classes.
-
-    Raises:
-        UserError: As :func:`open_csv`; no rows; or a cell of the label column names no class, or several.
-    """
-    file = open_csv(path, (text_column, label_column), key)
-    texts: list[str] = []
-    cells: list[str] = []
-    for frame in file.chunks():
-        texts += file.column(frame, text_column)
-        cells += file.column(frame, label_column)
-    if not texts:
-        raise UserError(f"{path}: must have at least one row, found only a header")
-    if labels is None:
-        try:
-            labels = find_labels(cells)
-        except UserError as error:
-            raise UserError(f"{path}: column {label_column!r}: {error}") from error
-    indices = []
-    for row, cell in enumerate(cells, start=2):
-        index = labels.parse(cell)
-        if index is None:
-            rule = f"must hold one label, {labels.rule}" if labels.holds_several(cell) else f"must hold {labels.rule}"
-            raise UserError(
-                f"{path}: column {label_column!r} {rule}, found {_brief(cell)} in row {row} (the header is row 1)"
-            )
-        indices.append(index)
-    return texts, indices, labels
-
-
-def _brief(cell: str) -> str:
-    return repr(cell if len(cell) <= 60 else f"{cell[:60]}...")
 
 
 def _holds_text(cells: Sequence[str]) -> bool:

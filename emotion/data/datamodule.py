@@ -2,9 +2,7 @@
 
 import logging
 from copy import copy
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -15,42 +13,12 @@ from torch.utils.data import DataLoader
 
 from emotion.data.batching import LengthBucketBatchSampler
 from emotion.data.config import DataConfig
-from emotion.data.csv_files import read_labelled
+from emotion.data.labelled import LabelledTexts
 from emotion.data.text import TextEncoder, TokenIds
 from emotion.errors import UserError
-from emotion.files import sha256
-from emotion.labels import LabelSet, class_counts
+from emotion.labels import LabelSet
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class LabelledTexts:
-    """A labelled CSV in memory."""
-
-    path: str
-    sha256: str
-    texts: list[str]
-    labels: list[int]
-    """Class indices in [0, len(label_set))."""
-    label_set: LabelSet
-
-    @classmethod
-    def read(
-        cls, path: str, text_column: str, label_column: str, label_set: LabelSet | None, key: str
-    ) -> "LabelledTexts":
-        """Read and check a CSV, as :func:`emotion.data.csv_files.read_labelled` does."""
-        texts, labels, label_set = read_labelled(path, text_column, label_column, label_set, key)
-        empty = [row for row, text in enumerate(texts, start=2) if not text.strip()]
-        if empty:
-            log.warning(
-                "%s: %d rows have no text, the first is row %d (the header is row 1)", path, len(empty), empty[0]
-            )
-        return cls(path, sha256(Path(path)), texts, labels, label_set)
-
-    def label_counts(self) -> dict[str, int]:
-        """Count the rows of each class, by its name."""
-        return class_counts(self.labels, self.label_set.names)
 
 
 class TokenisedRows:
@@ -121,7 +89,7 @@ class EmotionDataModule(LightningDataModule):
             seed: Of the batches' order.
 
         Raises:
-            UserError: A CSV cannot be used (see :func:`emotion.data.csv_files.read_labelled`).
+            UserError: A CSV cannot be used (see :func:`emotion.data.labelled.read_labelled`).
         """
         columns = config.text_column, config.label_column
         train = LabelledTexts.read(config.train, *columns, label_set, "data.train")

@@ -1,11 +1,6 @@
-"""What a training run leaves behind."""
+"""Callbacks of a training: pictures in TensorBoard, the progress bar, the epochs to resume from."""
 
-import logging
-import math
-from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import torch
@@ -14,31 +9,9 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressB
 from lightning.pytorch.loggers import TensorBoardLogger
 from rich.progress import BarColumn
 
-from emotion.data import EmotionDataModule, LabelledTexts
-from emotion.errors import UserError
-from emotion.evaluation import evaluate
-from emotion.models import Backbone, Predictor
-from emotion.prediction import latency_ms_per_sample
 from emotion.reporting import (
-    ACCURACY_TARGET,
-    DataFile,
-    DataRecord,
-    Environment,
-    EpochRecord,
-    ModelEntry,
-    RunRecord,
-    TrainingReport,
     confusion_matrix_figure,
-    git_commit,
-    hardware,
-    versions,
-    write_rows,
 )
-from emotion.training.config import TrainConfig
-from emotion.training.deliverables import Deliverables
-from emotion.training.resume import run_identity
-
-log = logging.getLogger(__name__)
 
 
 class ConfusionMatrixLogger(Callback):
@@ -109,143 +82,3 @@ class EpochCheckpoint(ModelCheckpoint):
         if "best_k_models" in moved:
             moved["best_k_models"] = {here(path): score for path, score in moved["best_k_models"].items()}
         super().load_state_dict(moved)
-
-
-class ArtifactWriter(Callback):
-    """Writes the checkpoint, the report entry and the pictures of the best epoch, once training has ended.
-
-    The scores are computed with the very weights that are written. ``report`` holds the merged report afterwards.
-
-    Args:
-        config: The run's resolved config.
-        data: The run's CSVs, tokenised.
-        backbone: Where the weights came from.
-        best: Chooses the best epoch.
-        run_dir: The run's own folder; its id in the report.
-        sweep: The folder of the sweep that the run belongs to, if any.
-    """
-
-    def __init__(
-        self,
-        config: TrainConfig,
-        data: EmotionDataModule,
-        backbone: Backbone,
-        best: EpochCheckpoint,
-        run_dir: Path,
-        sweep: str | None,
-    ) -> None:
-        self.config, self.data, self.backbone, self.best = config, data, backbone, best
-        self.run_dir, self.sweep = run_dir, sweep
-        self.deliverables = Deliverables(Path(config.output_dir), config.model.name)
-        self.report: TrainingReport | None = None
-        self._rows = run_dir / "validation_predictions.csv"
-        self._history: list[EpochRecord] = []
-        self._train_seconds = 0.0
-        self._started = perf_counter()
-
-    def state_dict(self) -> dict[str, Any]:
-        """A resumed run reports its whole history."""
-        history = [record.model_dump() for record in self._history]
-        return {
-            "identity": run_identity(self.config, self.data),
-            "history": history,
-            "train_seconds": self._train_seconds + perf_counter() - self._started,
-        }
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._history = [EpochRecord(**record) for record in state_dict["history"]]
-        self._train_seconds = state_dict["train_seconds"]
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._started = perf_counter()
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        values = {name: value.item() for name, value in trainer.callback_metrics.items()}
-        if not all(math.isfinite(values[loss]) for loss in ("train/loss", "val/loss")):
-            raise UserError(
-                f"model.learning_rate: training diverged in epoch {trainer.current_epoch + 1} (the loss is not finite),"
-                f" found {self.config.model.learning_rate}; try a lower one, or trainer.precision=32-true"
-            )
-        record = EpochRecord(
-            epoch=trainer.current_epoch + 1,
-            train_loss=values["train/loss"],
-            val_loss=values["val/loss"],
-            val_accuracy=values["val/accuracy"],
-            val_macro_f1=values["val/macro_f1"],
-        )
-        self._history.append(record)
-        if trainer.is_global_zero:
-            log.info(
-                "epoch %d/%d: loss %.4f training, %.4f validation; accuracy %.4f, macro F1 %.4f",
-                *(record.epoch, trainer.max_epochs, record.train_loss, record.val_loss),
-                *(record.val_accuracy, record.val_macro_f1),
-            )
-
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._train_seconds += perf_counter() - self._started
-
-    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not trainer.is_global_zero:
-            return
-        best_epoch = self.best.restore(pl_module)
-        model: Any = pl_module.model
-        deliverable = Predictor.of_backbone(
-            self.backbone,
-            self.config.model,
-            model.to(trainer.strategy.root_device),
-            self.data.encoder.tokenizer,
-            self.data.train.label_set,
-            self.config.data.max_length,
-        )
-        entry = self._entry(deliverable, best_epoch)
-        deliverable.metadata = entry.model_dump(
-            include={"accuracy", "macro_f1", "per_class", "best_epoch", "run_id", "config", "data", "environment"}
-        )
-        self.report = self.deliverables.publish(deliverable, entry, self._run_record(entry), self._rows)
-
-    def _entry(self, deliverable: Predictor, best_epoch: int) -> ModelEntry:
-        validation = self.data.validation
-        probabilities = deliverable.predict_proba(validation.texts)
-        predicted = probabilities.argmax(dim=-1).tolist()
-        evaluation = evaluate(validation.labels, predicted, validation.label_set.names)
-        write_rows(self._rows, validation.labels, probabilities.numpy(), validation.label_set)
-        model = deliverable.torch_model
-        return ModelEntry(
-            **asdict(evaluation),
-            target_met=evaluation.accuracy >= ACCURACY_TARGET,
-            best_epoch=best_epoch,
-            latency_ms_per_sample=latency_ms_per_sample(deliverable, validation.texts),
-            model_size_mb=sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers())) / 1e6,
-            num_parameters=sum(p.numel() for p in model.parameters()),
-            train_seconds=self._train_seconds,
-            history=self._history,
-            checkpoint=self.deliverables.checkpoint.name,
-            checkpoint_sha256="",
-            run_id=str(self.run_dir),
-            config=self.config.model_dump(),
-            data=DataRecord(train=_data_file(self.data.train), validation=_data_file(validation)),
-            environment=Environment(versions=versions(), hardware=hardware(), git_commit=git_commit()),
-        )
-
-    def _run_record(self, entry: ModelEntry) -> RunRecord:
-        return RunRecord(
-            run_id=entry.run_id,
-            model_name=self.config.model.name,
-            sweep=self.sweep,
-            seed=self.config.seed,
-            accuracy=entry.accuracy,
-            macro_f1=entry.macro_f1,
-            train_seconds=entry.train_seconds,
-            finished=datetime.now(UTC).isoformat(timespec="seconds"),
-            validation_sha256=entry.data.validation.sha256,
-            kept=False,
-        )
-
-
-def _data_file(data: LabelledTexts) -> DataFile:
-    return DataFile(
-        path=str(Path(data.path).resolve()),
-        sha256=data.sha256,
-        rows=len(data.texts),
-        label_counts=data.label_counts(),
-    )

@@ -29,12 +29,8 @@ from emotion.models import (
 from emotion.models.fast import padding_multiple, speed_up_
 from emotion.progress import shows_bars
 from emotion.reporting import TrainingReport
-from emotion.training.callbacks import (
-    ArtifactWriter,
-    ConfusionMatrixLogger,
-    EpochCheckpoint,
-    ProgressBar,
-)
+from emotion.training.artifact_writer import ArtifactWriter
+from emotion.training.callbacks import ConfusionMatrixLogger, EpochCheckpoint, ProgressBar
 from emotion.training.classifier import EmotionClassifier, check_class_weights
 from emotion.training.config import TrainConfig
 from emotion.training.deliverables import Deliverables

@@ -30,7 +30,7 @@ def test_a_resumed_run_ends_where_the_uninterrupted_one_does(
                 raise Stopped
 
     train(config("whole", "trainer.max_epochs=3"), tmp_path / "run_whole")
-    log, handler = logging.getLogger("emotion.training.callbacks"), StopAfterOneEpoch()
+    log, handler = logging.getLogger("emotion.training.artifact_writer"), StopAfterOneEpoch()
     log.setLevel(logging.INFO)
     log.addHandler(handler)
     with pytest.raises(Stopped):
@@ -94,7 +94,7 @@ def test_a_run_whose_deliverables_could_not_be_written_is_saved_by_resuming(
     backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path
 ) -> None:
     """Somebody puts a file of their own in the way while the run trains."""
-    out, log = tmp_path / "out", logging.getLogger("emotion.training.callbacks")
+    out, log = tmp_path / "out", logging.getLogger("emotion.training.artifact_writer")
     foreign = out / "best_MiniLM.pt"
 
     class Interloper(logging.Handler):

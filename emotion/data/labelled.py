@@ -1,0 +1,88 @@
+"""Labelled CSVs: texts and class indices."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from emotion.data.csv_files import open_csv
+from emotion.errors import UserError
+from emotion.files import sha256
+from emotion.labels import LabelSet, class_counts, find_labels
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledTexts:
+    """A labelled CSV in memory."""
+
+    path: str
+    sha256: str
+    texts: list[str]
+    labels: list[int]
+    """Class indices in [0, len(label_set))."""
+    label_set: LabelSet
+
+    @classmethod
+    def read(
+        cls, path: str, text_column: str, label_column: str, label_set: LabelSet | None, key: str
+    ) -> "LabelledTexts":
+        """Read and check a CSV, as :func:`emotion.data.labelled.read_labelled` does."""
+        texts, labels, label_set = read_labelled(path, text_column, label_column, label_set, key)
+        empty = [row for row, text in enumerate(texts, start=2) if not text.strip()]
+        if empty:
+            log.warning(
+                "%s: %d rows have no text, the first is row %d (the header is row 1)", path, len(empty), empty[0]
+            )
+        return cls(path, sha256(Path(path)), texts, labels, label_set)
+
+    def label_counts(self) -> dict[str, int]:
+        """Count the rows of each class, by its name."""
+        return class_counts(self.labels, self.label_set.names)
+
+
+def read_labelled(
+    path: str | Path, text_column: str, label_column: str, labels: LabelSet | None, key: str
+) -> tuple[list[str], list[int], LabelSet]:
+    """Read texts and class indices of a labelled CSV, in file order.
+
+    Args:
+        path: The CSV.
+        text_column: Name of the column of texts.
+        label_column: Name of the column of labels.
+        labels: The classes; None = those that the column holds (:func:`emotion.labels.find_labels`).
+        key: The config key of ``path``, for errors.
+
+    Returns:
+        The texts, a class index for each, and the classes.
+
+    Raises:
+        UserError: As :func:`open_csv`; no rows; or a cell of the label column names no class, or several.
+    """
+    file = open_csv(path, (text_column, label_column), key)
+    texts: list[str] = []
+    cells: list[str] = []
+    for frame in file.chunks():
+        texts += file.column(frame, text_column)
+        cells += file.column(frame, label_column)
+    if not texts:
+        raise UserError(f"{path}: must have at least one row, found only a header")
+    if labels is None:
+        try:
+            labels = find_labels(cells)
+        except UserError as error:
+            raise UserError(f"{path}: column {label_column!r}: {error}") from error
+    indices = []
+    for row, cell in enumerate(cells, start=2):
+        index = labels.parse(cell)
+        if index is None:
+            rule = f"must hold one label, {labels.rule}" if labels.holds_several(cell) else f"must hold {labels.rule}"
+            raise UserError(
+                f"{path}: column {label_column!r} {rule}, found {_brief(cell)} in row {row} (the header is row 1)"
+            )
+        indices.append(index)
+    return texts, indices, labels
+
+
+def _brief(cell: str) -> str:
+    return repr(cell if len(cell) <= 60 else f"{cell[:60]}...")
