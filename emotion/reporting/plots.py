@@ -12,6 +12,8 @@ from PIL import Image, UnidentifiedImageError
 from emotion.reporting.schema import EpochRecord
 
 _SOFTWARE = "emotion-classifier"
+_MANY_CLASSES = 12
+"""Beyond which a cell of the confusion matrix shows its count alone."""
 BLUE, ORANGE, GREY = "#2b6cb0", "#c05621", "#4a5568"
 
 
@@ -25,17 +27,19 @@ def confusion_matrix_figure(confusion_matrix: Sequence[Sequence[int]], names: Se
     """
     counts = np.asarray(confusion_matrix)
     shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
-    figure = new_figure(width=7.2, height=6.4)
+    many = len(names) > _MANY_CLASSES
+    side = max(6.4, 1.5 + 0.45 * len(names))
+    figure = new_figure(width=side + 0.8, height=side)
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(counts):
         share = shares[row, column]
         axes.text(
-            column, row, f"{count}\n{share:.0%}" if count else "0", ha="center", va="center", fontsize=9.5,
+            column, row, _cell(count, share, many), ha="center", va="center", fontsize=7 if many else 9.5,
             color="white" if share > 0.5 else GREY if count == 0 else "black",
         )  # fmt: skip
     ticks = range(len(names))
-    axes.set_xticks(ticks, names, rotation=30, ha="right", rotation_mode="anchor")
+    axes.set_xticks(ticks, names, rotation=60 if many else 30, ha="right", rotation_mode="anchor")
     supports = counts.sum(axis=1)
     axes.set_yticks(ticks, [f"{name} ({support})" for name, support in zip(names, supports, strict=True)])
     axes.set_xlabel("predicted")
@@ -47,6 +51,13 @@ def confusion_matrix_figure(confusion_matrix: Sequence[Sequence[int]], names: Se
     bar.set_label("share of the true class")
     bar.outline.set_visible(False)  # type: ignore[operator]
     return figure
+
+
+def _cell(count: int, share: float, many: bool) -> str:
+    """The count and the share; of many classes the count alone, and nothing where there are no rows."""
+    if many:
+        return str(count) if count else ""
+    return f"{count}\n{share:.0%}" if count else "0"
 
 
 def training_curves_figure(history: Sequence[EpochRecord], best_epoch: int, title: str) -> Figure:
