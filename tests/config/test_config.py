@@ -156,14 +156,15 @@ def test_debugging_replaces_no_real_deliverables() -> None:
     assert train_config("trainer=debug", "output_dir=mine", "trainer.max_epochs=2").output_dir == "mine"
 
 
-def test_models_are_the_documented_ones() -> None:
-    models = model_choices()
-    assert {choice: (m.name, m.backbone) for choice, m in models.items()} == {
+def test_the_documented_models_are_there() -> None:
+    models = {choice: (model.name, model.backbone) for choice, model in model_choices().items()}
+    documented = {
         "bertweet": ("BERTweet", "vinai/bertweet-base"),
         "cardiff": ("CardiffRoBERTa", "cardiffnlp/twitter-roberta-base"),
         "modernbert": ("ModernBERT", "answerdotai/ModernBERT-base"),
         "minilm": ("MiniLM", "sentence-transformers/all-MiniLM-L6-v2"),
     }
+    assert documented.items() <= models.items()
 
 
 def test_all_problems_are_named_at_once() -> None:
