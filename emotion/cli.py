@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -33,92 +34,79 @@ log = logging.getLogger(__name__)
 def train() -> None:
     """Fine-tune a backbone."""
 
-    def job(config: DictConfig) -> None:
-        resolved = resolve(config, schema())
+    def job(config: Any) -> None:
         from emotion.reporting import print_report
         from emotion.training import train
 
         run_dir, sweep = _place()
-        report = train(resolved, run_dir, sweep)
+        report = train(config, run_dir, sweep)
         if report is not None:
-            print_report(report, resolved.model.name, Path(resolved.output_dir))
+            print_report(report, config.model.name, Path(config.output_dir))
 
-    def schema() -> Any:
-        from emotion.training import TrainConfig
-
-        return TrainConfig
-
-    _main("train", schema, job)
+    _main("train", "emotion.training", "TrainConfig", job)
 
 
 def compress() -> None:
     """Compress a fine-tuned model."""
 
-    def job(config: DictConfig) -> None:
-        resolved = resolve(config, schema())
+    def job(config: Any) -> None:
         from emotion.compression import compress
         from emotion.reporting import print_compression
 
         run_dir, _ = _place()
-        compress(resolved, HydraConfig.get().overrides.task, run_dir, print_compression)
+        compress(config, HydraConfig.get().overrides.task, run_dir, print_compression)
 
-    def schema() -> Any:
-        from emotion.compression import CompressConfig
-
-        return CompressConfig
-
-    _main("compress", schema, job)
+    _main("compress", "emotion.compression", "CompressConfig", job)
 
 
 def predict() -> None:
     """Predict a CSV."""
 
-    def job(config: DictConfig) -> None:
-        resolved = resolve(config, schema())
+    def job(config: Any) -> None:
         from emotion.prediction import predict_csv
         from emotion.reporting import print_prediction
 
-        print_prediction(predict_csv(resolved))
+        print_prediction(predict_csv(config))
 
-    def schema() -> Any:
-        from emotion.prediction import PredictConfig
-
-        return PredictConfig
-
-    _main("predict", schema, job)
+    _main("predict", "emotion.prediction", "PredictConfig", job)
 
 
 def benchmark() -> None:
     """Compare with other tools on the same work."""
 
-    def job(config: DictConfig) -> None:
-        resolved = resolve(config, schema())
+    def job(config: Any) -> None:
         from emotion.benchmark import benchmark
         from emotion.reporting import print_benchmark
 
-        print_benchmark(benchmark(resolved), resolved.output_dir)
+        print_benchmark(benchmark(config), config.output_dir)
 
-    def schema() -> Any:
-        from emotion.benchmark import BenchmarkConfig
-
-        return BenchmarkConfig
-
-    _main("benchmark", schema, job)
+    _main("benchmark", "emotion.benchmark", "BenchmarkConfig", job)
 
 
-def _main(name: str, schema: Callable[[], type[Config]], job: Callable[[DictConfig], None]) -> None:
-    """Run ``job`` with the config ``conf/<name>.yaml`` and the command line's overrides, or as a sweep."""
+def _main(name: str, package: str, schema_name: str, job: Callable[[Any], None]) -> None:
+    """Compose ``conf/<name>.yaml`` with the command line's overrides, check it, and run ``job`` with it, or a sweep.
 
-    def guarded(config: DictConfig) -> None:
+    Args:
+        name: Of the config.
+        package: Offers the schema; torch is not imported before ``job`` asks for it.
+        schema_name: Of the config's schema.
+        job: Given the checked config.
+    """
+
+    def schema() -> type[Config]:
+        found: type[Config] = getattr(import_module(package), schema_name)
+        return found
+
+    def checked_job(config: DictConfig) -> None:
         with _one_line_failure():
-            job(config)
+            job(resolve(config, schema()))
 
     def start() -> None:
         arguments = get_args_parser().parse_args()
         refuse_several_choices(arguments.overrides)
         if arguments.multirun:
             check_sweep(name, schema(), arguments.overrides)
-        hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(guarded)()
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(checked_job)()
 
     run(start)
 
