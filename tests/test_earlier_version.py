@@ -10,7 +10,7 @@ import torch
 from emotion import run_inference
 from emotion.checkpoint import load
 from emotion.config import compose_config, resolve
-from emotion.reporting import read_compression_report, read_report
+from emotion.reporting import BenchmarkReport, read_compression_report, read_json, read_report
 from emotion.training import TrainConfig, train
 from support.labels import EMOTION6
 
@@ -53,6 +53,11 @@ def test_reports_are_read(earlier: Path) -> None:
     assert compression is not None
     assert compression.variants.keys() == {"original", "prune", "quantize", "onnx_int8"}
     assert compression.variants["onnx_int8"].settings["onnx_int8"]["reduce_range"] == "auto"
+    benchmark = read_json(earlier / "benchmark_report.json", BenchmarkReport)
+    assert benchmark.prediction is not None
+    assert {side.agreement for side in benchmark.prediction.sides.values()} == {1.0}
+    assert benchmark.devices is not None
+    assert benchmark.training is None, "it was not measured"
 
 
 def test_an_unfinished_run_is_resumed(earlier: Path, monkeypatch: pytest.MonkeyPatch) -> None:
