@@ -15,6 +15,7 @@ from support.files import sample_rows, write_csv
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build a wheel by way of the source distribution, so that both are complete."""
     folder = tmp_path_factory.mktemp("wheel")
     options = ["--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder)]
     source = folder / "source"  # building leaves files behind, which the checkout must not have
@@ -25,7 +26,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if (PROJECT / name).is_file():
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             (source / name).write_bytes((PROJECT / name).read_bytes())
-    subprocess.run([sys.executable, "-m", "pip", "wheel", *options, str(source)], check=True)
+    build = f"from setuptools import build_meta; build_meta.build_sdist({str(folder)!r})"
+    subprocess.run([sys.executable, "-c", build], cwd=source, capture_output=True, check=True)
+    (archive,) = folder.glob("*.tar.gz")
+    subprocess.run([sys.executable, "-m", "pip", "wheel", *options, str(archive)], check=True)
     (path,) = folder.glob("*.whl")
     return path
 
