@@ -60,6 +60,7 @@ def test_reports_are_read(earlier: Path) -> None:
     assert benchmark.training is None, "it was not measured"
 
 
+@pytest.mark.filterwarnings("ignore:The loaded checkpoint was produced with Lightning")  # of whatever version
 def test_an_unfinished_run_is_resumed(earlier: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(earlier)
     overrides = ["data=csv", "data.train=train.csv", "data.validation=validation.csv", "data.batch_size=8"]
