@@ -14,3 +14,4 @@ TENSORS = {
     "modernbert": ["head.dense.weight", "head.norm.weight", "classifier.weight", "classifier.bias"],
     "minilm": ["bert.pooler.dense.weight", "bert.pooler.dense.bias", "classifier.weight", "classifier.bias"],
 }  # fmt: skip
+TENSORS["cardiff"] = TENSORS["bertweet"]  # both are RoBERTa
