@@ -13,6 +13,7 @@ from emotion.reporting import (
     Environment,
     EpochRecord,
     ModelEntry,
+    Rows,
     RunRecord,
     TrainingReport,
     write_rows,
@@ -67,7 +68,7 @@ def publish_run(output_dir: Path, predictor: Predictor, name: str, run_name: str
     rows.parent.mkdir(parents=True, exist_ok=True)
     probabilities = np.full((6, 6), (1 - macro_f1) / 5)
     np.fill_diagonal(probabilities, macro_f1)
-    write_rows(rows, [0, 1, 2, 3, 4, 5], probabilities, EMOTION6)
+    write_rows(Rows(np.arange(6), probabilities, EMOTION6.names), rows)
     deliverables = Deliverables(output_dir, name)
     deliverables.require_free()
     return deliverables.publish(
