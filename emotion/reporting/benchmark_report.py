@@ -1,6 +1,7 @@
 """``benchmark_report.json``, its tables in Markdown, and its picture."""
 
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 
 from emotion.errors import UserError
@@ -8,7 +9,7 @@ from emotion.files import atomic, require_ours, require_writable
 from emotion.reporting.benchmark_plots import benchmark_figure
 from emotion.reporting.benchmark_schema import PARTS, BenchmarkReport, Scaling, Spread
 from emotion.reporting.plots import is_our_figure, save_figure
-from emotion.reporting.store import keep_aside, read_json, write_json
+from emotion.reporting.store import keep_aside, locked, read_json, write_json
 from emotion.reporting.tables import Table, to_markdown
 
 _MADE_BY = "<!-- made by scripts/benchmark.py -->"
@@ -25,35 +26,54 @@ class BenchmarkResults:
     def require_free(self) -> None:
         """Make the folders, and refuse to replace a file that is not ours. Raises :class:`UserError`."""
         require_writable(self.picture.parent, "output_dir")
+        self.require_ours()
+
+    def require_ours(self) -> None:
+        """Refuse to replace a file that is not ours. Raises :class:`UserError`."""
         require_ours(self.report, _is_report, "output_dir")
         require_ours(self.tables, _is_tables, "output_dir")
         require_ours(self.picture, is_our_figure, "output_dir")
 
-    def with_earlier_parts(self, report: BenchmarkReport) -> BenchmarkReport:
-        """``report`` with the parts of the folder's, where that is of the same work, program and machine.
+    def publish(self, report: BenchmarkReport) -> BenchmarkReport:
+        """Merge ``report`` with the folder's and replace the files, while no other process does.
 
-        A report of other conditions is kept under another name, with the time at which it was measured.
+        Parts that ``report`` lacks are taken over from the folder's where that is of the same work, program and
+        machine. A report of other conditions is kept under another name, with the time at which it was measured.
+
+        Returns:
+            The merged report.
         """
+        with locked(self.report.parent):
+            self.require_ours()
+            merged = self._merged(report)
+            with ExitStack() as pending:  # what is written in it comes into place at its end
+                if _has_figures(merged):
+                    save_figure(benchmark_figure(merged), pending.enter_context(atomic(self.picture)))
+                else:
+                    self.picture.unlink(missing_ok=True)  # of other figures
+                text = f"{_MADE_BY}\n\n{tables(merged)}\n"
+                pending.enter_context(atomic(self.tables)).write_text(text, encoding="utf-8")
+            write_json(merged, self.report)
+        return merged
+
+    def _merged(self, report: BenchmarkReport) -> BenchmarkReport:
         if not self.report.exists():
             return report
         earlier = read_json(self.report, BenchmarkReport)
-        parts = {name: getattr(earlier, name) for name in PARTS}
-        if earlier.model_copy(update={**dict.fromkeys(PARTS), "measured": report.measured}) == report:
-            return report.model_copy(update=parts)
-        measured = earlier.measured.replace(":", "-")
-        keep_aside(self.report, f"benchmark_report.{measured}.json")
+        if _conditions(earlier) == _conditions(report):
+            return report.model_copy(update={name: getattr(report, name) or getattr(earlier, name) for name in PARTS})
+        keep_aside(self.report, f"benchmark_report.{earlier.measured.replace(':', '-')}.json")
         return report
 
-    def publish(self, report: BenchmarkReport) -> None:
-        """Replace the files by those of ``report``."""
-        if report.training or report.prediction or report.scaling:
-            with atomic(self.picture) as temporary:
-                save_figure(benchmark_figure(report), temporary)
-        else:
-            self.picture.unlink(missing_ok=True)  # of other figures
-        with atomic(self.tables) as temporary:
-            temporary.write_text(f"{_MADE_BY}\n\n{tables(report)}\n", encoding="utf-8")
-        write_json(report, self.report)
+
+def _has_figures(report: BenchmarkReport) -> bool:
+    """Whether a part was measured that the picture shows."""
+    return bool(report.training or report.prediction or report.scaling)
+
+
+def _conditions(report: BenchmarkReport) -> BenchmarkReport:
+    """What was measured with, without what was measured."""
+    return report.model_copy(update={**dict.fromkeys(PARTS), "measured": ""})
 
 
 def tables(report: BenchmarkReport) -> str:
