@@ -4,6 +4,7 @@ The checkpoint's replacement decides: a process that is killed before leaves the
 leaves the new one, which the next process completes.
 """
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -106,12 +107,13 @@ class Deliverables:
         self, deliverable: Predictor, entry: ModelEntry, run: RunRecord, rows: Path, keep_previous: bool
     ) -> None:
         """Write all files, announce the run, and put the files in place, the checkpoint first."""
-        with self._evidence(entry, rows), atomic(self.checkpoint) as weights:
+        with self._evidence(entry, rows), ExitStack() as pending:  # what is entered last comes into place first
+            if keep_previous and self.checkpoint.exists():
+                previous = pending.enter_context(atomic(self.previous))
+                link_or_copy(self.checkpoint, previous)  # a second name, so that the first is never missing
+            weights = pending.enter_context(atomic(self.checkpoint))
             write(content(deliverable), weights)
             entry.checkpoint_sha256 = sha256(weights)
-            if keep_previous and self.checkpoint.exists():
-                with atomic(self.previous) as previous:  # a second name, so that the first is never missing
-                    link_or_copy(self.checkpoint, previous)
             announce_run(run, entry, self.output_dir)
 
     @contextmanager
@@ -132,8 +134,10 @@ class Deliverables:
             yield
 
     def complete(self, interrupted: RunFile) -> None:
-        """Put the pictures and the predictions of a run in place whose checkpoint is there."""
+        """Put what goes with the checkpoint of an interrupted run in place, now that the checkpoint is there."""
         self.require_ours()
+        for replaced in self.output_dir.glob(f".{self.previous.stem}.*.pt"):
+            os.replace(replaced, self.previous)
         run, entry = interrupted.run, interrupted.entry
         rows = None
         if run.predictions is not None:

@@ -62,6 +62,7 @@ def killed_at(rename):
 if mode == "at once":
     codes = [exit_code(child) for child in [fork(lambda number=number: publish_several(number)) for number in range(3)]]
     sys.exit(max(codes))
+publish_run(folder / "before", predictor, "MiniLM", "zeroth", 0.2)
 publish_run(folder / "before", predictor, "MiniLM", "first", 0.25)
 rename = 1
 while (code := killed_at(rename)) == 9:
@@ -115,6 +116,8 @@ def test_a_process_that_is_killed_leaves_the_old_state_or_the_new_one(
     folders = sorted(tmp_path.glob("killed_at_*"), key=lambda path: int(path.name.rpartition("_")[2]))
     assert len(folders) > 8, "each of the files has its moment"
     before, after = (_visible(folder) for folder in (tmp_path / "before", folders[-1]))
+    curves = "visualizations/MiniLM_training_curves.png"  # of the same history
+    assert all(before[name] != after[name] for name in before if name != curves)
     states = []
     for folder in folders:
         Deliverables(folder, "Other").require_free()  # as the next training does, of whichever model
@@ -133,7 +136,7 @@ def test_a_process_that_is_killed_leaves_the_old_state_or_the_new_one(
 def _visible(folder: Path) -> dict[str, object]:
     """Files whose content a reader relies on, and the report without times that differ from run to run."""
     files = files_in(folder)
-    names = ("best_MiniLM.pt", "predictions/MiniLM_validation.csv")
+    names = ("best_MiniLM.pt", "best_MiniLM.previous.pt", "predictions/MiniLM_validation.csv")
     pictures = [f"visualizations/MiniLM_{each}.png" for each in ("confusion_matrix", "training_curves")]
     report = read_report(folder)
     runs = [(Path(run.run_id).name, run.macro_f1, run.kept) for run in report.runs]
