@@ -142,7 +142,7 @@ class Deliverables:
         rows = None
         if run.predictions is not None:
             copies = (Path(run.run_id) / run.predictions.file, self.predictions)
-            rows = next((path for path in copies if _is_file(path, run.predictions.sha256)), None)
+            rows = next((path for path in copies if _has_digest(path, run.predictions.sha256)), None)
         with self._evidence(entry, rows):
             announce_run(run, entry, self.output_dir)
 
@@ -155,7 +155,7 @@ def settle(output_dir: Path) -> TrainingReport:
     interrupted = announced_run(output_dir)
     if interrupted is not None:
         deliverables = Deliverables(output_dir, interrupted.run.model_name)
-        if _is_file(deliverables.checkpoint, interrupted.entry.checkpoint_sha256):
+        if _has_digest(deliverables.checkpoint, interrupted.entry.checkpoint_sha256):
             deliverables.complete(interrupted)
             complete_run(output_dir)
         else:
@@ -163,5 +163,5 @@ def settle(output_dir: Path) -> TrainingReport:
     return collect_report(output_dir)
 
 
-def _is_file(path: Path, digest: str) -> bool:
+def _has_digest(path: Path, digest: str) -> bool:
     return path.is_file() and sha256(path) == digest

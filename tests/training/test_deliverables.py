@@ -1,5 +1,6 @@
 """A model's files are replaced together, whoever publishes at the same time and wherever a process is killed."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -156,3 +157,21 @@ def test_predictions_that_were_edited_are_not_replaced(originals: dict[str, Path
         publish_run(tmp_path, predictor, "MiniLM", "second", 0.7)
     shutil.rmtree(tmp_path / "second")
     assert files_in(tmp_path) == before
+
+
+def test_what_an_earlier_version_recorded_is_kept(originals: dict[str, Path], tmp_path: Path) -> None:
+    """Its runs have no files of their own."""
+    earlier = Path(__file__).parents[1] / "support" / "earlier_version" / "emotion_classification_report.json"
+    content = json.loads(earlier.read_text(encoding="utf-8"))
+    assert content["schema_version"] == 1
+    shutil.copy(earlier, tmp_path)
+    publish_run(tmp_path, load(originals["bertweet"]), "BERTweet", "new", 0.7)
+    merged = json.loads((tmp_path / earlier.name).read_text(encoding="utf-8"))
+    assert merged["schema_version"] == 2
+    assert [run["run_id"] for run in merged["runs"]] == [
+        *(run["run_id"] for run in content["runs"]),
+        str(tmp_path / "new"),
+    ]
+    assert merged["models"].keys() == {*content["models"], "BERTweet"}
+    for name, entry in content["models"].items():
+        assert merged["models"][name] == {**entry, "predictions": None}
