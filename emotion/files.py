@@ -1,4 +1,7 @@
-"""Files that we write: replaced atomically, and only where they are ours."""
+"""Files that we write: replaced atomically, and only where they are ours.
+
+Checkpoints, pictures and reports carry a mark inside. A CSV cannot: :func:`marked` notes its digest in a hidden file.
+"""
 
 import os
 import shutil
@@ -32,6 +35,51 @@ def atomic(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def marked(path: Path) -> Iterator[Path]:
+    """Like :func:`atomic`, and note the digest of what is written, by which :func:`require_unchanged` recognises it.
+
+    The note is ``.emotion.<name>.sha256`` in the same folder: a digest a line, that of the new content first. It also
+    keeps the digest before that one and is written before ``path`` is replaced, so that a crash leaves no file
+    unrecognised.
+    """
+    note = _note(path)
+    with atomic(path) as temporary:
+        yield temporary
+        written = sha256(temporary)
+        digests = [written, *(each for each in _noted(note) if each != written)]
+        with atomic(note) as new_note:
+            new_note.write_text("\n".join(digests[:2]) + "\n", encoding="utf-8")
+
+
+def require_unchanged(path: Path, key: str, is_earlier: Callable[[Path], bool] = lambda _: False) -> None:
+    """Refuse to replace a file unless it is, byte for byte, what :func:`marked` wrote.
+
+    Args:
+        path: The file to replace.
+        key: Of the setting that named it.
+        is_earlier: Recognises outputs of versions that wrote no note; asked only where there is none.
+
+    Raises:
+        UserError: ``path`` was changed, or written by something else.
+    """
+    note = _note(path)
+    if not note.exists():
+        require_ours(path, is_earlier, key)
+    elif path.exists() and not (path.is_file() and sha256(path) in _noted(note)):
+        raise UserError(
+            f"{key}: {path} was changed or replaced since this program wrote it; move it or choose another place"
+        )
+
+
+def _note(path: Path) -> Path:
+    return path.with_name(f".emotion.{path.name}.sha256")
+
+
+def _noted(note: Path) -> list[str]:
+    return note.read_text(encoding="utf-8", errors="replace").split() if note.is_file() else []
 
 
 def link_or_copy(source: Path, target: Path) -> None:

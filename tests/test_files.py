@@ -1,12 +1,18 @@
 """Files are replaced whole or not at all, and only where they are ours."""
 
 import hashlib
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from emotion.errors import UserError
-from emotion.files import atomic, require_ours, require_writable, sha256
+from emotion.files import atomic, marked, require_ours, require_unchanged, require_writable, sha256
+
+Writer = Callable[[Path], AbstractContextManager[Path]]
 
 
 def test_sha256_is_that_of_the_bytes(tmp_path: Path):
@@ -27,8 +33,8 @@ def test_atomic_replaces_only_once_the_block_has_ended(tmp_path: Path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def _fail_halfway(path: Path, error: type[BaseException]) -> None:
-    with atomic(path) as temporary:
+def _fail_halfway(path: Path, error: type[BaseException], write: Writer = atomic) -> None:
+    with write(path) as temporary:
         temporary.write_text("half")
         raise error
 
@@ -72,6 +78,62 @@ def test_a_folder_is_never_ours_and_nothing_is_free(tmp_path: Path):
     with pytest.raises(UserError, match="exists and was not written"):
         require_ours(tmp_path, lambda _: True, "output")
     require_ours(tmp_path / "nothing", lambda _: False, "output")
+
+
+def mark(path: Path, text: str) -> None:
+    with marked(path) as temporary:
+        temporary.write_text(text)
+
+
+def test_what_was_written_is_recognised_until_it_is_changed(tmp_path: Path):
+    path = tmp_path / "out.csv"
+    for text in ("a", "b", "b", "c"):
+        mark(path, text)
+        require_unchanged(path, "output")
+    path.write_text("c, and what I added")
+    with pytest.raises(UserError, match=r"^output: .*out\.csv was changed or replaced since this program wrote it"):
+        require_unchanged(path, "output", is_earlier=lambda _: True)
+    path.unlink()
+    require_unchanged(path, "output")
+    path.mkdir()
+    with pytest.raises(UserError, match="was changed or replaced"):
+        require_unchanged(path, "output")
+
+
+def test_an_output_without_a_note_is_ours_only_where_an_earlier_version_may_have_written_it(tmp_path: Path):
+    path = tmp_path / "out.csv"
+    path.write_text("earlier")
+    with pytest.raises(UserError, match="exists and was not written by this program"):
+        require_unchanged(path, "output")
+    require_unchanged(path, "output", is_earlier=lambda found: found.read_text() == "earlier")
+
+
+def test_a_crash_between_the_note_and_the_file_leaves_the_old_file_recognised(tmp_path: Path):
+    path = tmp_path / "out.csv"
+    mark(path, "old")
+    code = """
+import os, sys
+from pathlib import Path
+from emotion.files import marked
+path = Path(sys.argv[1])
+sys.addaudithook(lambda event, args: event == "os.rename" and Path(args[1]) == path and os._exit(9))
+with marked(path) as temporary:
+    temporary.write_text("new")
+"""
+    assert subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode == 9
+    assert path.read_text() == "old"
+    require_unchanged(path, "output")
+    mark(path, "newer")
+    require_unchanged(path, "output")
+
+
+def test_a_failure_leaves_file_and_note_as_they_were(tmp_path: Path):
+    path = tmp_path / "out.csv"
+    mark(path, "old")
+    before = {each.name: each.read_bytes() for each in tmp_path.iterdir()}
+    with pytest.raises(RuntimeError):
+        _fail_halfway(path, RuntimeError, marked)
+    assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == before
 
 
 def test_a_writable_folder_is_made_and_left_empty(tmp_path: Path):

@@ -44,12 +44,11 @@ def benchmark(config: BenchmarkConfig) -> BenchmarkReport:
         environment=Environment(versions=versions(), hardware=hardware(), git_commit=git_commit()),
         measured=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    report = results.with_earlier_parts(report)
     with TemporaryDirectory() as folder:
         for part in config.benchmark.parts:
             report = report.model_copy(update=parts.measure(part, config, data, Path(folder)))
-            results.publish(report)  # after each part: a long benchmark that is broken off leaves what it has
-    return report
+            merged = results.publish(report)  # after each part: a long benchmark that is broken off leaves what it has
+    return merged
 
 
 def _shared_by_all(config: BenchmarkConfig) -> BenchmarkConfig:

@@ -2,24 +2,22 @@
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-
-import numpy as np
 
 from emotion.checkpoint import is_checkpoint
 from emotion.compression.config import CompressConfig
-from emotion.data import LabelledTexts
-from emotion.files import atomic, link_or_copy, require_ours, require_writable, sha256
+from emotion.files import atomic, link_or_copy, marked, require_ours, require_unchanged, require_writable, sha256
 from emotion.reporting import (
     BASELINE,
     Choice,
     CompressionReport,
+    Rows,
     RowsFile,
     Variant,
     comparison_figure,
     frontier_figure,
     is_our_figure,
-    is_rows,
     locked,
     merge_compression,
     read_compression_report,
@@ -71,17 +69,20 @@ class CompressionResults:
         for path in (self.comparison, *self.frontier):
             require_ours(path, is_our_figure, "output_dir")
         for name in (BASELINE, *names):
-            require_ours(self._rows(name), is_rows, "output_dir")
+            require_unchanged(self._rows(name), "output_dir")
         with locked(self.folder):
             read_compression_report(self.folder)
 
-    def publish(self, measured: CompressionReport, max_drop: float | None, prefer: str) -> CompressionReport:
+    def publish(
+        self, measured: CompressionReport, max_drop: float | None, prefer: str, rows: Mapping[str, Rows] | None = None
+    ) -> CompressionReport:
         """Merge what was measured into the report, draw it, and publish the best model next to the original's.
 
         Args:
-            measured: The variants of this run.
+            measured: The variants of this run; the files of their predictions are filled in.
             max_drop: Macro F1 that the best may lose; None = none is published.
             prefer: ``size`` or ``speed``.
+            rows: Row-level predictions of the variants of this run, by name.
 
         Returns:
             The merged report.
@@ -93,29 +94,18 @@ class CompressionResults:
             if report.chosen is None:
                 for earlier in filter(Path.exists, (self.chosen(".pt"), self.chosen(".onnx"))):
                     log.warning("%s is an earlier run's choice, none of this report's models", earlier)
-            with atomic(self.comparison) as temporary:
-                save_figure(comparison_figure(report), temporary)
-            for path in self.frontier:
-                with atomic(path) as temporary:
-                    save_figure(frontier_figure(report), temporary)
+            with ExitStack() as pending:  # what is written in it comes into place at its end
+                save_figure(comparison_figure(report), pending.enter_context(atomic(self.comparison)))
+                for path in self.frontier:
+                    save_figure(frontier_figure(report), pending.enter_context(atomic(path)))
+                for name, each in (rows or {}).items():
+                    path = self._rows(name)
+                    temporary = pending.enter_context(marked(path))
+                    write_rows(each, temporary)
+                    file = path.relative_to(self.folder).as_posix()
+                    report.variants[name].predictions = RowsFile(file=file, sha256=sha256(temporary))
             write_compression_report(report, self.folder)
         return report
-
-    def write_predictions(
-        self, measured: CompressionReport, data: LabelledTexts, probabilities: Mapping[str, np.ndarray]
-    ) -> None:
-        """Write the row-level predictions of each variant, and name the files in the report.
-
-        Args:
-            measured: Changed in place.
-            data: What was predicted.
-            probabilities: (rows, classes) of each variant, by name.
-        """
-        for name, variant in measured.variants.items():
-            path = self._rows(name)
-            with locked(self.folder):
-                write_rows(path, data.labels, probabilities[name], data.label_set)
-            variant.predictions = RowsFile(file=path.relative_to(self.folder).as_posix(), sha256=sha256(path))
 
     def _rows(self, variant: str) -> Path:
         return self.folder / "predictions" / f"{self.model_name}_{variant}.csv"

@@ -6,6 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from emotion.compression.chain import Chains
 from emotion.compression.config import CompressConfig
 from emotion.compression.measure import Candidate, measure
@@ -23,6 +25,7 @@ from emotion.reporting import (
     Environment,
     EvaluationData,
     FileRecord,
+    Rows,
     git_commit,
     hardware,
     ranked,
@@ -123,8 +126,9 @@ def compress(
         failed={name: first_line(error) for name, error in failed.items()},
         ranking=ranked(found.variants),
     )
-    results.write_predictions(measured, data, found.probabilities)
-    report = results.publish(measured, config.max_drop, config.prefer)
+    labels, names = np.array(data.labels), data.label_set.names
+    rows = {name: Rows(labels, probabilities, names) for name, probabilities in found.probabilities.items()}
+    report = results.publish(measured, config.max_drop, config.prefer, rows)
     if show is not None:
         show(report, results.folder)
     if failed:

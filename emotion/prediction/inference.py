@@ -13,7 +13,7 @@ from emotion.config import compose_config, resolve
 from emotion.data import CsvFile, open_csv
 from emotion.errors import UserError
 from emotion.evaluation import Evaluation, evaluate
-from emotion.files import atomic, require_ours, require_writable
+from emotion.files import marked, require_unchanged, require_writable
 from emotion.isolation import isolated
 from emotion.labels import LabelSet
 from emotion.models import batch_size_blamed, pick_device
@@ -72,7 +72,7 @@ def predict_csv(config: PredictConfig) -> Prediction:
     output = Path(config.output) if config.output else file.path.with_name(f"{file.path.stem}_predictions.csv")
     if output.exists() and output.samefile(file.path):
         raise UserError(f"output: must be another file than csv, found {output}")
-    require_ours(output, _is_prediction, "output")
+    require_unchanged(output, "output", _is_earlier_prediction)
     _refuse_clash(file, COLUMNS)
     model = load(config.weights, pick_device(config.accelerator), config.fast)
     if config.probabilities:
@@ -83,7 +83,7 @@ def predict_csv(config: PredictConfig) -> Prediction:
     truth: list[int | None] = []
     empty_rows = 0
     memory = batch_size_blamed("batch_size", config.batch_size)
-    with atomic(output) as temporary, progress_bar() as progress, memory:
+    with marked(output) as temporary, progress_bar() as progress, memory:
         task = progress.add_task(f"{model.model_name} predicts", total=max(file.lines - 1, 1))
         for frame in file.chunks():
             texts = file.column(frame, config.text_column)
@@ -148,8 +148,13 @@ def _evaluate_where_labelled(
     return evaluate(known, labels, label_set.names)
 
 
-def _is_prediction(path: Path) -> bool:
+def _is_earlier_prediction(path: Path) -> bool:
+    """Return whether version 0.1.0 may have written the file: its last columns are ours, in our order."""
     try:
-        return set(COLUMNS) <= set(open_csv(path).columns)
+        columns = open_csv(path).columns
     except UserError:
         return False
+    end = len(columns)
+    while end and columns[end - 1].startswith("probability_"):
+        end -= 1
+    return columns[max(end - len(COLUMNS), 0) : end] == COLUMNS

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from emotion.files import sha256
+from emotion.files import atomic, link_or_copy, sha256
 from emotion.reporting.compression_schema import BASELINE, CompressionReport, Ranking, Variant
-from emotion.reporting.store import keep_aside, read_json, write_json
+from emotion.reporting.store import read_json, write_json
 
 COMPRESSION_REPORT_NAME = "compression_report.json"
 
@@ -25,13 +25,17 @@ def merge_compression(new: CompressionReport, folder: Path) -> CompressionReport
 
     Without those whose file is another one by now, as a run left it that did not come to its end.
 
-    A report of other weights or data is kept under another name, with the time at which it was measured.
+    A report of other weights or data is kept under another name, with the time at which it was measured, and so are its
+    row-level predictions.
     """
     old = read_compression_report(folder)
     if old is None:
         return new
     if (old.weights.sha256, old.data.sha256) == (new.weights.sha256, new.data.sha256):
-        variants = {name: each for name, each in old.variants.items() if not _is_replaced(each, folder)} | new.variants
+        kept = {
+            name: _with_own_rows(each, folder) for name, each in old.variants.items() if not _is_replaced(each, folder)
+        }
+        variants = kept | new.variants
         failed = {name: reason for name, reason in old.failed.items() if name not in new.variants} | new.failed
         chosen = old.chosen
         if chosen is not None:
@@ -40,9 +44,32 @@ def merge_compression(new: CompressionReport, folder: Path) -> CompressionReport
                 chosen = None  # what has its name now is another model
         changes = {"variants": variants, "failed": failed, "ranking": ranked(variants), "chosen": chosen}
         return new.model_copy(update=changes)
-    measured = old.variants[BASELINE].measured.replace(":", "-")
-    keep_aside(folder / COMPRESSION_REPORT_NAME, f"compression_report.{old.model_name}.{measured}.json")
+    _set_aside(old, folder)
     return new
+
+
+def _set_aside(report: CompressionReport, folder: Path) -> None:
+    """Give the report and its row-level predictions further names, before others take theirs."""
+    measured = report.variants[BASELINE].measured.replace(":", "-")
+    variants = {name: _with_own_rows(each, folder) for name, each in report.variants.items()}
+    for variant in variants.values():
+        if variant.predictions is not None:
+            rows = Path(variant.predictions.file)
+            variant.predictions.file = rows.with_name(f"{rows.stem}.{measured}{rows.suffix}").as_posix()
+            with atomic(folder / variant.predictions.file) as kept:
+                link_or_copy(folder / rows, kept)
+    aside = report.model_copy(update={"variants": variants})
+    write_json(aside, folder / f"compression_report.{report.model_name}.{measured}.json")
+
+
+def _with_own_rows(variant: Variant, folder: Path) -> Variant:
+    """Return a copy that names its row-level predictions only where the file still holds them."""
+    rows = variant.predictions
+    if rows is None:
+        return variant
+    path = folder / rows.file
+    is_there = path.is_file() and sha256(path) == rows.sha256
+    return variant.model_copy(update={"predictions": rows.model_copy() if is_there else None})
 
 
 def _is_replaced(variant: Variant, folder: Path) -> bool:

@@ -12,7 +12,6 @@ import pandas as pd
 
 from emotion.errors import UserError
 from emotion.files import atomic
-from emotion.labels import LabelSet
 
 _COLUMNS = ["row", "label", "predicted_label"]
 _PREFIX = "probability_"
@@ -25,23 +24,17 @@ class Rows:
     labels: np.ndarray
     """(rows,), int64: true class indices."""
     probabilities: np.ndarray
-    """(rows, classes), float64: rows sum to 1 up to rounding."""
+    """(rows, classes), float: rows sum to 1 up to rounding."""
     names: tuple[str, ...]
     """Of the classes, in order."""
 
 
-def write_rows(path: Path, labels: list[int], probabilities: np.ndarray, label_set: LabelSet) -> None:
-    """Write predictions row by row, atomically.
-
-    Args:
-        path: The CSV to write.
-        labels: (rows,), true class indices.
-        probabilities: (rows, classes), float.
-        label_set: The classes.
-    """
-    first = {"row": range(2, len(labels) + 2), "label": labels, "predicted_label": probabilities.argmax(axis=1)}
-    columns = [f"{_PREFIX}{name}" for name in label_set.names]
-    frame = pd.concat([pd.DataFrame(first), pd.DataFrame(probabilities, columns=columns)], axis=1)
+def write_rows(rows: Rows, path: Path) -> None:
+    """Write predictions row by row, atomically."""
+    numbers = range(2, len(rows.labels) + 2)
+    first = {"row": numbers, "label": rows.labels, "predicted_label": rows.probabilities.argmax(axis=1)}
+    columns = [f"{_PREFIX}{name}" for name in rows.names]
+    frame = pd.concat([pd.DataFrame(first), pd.DataFrame(rows.probabilities, columns=columns)], axis=1)
     with atomic(path) as temporary:
         frame.to_csv(temporary, index=False, lineterminator="\n", float_format="%.9g")
 

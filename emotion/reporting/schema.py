@@ -35,7 +35,7 @@ class RowsFile(Strict):
     """Row-level predictions in a file (:mod:`emotion.reporting.rows`)."""
 
     file: str
-    """Path, relative to the report's folder."""
+    """Path, relative to the report's folder; of a run, to the run's own folder."""
     sha256: str
 
 
@@ -121,6 +121,8 @@ class RunRecord(Strict):
     validation_sha256: str
     kept: bool
     """Whether ``best_<Name>.pt`` came from this run when it ended."""
+    predictions: RowsFile | None = None
+    """Of the validation rows, which each run keeps in its own folder; None for runs of version 1."""
 
 
 class RunFile(Report):

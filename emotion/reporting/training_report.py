@@ -2,8 +2,12 @@
 
 A run writes ``emotion_runs/<run>.json`` once, so that no run's record rests on a file that other processes rewrite.
 The report holds the same and is what people and programs read.
+
+A run that replaces a checkpoint and pictures is announced first. Where a process is killed in between, the announcement
+says what was to become of the files (:func:`announced_run`), so that the next process can complete or undo it.
 """
 
+import os
 from hashlib import sha256
 from pathlib import Path
 
@@ -13,6 +17,7 @@ from emotion.reporting.store import read_json, write_json
 REPORT_NAME = "emotion_classification_report.json"
 RUNS = "emotion_runs"
 """Folder of the runs' own files."""
+_ANNOUNCED = "being_published"
 
 
 def read_report(output_dir: Path) -> TrainingReport:
@@ -23,20 +28,71 @@ def read_report(output_dir: Path) -> TrainingReport:
     """
     path = output_dir / REPORT_NAME
     report = read_json(path, TrainingReport) if path.exists() else TrainingReport()
-    known = {run.run_id for run in report.runs}
-    published = [read_json(file, RunFile) for file in sorted((output_dir / RUNS).glob("*.json"))]
-    for each in sorted(published, key=lambda each: each.run.finished):
-        if each.run.run_id not in known:
-            merge_run(report, each.run, each.entry if each.run.kept else None)
+    for each in sorted(_run_files(output_dir), key=lambda each: each.run.finished):
+        if _is_news(each.run, report):
+            is_latest = each.run.finished >= _entry_finished(report, each.run.model_name)
+            merge_run(report, each.run, each.entry if each.run.kept and is_latest else None)
+    return report
+
+
+def collect_report(output_dir: Path) -> TrainingReport:
+    """Read the report as :func:`read_report` does, and write it where it lacked runs. The caller holds the lock."""
+    path, report = output_dir / REPORT_NAME, read_report(output_dir)
+    if report.runs and not (path.exists() and read_json(path, TrainingReport) == report):
+        write_report(report, output_dir)
     return report
 
 
 def write_run(run: RunRecord, entry: ModelEntry, output_dir: Path) -> None:
     """Write the run's own file, atomically; the same run replaces its own."""
-    folder = output_dir / RUNS
-    folder.mkdir(exist_ok=True)
-    name = f"{run.model_name}_{sha256(run.run_id.encode()).hexdigest()[:12]}.json"
-    write_json(RunFile(run=run, entry=entry), folder / name)
+    path = _run_path(run, output_dir)
+    path.parent.mkdir(exist_ok=True)
+    write_json(RunFile(run=run, entry=entry), path)
+
+
+def announce_run(run: RunRecord, entry: ModelEntry, output_dir: Path) -> None:
+    """Note down a run that is about to replace files. The caller holds the lock."""
+    path = output_dir / RUNS / _ANNOUNCED
+    path.parent.mkdir(exist_ok=True)
+    write_json(RunFile(run=run, entry=entry), path)
+
+
+def announced_run(output_dir: Path) -> RunFile | None:
+    """Return the run that was announced and neither completed nor withdrawn. The caller holds the lock."""
+    path = output_dir / RUNS / _ANNOUNCED
+    return read_json(path, RunFile) if path.exists() else None
+
+
+def complete_run(output_dir: Path) -> None:
+    """Give the announced run its own file, atomically: its files are in place."""
+    path = output_dir / RUNS / _ANNOUNCED
+    os.replace(path, _run_path(read_json(path, RunFile).run, output_dir))
+
+
+def withdraw_run(output_dir: Path) -> None:
+    """Forget the announced run: its files never came into place."""
+    (output_dir / RUNS / _ANNOUNCED).unlink()
+
+
+def _run_path(run: RunRecord, output_dir: Path) -> Path:
+    return output_dir / RUNS / f"{run.model_name}_{sha256(run.run_id.encode()).hexdigest()[:12]}.json"
+
+
+def _run_files(output_dir: Path) -> list[RunFile]:
+    paths = sorted((output_dir / RUNS).glob("*.json"))
+    return [read_json(path, RunFile) for path in paths if not path.name.startswith(".")]  # a killed process' half file
+
+
+def _is_news(run: RunRecord, report: TrainingReport) -> bool:
+    """Whether the report lacks ``run``, or has an earlier state of it, as of a run that was resumed in its folder."""
+    known = {each.run_id: each for each in report.runs}.get(run.run_id)
+    return known is None or (known != run and known.finished <= run.finished)
+
+
+def _entry_finished(report: TrainingReport, model_name: str) -> str:
+    """When the run of the model's entry ended; "" where there is none."""
+    entry = report.models.get(model_name)
+    return max((run.finished for run in report.runs if entry is not None and run.run_id == entry.run_id), default="")
 
 
 def write_report(report: TrainingReport, output_dir: Path) -> None:

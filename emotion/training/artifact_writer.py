@@ -8,6 +8,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
@@ -23,6 +24,7 @@ from emotion.reporting import (
     Environment,
     EpochRecord,
     ModelEntry,
+    Rows,
     RunRecord,
     TrainingReport,
     git_commit,
@@ -135,7 +137,8 @@ class ArtifactWriter(Callback):
         probabilities = deliverable.predict_proba(validation.texts)
         predicted = probabilities.argmax(dim=-1).tolist()
         evaluation = evaluate(validation.labels, predicted, validation.label_set.names)
-        write_rows(self._rows, validation.labels, probabilities.numpy(), validation.label_set)
+        rows = Rows(np.array(validation.labels), probabilities.numpy(), validation.label_set.names)
+        write_rows(rows, self._rows)
         model = deliverable.torch_model
         return ModelEntry(
             **asdict(evaluation),

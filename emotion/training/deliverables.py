@@ -1,27 +1,46 @@
-"""The files under ``output_dir``: checkpoint, pictures and report of a model, replaced together."""
+"""The files under ``output_dir``: checkpoint, pictures, predictions and report of a model, replaced together.
 
+The checkpoint's replacement decides: a process that is killed before leaves the old state, one that is killed after
+leaves the new one, which the next process completes.
+"""
+
+import os
 import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from emotion.checkpoint import content, is_checkpoint, write
-from emotion.files import atomic, link_or_copy, require_ours, require_writable, sha256
+from emotion.files import (
+    atomic,
+    link_or_copy,
+    marked,
+    require_ours,
+    require_unchanged,
+    require_writable,
+    sha256,
+)
 from emotion.models import Predictor
 from emotion.reporting import (
     ModelEntry,
     RowsFile,
+    RunFile,
     RunRecord,
     TrainingReport,
+    announce_run,
+    announced_run,
+    collect_report,
+    complete_run,
     confusion_matrix_figure,
     is_of_sweep,
     is_our_figure,
-    is_rows,
     locked,
     merge_run,
-    read_report,
     replaces,
     save_figure,
     sweep_rival,
     training_curves_figure,
+    withdraw_run,
     write_report,
     write_run,
 )
@@ -31,7 +50,7 @@ class Deliverables:
     """The paths under ``output_dir`` that belong to one model."""
 
     def __init__(self, output_dir: Path, model_name: str) -> None:
-        self.output_dir = output_dir
+        self.output_dir, self.model_name = output_dir, model_name
         self.checkpoint = output_dir / f"best_{model_name}.pt"
         self.previous = output_dir / f"best_{model_name}.previous.pt"
         self.confusion_matrix = output_dir / "visualizations" / f"{model_name}_confusion_matrix.png"
@@ -45,7 +64,7 @@ class Deliverables:
         require_writable(self.predictions.parent, "output_dir")
         self.require_ours()
         with locked(self.output_dir):
-            read_report(self.output_dir)
+            settle(self.output_dir)
 
     def require_ours(self) -> None:
         """Refuse to replace a file that is not ours. Raises :class:`UserError`."""
@@ -53,7 +72,7 @@ class Deliverables:
             require_ours(path, is_checkpoint, "output_dir")
         for path in (self.confusion_matrix, self.training_curves):
             require_ours(path, is_our_figure, "output_dir")
-        require_ours(self.predictions, is_rows, "output_dir")
+        require_unchanged(self.predictions, "output_dir")
 
     def publish(self, deliverable: Predictor, entry: ModelEntry, run: RunRecord, rows: Path) -> TrainingReport:
         """Put a run's files in place where it is the one to keep, and merge it, while no other process does.
@@ -61,43 +80,88 @@ class Deliverables:
         Args:
             deliverable: The run's best epoch.
             entry: Its scores; digests of the files are filled in.
-            run: Its record; whether it is kept is filled in.
+            run: Its record; whether it is kept, and its predictions, are filled in.
             rows: Its row-level predictions of the validation CSV.
 
         Raises:
             UserError: A file that is not ours has appeared at one of the paths; nothing is replaced.
         """
         with locked(self.output_dir):
-            report = read_report(self.output_dir)
+            report = settle(self.output_dir)
             run.kept = replaces(run, sweep_rival(report, run))
+            run.predictions = RowsFile(file=rows.name, sha256=sha256(rows))
             if run.kept:
                 self.require_ours()
                 for abandoned in self.output_dir.glob(f".{self.checkpoint.stem}.*.pt"):
                     abandoned.unlink()  # a killed process left it: nobody else writes while this one holds the lock
                 keep_previous = not is_of_sweep(report, run.model_name, run.sweep)
-                self._replace(deliverable, entry, rows, keep_previous)
-            write_run(run, entry, self.output_dir)
+                self._replace(deliverable, entry, run, rows, keep_previous)
+                complete_run(self.output_dir)
+            else:
+                write_run(run, entry, self.output_dir)
             merge_run(report, run, entry if run.kept else None)
             write_report(report, self.output_dir)
         return report
 
-    def _replace(self, deliverable: Predictor, entry: ModelEntry, rows: Path, keep_previous: bool) -> None:
-        """Write the checkpoint, the pictures and the predictions; nothing is replaced before all are written."""
-        name = deliverable.model_name
-        title = f"{name} on validation: macro F1 {entry.macro_f1:.3f}, accuracy {entry.accuracy:.3f}"
-        with (
-            atomic(self.confusion_matrix) as matrix,
-            atomic(self.training_curves) as curves,
-            atomic(self.predictions) as predictions,
-            atomic(self.checkpoint) as weights,
-        ):
-            save_figure(confusion_matrix_figure(entry.confusion_matrix, list(entry.per_class), title), matrix)
-            save_figure(training_curves_figure(entry.history, entry.best_epoch, name), curves)
-            shutil.copyfile(rows, predictions)
-            file = self.predictions.relative_to(self.output_dir).as_posix()
-            entry.predictions = RowsFile(file=file, sha256=sha256(predictions))
+    def _replace(
+        self, deliverable: Predictor, entry: ModelEntry, run: RunRecord, rows: Path, keep_previous: bool
+    ) -> None:
+        """Write all files, announce the run, and put the files in place, the checkpoint first."""
+        with self._evidence(entry, rows), ExitStack() as pending:  # what is entered last comes into place first
+            if keep_previous and self.checkpoint.exists():
+                previous = pending.enter_context(atomic(self.previous))
+                link_or_copy(self.checkpoint, previous)  # a second name, so that the first is never missing
+            weights = pending.enter_context(atomic(self.checkpoint))
             write(content(deliverable), weights)
             entry.checkpoint_sha256 = sha256(weights)
-            if keep_previous and self.checkpoint.exists():
-                with atomic(self.previous) as previous:  # a second name, so that the first is never missing
-                    link_or_copy(self.checkpoint, previous)
+            announce_run(run, entry, self.output_dir)
+
+    @contextmanager
+    def _evidence(self, entry: ModelEntry, rows: Path | None) -> Iterator[None]:
+        """Write the pictures and the predictions; they come into place once the block ends without an error."""
+        title = f"{self.model_name} on validation: macro F1 {entry.macro_f1:.3f}, accuracy {entry.accuracy:.3f}"
+        with ExitStack() as pending:
+            matrix = pending.enter_context(atomic(self.confusion_matrix))
+            save_figure(confusion_matrix_figure(entry.confusion_matrix, list(entry.per_class), title), matrix)
+            curves = pending.enter_context(atomic(self.training_curves))
+            save_figure(training_curves_figure(entry.history, entry.best_epoch, self.model_name), curves)
+            entry.predictions = None
+            if rows is not None:
+                predictions = pending.enter_context(marked(self.predictions))
+                shutil.copyfile(rows, predictions)
+                file = self.predictions.relative_to(self.output_dir).as_posix()
+                entry.predictions = RowsFile(file=file, sha256=sha256(predictions))
+            yield
+
+    def complete(self, interrupted: RunFile) -> None:
+        """Put what goes with the checkpoint of an interrupted run in place, now that the checkpoint is there."""
+        self.require_ours()
+        for replaced in self.output_dir.glob(f".{self.previous.stem}.*.pt"):
+            os.replace(replaced, self.previous)
+        run, entry = interrupted.run, interrupted.entry
+        rows = None
+        if run.predictions is not None:
+            copies = (Path(run.run_id) / run.predictions.file, self.predictions)
+            rows = next((path for path in copies if _has_digest(path, run.predictions.sha256)), None)
+        with self._evidence(entry, rows):
+            announce_run(run, entry, self.output_dir)
+
+
+def settle(output_dir: Path) -> TrainingReport:
+    """Complete or undo what a process left that was killed while it published; return the report of all runs.
+
+    The caller holds the lock.
+    """
+    interrupted = announced_run(output_dir)
+    if interrupted is not None:
+        deliverables = Deliverables(output_dir, interrupted.run.model_name)
+        if _has_digest(deliverables.checkpoint, interrupted.entry.checkpoint_sha256):
+            deliverables.complete(interrupted)
+            complete_run(output_dir)
+        else:
+            withdraw_run(output_dir)
+    return collect_report(output_dir)
+
+
+def _has_digest(path: Path, digest: str) -> bool:
+    return path.is_file() and sha256(path) == digest

@@ -14,7 +14,7 @@ from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_su
 import emotion
 import emotion_classifier
 from emotion import compress_and_evaluate, run_inference
-from emotion.reporting import CompressionReport, is_our_figure
+from emotion.reporting import CompressionReport, is_our_figure, read_rows
 from support.compression_runs import ROWS, digest, run
 from support.files import files_in, write_csv
 from support.labels import EMOTION6
@@ -74,6 +74,12 @@ def test_all_writes_deliverables_that_predict_what_the_report_says(
         assert variant.size_mb == paths[each].stat().st_size / 1e6
         assert variant.size_ratio == pytest.approx(paths[each].stat().st_size / len(before))
         assert variant.device == "cpu"
+        assert variant.predictions is not None
+        assert variant.predictions.file == f"predictions/{name}_{each}.csv"
+        assert variant.predictions.sha256 == digest(results / variant.predictions.file)
+        rows = read_rows(results / variant.predictions.file)
+        assert rows.labels.tolist() == [label for _, label in ROWS]
+        assert rows.probabilities.argmax(1).tolist() == labels[each]
 
 
 def test_the_report_tells_size_speed_and_sparsity(weights: Path, csv: Path) -> None:
@@ -157,14 +163,20 @@ def test_a_later_run_merges_by_technique_and_other_data_begin_anew(weights: Path
     assert third.variants["half"] == second.variants["half"]
     assert third.variants["prune"].sparsity == pytest.approx(0.6, abs=2e-3)
     assert third.variants["prune"].sha256 == digest(results / "MiniLM_prune.pt") != first.variants["prune"].sha256
-    kept = (results / "compression_report.json").read_bytes()
+    kept = json.loads((results / "compression_report.json").read_bytes())
 
     other = write_csv(tmp_path / "other.csv", ROWS[:40])
     fourth = run(options[0], f"data.validation={other}", "technique=half")
     assert fourth.variants.keys() == {"original", "half"}
     assert fourth.data.rows == 40
     reports = [path for path in results.glob("compression_report*.json") if path.name != "compression_report.json"]
-    assert [path.read_bytes() for path in reports] == [kept]
+    (aside,) = (json.loads(path.read_bytes()) for path in reports)
+    for variant in aside["variants"].values():
+        assert digest(results / variant["predictions"]["file"]) == variant["predictions"]["sha256"]
+    for content in (aside, kept):
+        for variant in content["variants"].values():
+            del variant["predictions"]["file"]  # it has a name of its own now
+    assert aside == kept
 
 
 def test_compress_and_evaluate_is_the_public_function(weights: Path, csv: Path) -> None:

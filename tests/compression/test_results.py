@@ -1,9 +1,11 @@
 """The frontier and the compressed model that is published next to the original."""
 
 import sys
+from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 
@@ -14,7 +16,18 @@ from emotion.compression.results import CompressionResults, best_variant
 from emotion.config import compose_config, resolve
 from emotion.errors import UserError
 from emotion.files import sha256
-from emotion.reporting import CompressionReport, Variant, frontier_figure, is_our_figure, save_figure
+from emotion.reporting import (
+    CompressionReport,
+    Rows,
+    Variant,
+    frontier_figure,
+    is_our_figure,
+    read_compression_report,
+    read_json,
+    read_rows,
+    save_figure,
+    write_rows,
+)
 from emotion.reporting.compression_plots import pareto_front
 from support.compression_reports import compression_report, variant
 from support.predictors import untrained
@@ -192,6 +205,61 @@ def test_a_choice_in_onnx_does_not_stop_who_lacks_onnx_and_chooses_none(
     results.require_free([], may_choose=False)
     with pytest.raises(UserError, match="found no onnx: pip install"):
         results.require_free([], may_choose=True)
+
+
+def rows_of(variants: Mapping[str, Variant], first: float) -> dict[str, Rows]:
+    """Two rows' predictions of each variant."""
+    probabilities = np.array([[first, 1 - first], [1 - first, first]])
+    return {name: Rows(np.array([0, 1]), probabilities, ("calm", "cross")) for name in variants}
+
+
+def test_predictions_come_into_place_with_the_report(results: CompressionResults) -> None:
+    report = compression_report({"small": variant(20.0)})
+    published = results.publish(report, None, "size", rows_of(report.variants, 0.9))
+    assert read_compression_report(results.folder) == published
+    for name, each in published.variants.items():
+        assert each.predictions is not None
+        path = results.folder / each.predictions.file
+        assert path == results.folder / "predictions" / f"MiniLM_{name}.csv"
+        assert sha256(path) == each.predictions.sha256
+        assert read_rows(path).probabilities.tolist() == [[0.9, 0.1], [0.1, 0.9]]
+
+
+def test_a_report_set_aside_keeps_its_predictions(results: CompressionResults) -> None:
+    first = compression_report({"small": variant(20.0)})
+    results.publish(first, None, "size", rows_of(first.variants, 0.9))
+    second = compression_report({"small": variant(20.0)}, weights="other")
+    results.publish(second, None, "size", rows_of(second.variants, 0.6))
+    (aside,) = results.folder.glob("compression_report.*.json")
+    kept = read_json(aside, CompressionReport)
+    for path, report, probability in ((aside, kept, 0.9), (None, read_compression_report(results.folder), 0.6)):
+        assert report is not None, path
+        for each in report.variants.values():
+            assert each.predictions is not None
+            rows = results.folder / each.predictions.file
+            assert sha256(rows) == each.predictions.sha256
+            assert read_rows(rows).probabilities[0, 0] == probability
+
+
+def test_predictions_that_a_killed_process_replaced_are_not_passed_off_as_others(results: CompressionResults) -> None:
+    first = compression_report({"small": variant(20.0), "half": variant(45.0)})
+    results.publish(first, None, "size", rows_of(first.variants, 0.9))
+    write_rows(rows_of({"small": variant()}, 0.6)["small"], results.folder / "predictions" / "MiniLM_small.csv")
+    second = compression_report({"prune": variant(60.0)})
+    merged = results.publish(second, None, "size", rows_of(second.variants, 0.7))
+    assert merged.variants["small"].predictions is None
+    assert merged.variants["half"].predictions is not None
+
+
+def test_predictions_that_were_edited_are_not_replaced(results: CompressionResults) -> None:
+    report = compression_report({"prune": variant(60.0)})
+    results.publish(report, None, "size", rows_of(report.variants, 0.9))
+    chain = resolve(compose_config("compress", ["technique=prune"]), CompressConfig)
+    results.require_free([chain], may_choose=True)
+    path = results.folder / "predictions" / "MiniLM_prune.csv"
+    path.write_text(path.read_text().replace("0.9", "0.8"))
+    with pytest.raises(UserError, match=r"^output_dir: .*MiniLM_prune\.csv was changed or replaced since this program"):
+        results.require_free([chain], may_choose=True)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from emotion import run_inference
 from emotion.errors import UserError
 from emotion.prediction import predict_csv
-from support.files import write_csv
+from support.files import files_in, write_csv
 from support.prediction import predict_config, read_rows
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -23,12 +23,39 @@ def test_our_earlier_output_is_replaced_and_nothing_else(weights: dict[str, Path
     assert output.read_bytes() != first
     assert len(read_rows(output)) == 3
 
-    foreign = b"text,predicted_label\nmy own notes,1\n"
-    output.write_bytes(foreign)
-    with pytest.raises(UserError, match=r"^output: .*_predictions\.csv exists and was not written by this program"):
+    corrected = output.read_bytes().replace(b"False", b"True")
+    output.write_bytes(corrected)
+    with pytest.raises(UserError, match=r"^output: .*_predictions\.csv was changed or replaced since this program"):
         run_inference(str(weights["minilm"]), str(path))
-    assert output.read_bytes() == foreign
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["input.csv", "input_predictions.csv"]
+    assert output.read_bytes() == corrected
+    assert files_in(tmp_path).keys() == {"input.csv", "input_predictions.csv"}
+    output.unlink()
+    run_inference(str(weights["minilm"]), str(path))  # its place is free
+
+
+@pytest.mark.parametrize(
+    ("header", "is_ours"),
+    [
+        ("text,label,predicted_label,predicted_emotion,confidence,empty_text", True),
+        ("text,predicted_label,predicted_emotion,confidence,empty_text,probability_a,probability_b", True),
+        ("text,predicted_label", False),
+        ("text,predicted_label,predicted_emotion,confidence,empty_text,my_notes", False),
+        ("text,predicted_emotion,predicted_label,confidence,empty_text", False),
+    ],
+)
+def test_an_output_of_a_version_without_notes_is_known_by_its_last_columns(
+    header: str, is_ours: bool, weights: dict[str, Path], tmp_path: Path
+) -> None:
+    path, output = write_csv(tmp_path / "input.csv", [("a", 1)]), tmp_path / "input_predictions.csv"
+    earlier = f"{header}\n{','.join('0' for _ in header.split(','))}\n"
+    output.write_text(earlier, encoding="utf-8")
+    if is_ours:
+        run_inference(str(weights["minilm"]), str(path))
+        assert read_rows(output)[1][0] == "a"
+    else:
+        with pytest.raises(UserError, match="exists and was not written by this program"):
+            run_inference(str(weights["minilm"]), str(path))
+        assert output.read_text(encoding="utf-8") == earlier
 
 
 def test_a_failure_keeps_the_earlier_output(weights: dict[str, Path], tmp_path: Path):
@@ -40,7 +67,7 @@ def test_a_failure_keeps_the_earlier_output(weights: dict[str, Path], tmp_path: 
     with pytest.raises(UserError, match="found 3 in row 65602 "):
         run_inference(str(weights["minilm"]), str(path))
     assert (tmp_path / "input_predictions.csv").read_bytes() == before
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["input.csv", "input_predictions.csv"]
+    assert files_in(tmp_path).keys() == {"input.csv", "input_predictions.csv"}
 
 
 @pytest.mark.parametrize("name", ["input.csv", "link.csv", "hard.csv", "weights.pt"])

@@ -1,6 +1,7 @@
 """The benchmark's report: its tables, its picture, and what becomes of earlier ones."""
 
 import json
+import multiprocessing
 from pathlib import Path
 
 import pytest
@@ -68,15 +69,16 @@ def test_parts_of_the_same_work_are_merged_and_other_reports_kept_beside(
     results = BenchmarkResults(tmp_path / "out")
     results.require_free()
     report = report_of(config, monkeypatch, tmp_path)
-    assert results.with_earlier_parts(report) == report
-    results.publish(report)
-    new = report.model_copy(update={**dict.fromkeys(PARTS), "measured": "2026-02-02"})
-    assert results.with_earlier_parts(new) == report.model_copy(update={"measured": "2026-02-02"})
+    assert results.publish(report) == report
+    empty = report.model_copy(update=dict.fromkeys(PARTS))
+    new = empty.model_copy(update={"measured": "2026-02-02", "startup_seconds": {"train.py --help": Spread.of([9])}})
+    expected = report.model_copy(update={"measured": "2026-02-02", "startup_seconds": new.startup_seconds})
+    assert results.publish(new) == read_json(results.report, BenchmarkReport) == expected
     assert [path.name for path in results.report.parent.glob("*.json")] == ["benchmark_report.json"]
-    for changed in ({"quick": False}, {"weights_sha256": "1"}, {"compiled": True}):
-        other = new.model_copy(update=changed)
-        assert results.with_earlier_parts(other) == other
-    assert read_json(results.report.with_name("benchmark_report.2026-01-01.json"), BenchmarkReport) == report
+    for number, changed in enumerate(({"quick": False}, {"weights_sha256": "1"}, {"compiled": True})):
+        other = new.model_copy(update={**changed, "measured": f"2026-03-0{number}"})
+        assert results.publish(other) == other
+    assert read_json(results.report.with_name("benchmark_report.2026-02-02.json"), BenchmarkReport) == expected
 
 
 def test_the_tables_hold_medians_and_ranges(
@@ -110,3 +112,44 @@ def test_files_that_are_not_ours_are_kept(
         with pytest.raises(UserError, match="was not written by this program"):
             results.require_free()
         path.write_bytes(content)
+
+
+def publish_part(folder: Path, report: BenchmarkReport, part: str) -> None:
+    """What one of several processes does, at its end."""
+    others = {name: None for name in PARTS if name != part}
+    BenchmarkResults(folder).publish(report.model_copy(update=others))
+
+
+def test_processes_that_measure_parts_at_once_lose_none(
+    config: BenchmarkConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    parts_at_once = ("training", "prediction", "scaling")
+    report = report_of(config, monkeypatch, tmp_path)
+    report = report.model_copy(update={name: None for name in PARTS if name not in parts_at_once})
+    folder = tmp_path / "out"
+    BenchmarkResults(folder).require_free()
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=publish_part, args=(folder, report, part)) for part in parts_at_once]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(timeout=240)
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    assert read_json(BenchmarkResults(folder).report, BenchmarkReport) == report
+    assert len(list(folder.glob("*.json"))) == 1
+
+
+def test_a_report_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    """It lacks the fields that came later, and may lack parts."""
+    spread = {"median": 0.7, "minimum": 0.5, "maximum": 0.9}
+    content = {
+        "schema_version": 1, "model_name": "MiniLM", "data_sha256": "0", "batch_size": 32, "max_length": 128,
+        "precision": "32-true", "device": "cpu", "rounds": 2, "quick": False, "measured": "2026-01-01",
+        "environment": {"versions": {"torch": "2.13"}, "hardware": {"cores": 2}, "git_commit": None},
+        "startup_seconds": {"train.py --help": spread},
+    }  # fmt: skip
+    (tmp_path / "benchmark_report.json").write_text(json.dumps(content))
+    BenchmarkResults(tmp_path).require_free()
+    report = read_json(tmp_path / "benchmark_report.json", BenchmarkReport)
+    assert report.startup_seconds == {"train.py --help": Spread.of([0.5, 0.7, 0.9])}
+    assert (report.compiled, report.weights_sha256, report.training) == (False, None, None)

@@ -7,19 +7,18 @@ import pandas as pd
 import pytest
 
 from emotion.errors import UserError
-from emotion.labels import LabelSet
-from emotion.reporting import is_rows, read_rows, write_rows
+from emotion.reporting import Rows, is_rows, read_rows, write_rows
 
-NAMES = LabelSet(("calm, really", 'so "angry"', "怒"))
+NAMES = ("calm, really", 'so "angry"', "怒")
 PROBABILITIES = np.random.default_rng(0).dirichlet(np.ones(3), size=5).astype(np.float32)
 
 
 def test_rows_survive_the_file(tmp_path: Path) -> None:
     labels = [2, 0, 1, 1, 0]
-    write_rows(tmp_path / "rows.csv", labels, PROBABILITIES, NAMES)
+    write_rows(Rows(np.array(labels), PROBABILITIES, NAMES), tmp_path / "rows.csv")
     rows = read_rows(tmp_path / "rows.csv")
     assert rows.labels.tolist() == labels
-    assert rows.names == NAMES.names
+    assert rows.names == NAMES
     np.testing.assert_array_equal(rows.probabilities.astype(np.float32), PROBABILITIES)
     frame = pd.read_csv(tmp_path / "rows.csv")
     assert frame["row"].tolist() == [2, 3, 4, 5, 6], "the header of the labelled CSV is row 1"

@@ -12,11 +12,16 @@ from emotion.errors import UserError
 from emotion.reporting import (
     REPORT_NAME,
     TrainingReport,
+    announce_run,
+    announced_run,
+    collect_report,
+    complete_run,
     is_of_sweep,
     merge_run,
     read_report,
     replaces,
     sweep_rival,
+    withdraw_run,
     write_report,
     write_run,
 )
@@ -134,3 +139,51 @@ def test_a_report_of_version_1_is_read(tmp_path: Path) -> None:
     del content["models"]["MiniLM"]["predictions"]
     (tmp_path / REPORT_NAME).write_text(json.dumps(content))
     assert read_report(tmp_path) == report
+
+
+def test_a_half_written_run_of_a_killed_process_is_passed_over(tmp_path: Path) -> None:
+    run = run_record()
+    write_run(run, entry(run), tmp_path)
+    (tmp_path / "emotion_runs" / ".MiniLM_0.1234.json").write_text('{"run": ')
+    assert read_report(tmp_path).runs == [run]
+
+
+def test_a_run_that_ended_earlier_does_not_displace_a_later_one(tmp_path: Path) -> None:
+    """As where an old copy of the report was put back."""
+    early = run_record(macro_f1=0.4).model_copy(update={"finished": "2030-01-01T00:00:00+00:00"})
+    late = run_record(macro_f1=0.3).model_copy(update={"finished": "2030-01-02T00:00:00+00:00"})
+    report = TrainingReport()
+    merge_run(report, late, entry(late))
+    write_report(report, tmp_path)
+    write_run(early, entry(early), tmp_path)
+    collected = read_report(tmp_path)
+    assert {run.run_id for run in collected.runs} == {early.run_id, late.run_id}
+    assert collected.models["MiniLM"].run_id == late.run_id
+
+
+def test_a_resumed_run_takes_the_place_of_its_earlier_state(tmp_path: Path) -> None:
+    """Its own file is newer than the report, where the process was killed before it wrote that."""
+    run = run_record()
+    report = TrainingReport()
+    merge_run(report, run, entry(run))
+    write_report(report, tmp_path)
+    resumed = run.model_copy(update={"finished": "2030-01-02T00:00:00+00:00", "train_seconds": 9.0})
+    write_run(resumed, entry(resumed), tmp_path)
+    assert collect_report(tmp_path).runs == [resumed]
+    (tmp_path / "emotion_runs").rename(tmp_path / "gone")
+    assert read_report(tmp_path).runs == [resumed], "the report was written"
+
+
+def test_an_announced_run_counts_only_once_it_is_complete(tmp_path: Path) -> None:
+    run = run_record()
+    announce_run(run, entry(run), tmp_path)
+    assert read_report(tmp_path).runs == []
+    announced = announced_run(tmp_path)
+    assert announced is not None
+    assert announced.run == run
+    withdraw_run(tmp_path)
+    assert announced_run(tmp_path) is None
+    announce_run(run, entry(run), tmp_path)
+    complete_run(tmp_path)
+    assert announced_run(tmp_path) is None
+    assert read_report(tmp_path).models == {"MiniLM": entry(run)}

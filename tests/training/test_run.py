@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from sklearn.metrics import f1_score
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from emotion import checkpoint
@@ -76,8 +76,17 @@ def test_a_run_writes_deliverables_that_agree_with_each_other(
         "sha256": sha256(out / "predictions" / f"{name}_validation.csv"),
     }
     evidence = read_rows(out / entry["predictions"]["file"])
-    assert f1_score(labels, evidence.probabilities.argmax(1), average="macro") == pytest.approx(entry["macro_f1"])
+    predicted = evidence.probabilities.argmax(1)
+    assert f1_score(labels, predicted, average="macro", zero_division=0) == pytest.approx(entry["macro_f1"])
+    assert accuracy_score(labels, predicted) == pytest.approx(entry["accuracy"])
+    assert confusion_matrix(labels, predicted, labels=range(6)).tolist() == entry["confusion_matrix"]
+    scores = precision_recall_fscore_support(labels, predicted, labels=range(6), zero_division=0)
+    for index, found in enumerate(entry["per_class"].values()):
+        expected_scores = [column[index] for column in scores]
+        assert [found[name] for name in ("precision", "recall", "f1", "support")] == pytest.approx(expected_scores)
     assert evidence.labels.tolist() == labels
+    (run,) = report["runs"]
+    assert run["predictions"] == {"file": "validation_predictions.csv", "sha256": entry["predictions"]["sha256"]}
     assert (run_dir / "validation_predictions.csv").read_bytes() == (out / entry["predictions"]["file"]).read_bytes()
     events = EventAccumulator(str(run_dir / "tensorboard")).Reload().Tags()
     assert {"train/loss", "val/loss", "val/macro_f1", "val/accuracy"} <= set(events["scalars"])
