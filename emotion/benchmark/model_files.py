@@ -6,6 +6,7 @@ from emotion.benchmark.sides import OURS
 from emotion.checkpoint import save
 from emotion.compression import CompressConfig, export_onnx, export_onnx_int8
 from emotion.config import compose_config, resolve
+from emotion.data import sample_texts
 from emotion.errors import UserError
 from emotion.models import Predictor, quiet_transformers, require_packages
 
@@ -28,7 +29,8 @@ def model_files(original: Predictor, folder: Path) -> dict[str, Path]:
     except UserError:
         return paths
     onnx_config = resolve(compose_config("compress", []), CompressConfig).onnx
-    for name, exported in (("onnx", export_onnx(original)), ("onnx_int8", export_onnx_int8(original, onnx_config))):
+    int8 = export_onnx_int8(original, onnx_config, sample_texts())
+    for name, exported in (("onnx", export_onnx(original)), ("onnx_int8", int8)):
         paths[name] = folder / f"model_{name}.onnx"
         save(exported, paths[name])
     return paths

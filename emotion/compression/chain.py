@@ -10,7 +10,8 @@ from emotion.compression.config import CompressConfig
 from emotion.compression.sources import read_data
 from emotion.compression.steps.context import Context
 from emotion.compression.steps.teacher import Teacher
-from emotion.data import LabelledTexts
+from emotion.data import LabelledTexts, sample_texts
+from emotion.errors import UserError
 from emotion.models import Predictor, require_packages
 from emotion.progress import working
 
@@ -36,7 +37,18 @@ class Chains:
             log.info("learning from %s", data.path)
             return data
 
+        @cache
+        def calibration_texts() -> list[str]:
+            try:
+                return train().texts
+            except UserError as error:
+                if config.data.train is not None:
+                    raise
+                log.info("calibrating on the sample corpus: %s", error)
+                return sample_texts()
+
         self._train = train
+        self._calibration_texts = calibration_texts
         self._teacher = cache(lambda: Teacher(original))
 
     def context(self, chain: CompressConfig) -> Context:
@@ -45,6 +57,7 @@ class Chains:
             original=self._original,
             validation=self._validation,
             train=self._train,
+            calibration_texts=self._calibration_texts,
             teacher=self._teacher,
             text_column=chain.data.text_column,
             seed=chain.seed,

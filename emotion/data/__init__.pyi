@@ -7,6 +7,7 @@ from .datamodule import EmotionDataModule as EmotionDataModule
 from .datamodule import TokenisedRows as TokenisedRows
 from .labelled import LabelledTexts as LabelledTexts
 from .labelled import read_labelled as read_labelled
+from .labelled import sample_texts as sample_texts
 from .prefetch import prefetched as prefetched
 from .text import TextEncoder as TextEncoder
 from .text import TokenIds as TokenIds

@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from emotion.config import SAMPLE
 from emotion.data.csv_files import open_csv
 from emotion.errors import UserError
 from emotion.files import sha256
@@ -82,6 +83,12 @@ def read_labelled(
             )
         indices.append(index)
     return texts, indices, labels
+
+
+def sample_texts() -> list[str]:
+    """Read the training texts of the sample corpus."""
+    texts, _, _ = read_labelled(SAMPLE / "train.csv", "text", "label", None, "data.train")
+    return texts
 
 
 def _brief(cell: str) -> str:

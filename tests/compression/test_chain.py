@@ -1,8 +1,10 @@
 """Every step is done by its name, and a chain that could not be finished is refused before it begins."""
 
 import importlib
+import logging
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated
 
 import pytest
@@ -72,7 +74,10 @@ def test_a_step_is_added_by_one_entry(
     chains: Chains, original: Predictor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A module with an object, settings in a YAML and a line in the mapping: nothing else knows steps by name."""
-    monkeypatch.setitem(STEPS, "scale", Step("scale", Scale, implementation=f"{__name__}:scale"))
+    module = ModuleType("emotion.compression.steps.scale")
+    module.__dict__["apply"] = scale
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(STEPS, "scale", Step("scale", Scale))
     config = importlib.reload(sys.modules["emotion.compression.config"])
     composed = compose_config("compress", ["technique=prune", "technique.steps=[scale]", "+scale={factor: 2.0}"])
     chain = resolve(composed, config.CompressConfig)
@@ -115,3 +120,18 @@ def test_a_missing_package_is_named_before_the_first_step(
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(UserError, match=f"found no {missing}"):
         chains.check(config)
+
+
+def test_scales_are_measured_on_the_training_texts_while_they_can_be_read(
+    chains: Chains, original: Predictor, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    chain = config_of("technique=onnx_int8")
+    assert chains.context(chain).calibration_texts() == [text for text, _ in sample_rows("train", 16)]
+    validation = chains.context(chain).validation
+    nothing_given = Chains(original, validation, config_of(), tmp_path)
+    with caplog.at_level(logging.INFO, logger="emotion"):
+        assert nothing_given.context(chain).calibration_texts() == [text for text, _ in sample_rows("train")]
+    assert "calibrating on the sample corpus: data.train: must be given" in caplog.text
+    unusable = Chains(original, validation, config_of("data.train=nowhere.csv"), tmp_path)
+    with pytest.raises(UserError, match=r"^data\.train: must be"):
+        unusable.check(chain)

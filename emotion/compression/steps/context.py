@@ -19,6 +19,8 @@ class Context:
     """What quality is measured on; chooses the epoch of a distillation."""
     train: Callable[[], LabelledTexts]
     """Reads the training data once. Raises :class:`~emotion.errors.UserError` where it cannot be read."""
+    calibration_texts: Callable[[], list[str]]
+    """The training texts, or the sample corpus' where no CSV is given and the recorded one is no longer there."""
     teacher: Callable[[], Teacher]
     """The original as a teacher, shared by all chains: it remembers its answers."""
     text_column: str

@@ -28,8 +28,6 @@ class Step:
     """The schema of the step's section in the config."""
     section: str = ""
     """Key of the settings in the config; empty = the step's name."""
-    implementation: str = ""
-    """``module:function`` that does the step; empty = ``apply`` of the module of its name in this package."""
     makes_zeros: bool = False
     """Whether its work is lost when weights are trained after it."""
     fills_zeros: bool = False
@@ -59,7 +57,7 @@ class Step:
         Raises:
             UserError: The step's module has a function ``check`` that says so.
         """
-        module, _ = self._implementation()
+        module = self._module()
         if hasattr(module, "check"):
             module.check(settings, before, context)
 
@@ -74,13 +72,11 @@ class Step:
         Raises:
             UserError: The step cannot be done with this model, these settings or on this machine.
         """
-        module, function = self._implementation()
-        compressed: Predictor = getattr(module, function)(model, settings, context)
+        compressed: Predictor = self._module().apply(model, settings, context)
         return compressed
 
-    def _implementation(self) -> tuple[Any, str]:
-        module, _, function = self.implementation.partition(":")
-        return import_module(module or f"emotion.compression.steps.{self.name}"), function or "apply"
+    def _module(self) -> Any:
+        return import_module(f"emotion.compression.steps.{self.name}")
 
 
 class TrimVocabularyConfig(Config):
@@ -165,7 +161,7 @@ class QuantizeConfig(Config):
 
 
 class OnnxConfig(Config):
-    """Export to ONNX Runtime; ``onnx_int8`` also quantises its weights, activations dynamically."""
+    """Export to ONNX Runtime; ``onnx_int8`` also quantises weights and activations."""
 
     per_channel: bool
     """A scale for each output channel rather than one a matrix."""
@@ -183,7 +179,6 @@ _ONNX: dict[str, Any] = {
     "suffix": ".onnx",
     "packages": ("onnx", "onnxruntime", "onnxscript"),
 }
-_EXPORT = "emotion.compression.steps.onnx_export"
 
 STEPS: dict[str, Step] = {
     step.name: step
@@ -195,7 +190,7 @@ STEPS: dict[str, Step] = {
         Step("prune", PruneConfig, makes_zeros=True),
         Step("half", HalfConfig, ends_chain=True),
         Step("quantize", QuantizeConfig, ends_chain=True),
-        Step("onnx", implementation=f"{_EXPORT}:apply", **_ONNX),
-        Step("onnx_int8", implementation=f"{_EXPORT}:apply_int8", **_ONNX),
+        Step("onnx", **_ONNX),
+        Step("onnx_int8", **_ONNX),
     )
 }

@@ -7,28 +7,30 @@ Source: Xiao et al. 2022, "SmoothQuant", arXiv:2211.10438, section 4, without th
 scale for each output.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from emotion.compression.steps.prune import linear_layers
-from emotion.config import SAMPLE
-from emotion.data import read_labelled
 from emotion.models import Predictor
 
 STRENGTH = 0.8
 """Exponent of the columns' largest values: 0 leaves them as they are, 1 makes them equal."""
 WIDEST = 100
 """No column is taken for less than the largest one's hundredth: other texts may use what these leave idle."""
-TEXTS = 256
-"""Of the sample corpus. Which columns are large depends little on the texts."""
 
 
 @torch.no_grad()
-def smooth_(predictor: Predictor) -> None:
-    """Even out the inputs of all linear layers but the head's."""
-    for linear, largest in _largest_inputs(predictor).items():
+def smooth_(predictor: Predictor, texts: Sequence[str]) -> None:
+    """Even out the inputs of all linear layers but the head's.
+
+    Args:
+        predictor: In torch and FP32.
+        texts: At least one, of the kind that the model is for.
+    """
+    for linear, largest in _largest_inputs(predictor, texts).items():
         floor = (largest.max() / WIDEST).clamp(min=torch.finfo(torch.float32).tiny)
         factors = largest.maximum(floor) ** STRENGTH
         linear.weight.mul_(factors)
@@ -42,7 +44,7 @@ def _multiply_by(factors: Tensor) -> Any:
     return hook
 
 
-def _largest_inputs(predictor: Predictor) -> dict[nn.Linear, Tensor]:
+def _largest_inputs(predictor: Predictor, texts: Sequence[str]) -> dict[nn.Linear, Tensor]:
     """(inputs,) of each linear layer outside the head: the largest absolute value of each input column."""
     largest = {linear: torch.zeros(linear.in_features) for linear in linear_layers(predictor.torch_model)}
 
@@ -50,8 +52,7 @@ def _largest_inputs(predictor: Predictor) -> dict[nn.Linear, Tensor]:
         largest[linear] = largest[linear].maximum(inputs[0].abs().flatten(0, -2).amax(dim=0))
 
     handles = [linear.register_forward_pre_hook(record) for linear in largest]
-    texts, _, _ = read_labelled(SAMPLE / "train.csv", "text", "label", None, "data.train")
-    predictor.predict_proba(texts[:: len(texts) // TEXTS])
+    predictor.predict_proba(texts)
     for handle in handles:
         handle.remove()
     return largest

@@ -5,8 +5,13 @@ from typing import Any
 from emotion.errors import first_line
 from emotion.models.fast.guard import stays_plain
 
-SLOW_FUSIONS = ("SkipLayerNormFusion",)
-"""Its kernel takes longer than the Add and the LayerNormalization that it replaces."""
+SLOW_FUSIONS = ("SkipLayerNormFusion", "ConstantFolding")
+"""Optimisers that slow a classifier down.
+
+The kernel of ``SkipLayerNormFusion`` takes longer than the Add and the LayerNormalization that it replaces.
+``ConstantFolding`` multiplies the scales of an INT8 product beforehand, so that the fusion that makes one operator of a
+product and its scales no longer finds it; an exported model has no other constants left to fold.
+"""
 
 
 def inference_session(runtime: Any, serialized: bytes, options: Any, disabled: tuple[str, ...] = SLOW_FUSIONS) -> Any:

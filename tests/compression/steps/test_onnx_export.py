@@ -37,6 +37,7 @@ HEADS = {
     "modernbert": ["head.dense.weight", "classifier.weight"],
     "minilm": ["bert.pooler.dense.weight", "classifier.weight"],
 }
+CALIBRATION = [text for text, _ in sample_rows("train", 64)]
 LINEAR_LAYERS = {"cardiff": 12, "modernbert": 8, "minilm": 12}
 """Outside the head, of two Transformer layers."""
 
@@ -64,7 +65,7 @@ def exported(originals: dict[str, Path]) -> dict[str, Exported]:
         original = load(path)
         state = {name: value.clone() for name, value in original.torch_model.state_dict().items()}
         config = OnnxConfig(per_channel=True, reduce_range=True)
-        int8 = export_onnx_int8(original, config) if kind in INT8_KINDS else None
+        int8 = export_onnx_int8(original, config, CALIBRATION) if kind in INT8_KINDS else None
         results[kind] = Exported(original, state, export_onnx(original), int8)
     return results
 
@@ -110,15 +111,19 @@ def test_probabilities_stay(kind: str, exported: dict[str, Exported]) -> None:
     torch.testing.assert_close(exported[kind].fp32.predict_proba(TEXTS), expected, rtol=1e-3, atol=1e-4)
 
 
+@torch.inference_mode()
 @pytest.mark.parametrize("kind", INT8_KINDS)
 def test_int8_is_hardly_off(kind: str, exported: dict[str, Exported]) -> None:
     each = exported[kind]
-    for shape in SHAPES:
-        error = logits(each.int8, shape) - logits(each.original, shape)
-        assert 0 < error.abs().mean() < 0.5, f"{shape}: the logits of different texts are about 2 apart"
+    rows = each.original.encoder.encode(TEXTS)
+    errors = [
+        (each.int8.model(**inputs).logits - each.original.model(**inputs).logits).abs()
+        for _, inputs in each.original.batches(rows, batch_size=5)
+    ]
+    assert 0 < torch.cat(errors).mean() < 0.5, "the logits of different texts are about 2 apart"
     found, expected = each.int8.predict_proba(TEXTS), each.original.predict_proba(TEXTS)
     assert 0 < (found - expected).abs().mean() < 0.03
-    assert (found.argmax(-1) == expected.argmax(-1)).float().mean() > 0.75
+    assert (found.argmax(-1) == expected.argmax(-1)).float().mean() > 0.85
 
 
 @pytest.mark.parametrize(
@@ -133,7 +138,7 @@ def test_weights_have_7_bits_unless_asked_otherwise(
     overrides: list[str], expected: bool, originals: dict[str, Path]
 ) -> None:
     config = resolve(compose_config("compress", overrides), CompressConfig).onnx
-    made = export_onnx_int8(load(originals["minilm"]), config)
+    made = export_onnx_int8(load(originals["minilm"]), config, CALIBRATION)
     assert made.metadata["onnx"]["reduce_range"] is expected
     weights = [value.astype(int) for name, value in tensors(made).items() if name.endswith("_quantized")]
     assert (max(np.abs(weight).max() for weight in weights) <= 64) == expected
@@ -144,7 +149,10 @@ def test_8_bit_weights_are_exact_or_a_warning_says_that_they_are_not(
 ) -> None:
     """What is promised on processors with VNNI and without; the tests run on either."""
     original = exported["minilm"].original
-    save(export_onnx_int8(original, OnnxConfig(per_channel=True, reduce_range=False)), tmp_path / "eight.onnx")
+    save(
+        export_onnx_int8(original, OnnxConfig(per_channel=True, reduce_range=False), CALIBRATION),
+        tmp_path / "eight.onnx",
+    )
     save(exported["minilm"].int8, tmp_path / "seven.onnx")
     caplog.clear()
     loaded = load(tmp_path / "eight.onnx")
@@ -175,7 +183,8 @@ def test_int8_is_all_but_the_head(kind: str, exported: dict[str, Exported]) -> N
     assert operators(each.int8).count("MatMulInteger") == LINEAR_LAYERS[kind]
     nodes = onnx.load_from_string(each.int8.model.serialized).graph.node
     makers = {output: node.op_type for node in nodes for output in node.output}
-    quantized = [makers[node.input[0]] for node in nodes if node.op_type == "DynamicQuantizeLinear"]
+    quantized = [makers[node.input[0]] for node in nodes if node.op_type == "QuantizeLinear"]
+    assert "DynamicQuantizeLinear" not in makers.values(), "a scale of the batch would make labels depend on it"
     assert set(quantized) == {"Mul"}, "what is quantised is smoothed before"
     assert "MatMulInteger" not in operators(each.fp32)
     embeddings = sum(isinstance(module, nn.Embedding) for module in each.original.torch_model.modules())
@@ -194,7 +203,13 @@ def test_the_original_is_left_as_it_is(kind: str, exported: dict[str, Exported])
     assert "onnx" not in each.original.metadata
     assert each.fp32.metadata == {**each.original.metadata, "onnx": {"opset": 23, "weights": "float32"}}
     if each.int8:
-        settings = {"opset": 23, "weights": "int8", "per_channel": True, "reduce_range": True}
+        settings = {
+            "opset": 23,
+            "weights": "int8",
+            "per_channel": True,
+            "reduce_range": True,
+            "calibration_texts": 64,
+        }
         assert each.int8.metadata["onnx"] == settings
 
 
@@ -288,5 +303,5 @@ except UserError as error:
 def test_exporting_says_nothing(originals: dict[str, Path], caplog: pytest.LogCaptureFixture) -> None:
     """The exporter's and the quantiser's own messages would hide what users must read."""
     with caplog.at_level(logging.INFO):
-        export_onnx_int8(load(originals["minilm"]), OnnxConfig(per_channel=True, reduce_range="auto"))
+        export_onnx_int8(load(originals["minilm"]), OnnxConfig(per_channel=True, reduce_range="auto"), CALIBRATION)
     assert [record.getMessage() for record in caplog.records if "torch.__trace" not in record.name] == []

@@ -17,26 +17,10 @@ from emotion.compression.steps.smoothing import smooth_
 from emotion.models import Predictor
 from support.files import TEXTS
 from support.heads import HEADS
+from support.onnx_models import matrix_products
 from support.predictors import KINDS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-def matrix_products(*weights: np.ndarray) -> bytes:
-    """An ONNX model that multiplies its input by each of ``weights`` in turn."""
-    nodes = [
-        onnx.helper.make_node("MatMul", [f"x{place}", f"w{place}"], [f"x{place + 1}"], name=f"product{place}")
-        for place in range(len(weights))
-    ]
-    sizes = {"x0": weights[0].shape[0], f"x{len(weights)}": weights[-1].shape[1]}
-    values = [
-        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", size]) for name, size in sizes.items()
-    ]
-    constants = [numpy_helper.from_array(weight, f"w{place}") for place, weight in enumerate(weights)]
-    graph = onnx.helper.make_graph(nodes, "g", values[:1], values[1:], constants)
-    opsets = [onnx.helper.make_opsetid("", 23)]
-    serialized: bytes = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString()
-    return serialized
 
 
 @pytest.mark.parametrize(("reduce_range", "largest"), [(False, 127), (True, 64)])
@@ -98,7 +82,7 @@ def test_smoothing_changes_the_inputs_but_not_the_answers(kind: str, originals: 
             if isinstance(module, nn.LayerNorm) and name not in head:
                 module.weight[3] *= 50
     expected, before = checkpoint.predict_proba(TEXTS), column_maxima(checkpoint, linears)
-    smooth_(checkpoint)
+    smooth_(checkpoint, TEXTS)
     torch.testing.assert_close(checkpoint.predict_proba(TEXTS), expected, rtol=1e-3, atol=1e-4)
     for name, old, new in zip(linears, before, column_maxima(checkpoint, linears), strict=True):
         if name in head:

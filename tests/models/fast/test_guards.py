@@ -50,9 +50,9 @@ def test_a_fused_optimizer_leaves_unscaling_to_lightning() -> None:
 @pytest.mark.parametrize("kind", ["minilm", "modernbert"])
 def test_onnx_runtime_takes_fusions_that_it_does_not_know(kind: str, backbones: dict[str, Path]) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
-    from emotion.compression.steps.onnx_export import _export
+    from emotion.compression.steps.onnx import export
 
-    serialized, options = _export(plain(backbones[kind])), onnxruntime.SessionOptions()
+    serialized, options = export(plain(backbones[kind])), onnxruntime.SessionOptions()
     options.log_severity_level = 4
     feed = {name: values.numpy() for name, values in inputs().items()}
     sessions = [

@@ -1,4 +1,4 @@
-"""Export to ONNX Runtime, which runs Transformers faster on a CPU than torch does; with INT8 weights still faster."""
+"""Export to ONNX Runtime, which runs Transformers faster on a CPU than torch does."""
 
 import copy
 import logging
@@ -13,12 +13,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from emotion.compression.steps.context import Context
-from emotion.compression.steps.int8_embedding import quantize_embeddings_
-from emotion.compression.steps.onnx_quantization import quantize_linear_layers
 from emotion.compression.steps.registry import OnnxConfig
-from emotion.compression.steps.smoothing import smooth_
 from emotion.errors import UserError, first_line
-from emotion.models import OnnxClassifier, Predictor, head_state, int8_products_overflow, require_packages
+from emotion.models import OnnxClassifier, Predictor, require_packages
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 OPSET = 23
@@ -31,34 +28,11 @@ def export_onnx(predictor: Predictor) -> Predictor:
     Raises:
         UserError: A package is missing, or the model cannot be exported.
     """
-    return _in_onnx(predictor, _export(copy.deepcopy(predictor.torch_model).cpu()), weights="float32")
+    return in_onnx(predictor, export(copy.deepcopy(predictor.torch_model).cpu()), weights="float32")
 
 
-def export_onnx_int8(predictor: Predictor, config: OnnxConfig) -> Predictor:
-    """Export to ONNX Runtime with INT8 weights, except the classification head's, which stay in FP32.
-
-    Activations are quantised while it runs, with one scale for a batch. The torch model is left as it is.
-
-    Args:
-        predictor: In FP32.
-        config: How weights are quantised.
-
-    Raises:
-        UserError: A package is missing, or the model cannot be exported.
-    """
-    require_packages(*PACKAGES)
-    model = copy.deepcopy(predictor.torch_model).cpu()
-    head = [weight for weight in head_state(model).values() if weight.ndim == 2]
-    smooth_(replace(predictor, model=model))
-    quantize_embeddings_(model)
-    reduce_range = int8_products_overflow() if config.reduce_range == "auto" else config.reduce_range
-    exported = _export(model)
-    with _quiet():
-        serialized = quantize_linear_layers(exported, head, config.per_channel, reduce_range)
-    return _in_onnx(predictor, serialized, weights="int8", per_channel=config.per_channel, reduce_range=reduce_range)
-
-
-def _in_onnx(predictor: Predictor, serialized: bytes, **settings: Any) -> Predictor:
+def in_onnx(predictor: Predictor, serialized: bytes, **settings: Any) -> Predictor:
+    """Replace the predictor's torch model by an ONNX model, and record in its metadata how that was made."""
     metadata = {**predictor.metadata, "onnx": {"opset": OPSET, **settings}}
     return replace(predictor, model=OnnxClassifier(serialized, predictor.torch_model.config), metadata=metadata)
 
@@ -79,15 +53,19 @@ class _Logits(nn.Module):
         return logits
 
 
-def _export(model: PreTrainedModel) -> bytes:
-    """The ONNX model for any number of texts and tokens."""
+def export(model: PreTrainedModel) -> bytes:
+    """Convert a torch model, on the CPU and in FP32, to an ONNX model for any number of texts and tokens.
+
+    Raises:
+        UserError: A package is missing, or the model cannot be exported.
+    """
     require_packages(*PACKAGES)
     from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
     example = torch.zeros(2, 5, dtype=torch.int64)
     sizes = {0: torch.export.Dim("texts", min=1, max=2**20), 1: torch.export.Dim("tokens", min=1, max=2**20)}
     try:
-        with _quiet(), torch.no_grad():
+        with quiet(), torch.no_grad():
             program = torch.onnx.export(
                 _Logits(model).eval(),
                 (example, torch.ones_like(example)),
@@ -108,8 +86,8 @@ def _export(model: PreTrainedModel) -> bytes:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Within: no warnings and log messages below errors; the exporter and the quantiser have many that ask nothing."""
+def quiet() -> Iterator[None]:
+    """Silence the many warnings and messages of the exporter and the quantiser that no user can act on."""
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -123,8 +101,3 @@ def _quiet() -> Iterator[None]:
 def apply(model: Predictor, _settings: OnnxConfig, _context: Context) -> Predictor:
     """Do the step, as :meth:`emotion.compression.steps.registry.Step.apply` says."""
     return export_onnx(model)
-
-
-def apply_int8(model: Predictor, settings: OnnxConfig, _context: Context) -> Predictor:
-    """Do the step, as :meth:`emotion.compression.steps.registry.Step.apply` says."""
-    return export_onnx_int8(model, settings)
