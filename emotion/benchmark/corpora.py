@@ -18,7 +18,7 @@ def draw(data: LabelledTexts, rows: int, seed: int) -> list[tuple[str, int]]:
 def made_up(data: LabelledTexts, rows: int, seed: int, words: int | None = None) -> Iterator[tuple[str, int]]:
     """Yield rows of random words of the CSV: as long as its texts are, or of ``words`` words each.
 
-    Unlike the CSV's own texts, they do not repeat in any number; repeated texts would be predicted only once.
+    Unlike the CSV's own texts, any number can be made without repeats, which would be predicted only once.
     """
     rng = np.random.default_rng(seed)
     vocabulary = np.array([word for text in data.texts for word in text.split()], dtype=object)
