@@ -23,7 +23,7 @@ __all__ = ["compress_and_evaluate", "main", "run_inference"]
 
 
 def __getattr__(name: str) -> Any:
-    """The package's functions, imported on first use: wrong arguments need not wait for torch."""
+    """Import the package's functions on first use, so that wrong arguments need not wait for torch."""
     if name in __all__:
         return getattr(emotion, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

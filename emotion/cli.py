@@ -84,13 +84,13 @@ def benchmark() -> None:
 
 
 def _main(name: str, package: str, schema_name: str, job: Callable[[Any], None]) -> None:
-    """Compose ``conf/<name>.yaml`` with the command line's overrides, check it, and run ``job`` with it, or a sweep.
+    """Compose ``conf/<name>.yaml`` with the command line's overrides, check it, and run ``job`` once or as a sweep.
 
     Args:
-        name: Of the config.
-        package: Offers the schema; torch is not imported before ``job`` asks for it.
-        schema_name: Of the config's schema.
-        job: Given the checked config.
+        name: Name of the config.
+        package: Package that offers the schema; torch is not imported before ``job`` asks for it.
+        schema_name: Name of the config's schema.
+        job: Called with the checked config.
     """
 
     def schema() -> type[Config]:
@@ -112,8 +112,8 @@ def _main(name: str, package: str, schema_name: str, job: Callable[[Any], None])
 
 
 def run(start: Callable[[], Any]) -> None:
-    """Call ``start``; a user's mistake ends as one line on stderr and exit code 1."""
-    # With this variable Hydra hands exceptions on instead of printing them in its own words of many lines.
+    """Call ``start``; end with one line on stderr and exit code 1 on a user's mistake."""
+    # Make Hydra raise exceptions instead of printing them itself, over many lines.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     keep_freed_memory()
     try:
@@ -128,12 +128,12 @@ def check_sweep(name: str, schema: type[Config], overrides: Sequence[str]) -> No
     """Check the config of every job of a sweep, before the first starts.
 
     Args:
-        name: Of the config in ``conf/``.
-        schema: What each job's config must follow.
-        overrides: Of the command line; those with several values are swept.
+        name: Name of the config in ``conf/``.
+        schema: Schema that each job's config must follow.
+        overrides: The command line's overrides; those with several values are swept.
 
     Raises:
-        UserError: Configs of jobs are wrong; one line names all problems.
+        UserError: A job's config is wrong; one line names the problems of all jobs.
     """
     swept = []
     for text, override in zip(overrides, OverridesParser.create().parse_overrides(list(overrides)), strict=True):
@@ -152,7 +152,7 @@ def check_sweep(name: str, schema: type[Config], overrides: Sequence[str]) -> No
 
 
 def _place() -> tuple[Path, str | None]:
-    """The running job's own folder, and its sweep's folder where it is part of one."""
+    """Return the running job's own folder, and its sweep's folder if it is part of one."""
     config = HydraConfig.get()
     sweep = str(Path(config.sweep.dir).resolve()) if config.mode == RunMode.MULTIRUN else None
     return Path(config.runtime.output_dir), sweep
@@ -160,12 +160,12 @@ def _place() -> tuple[Path, str | None]:
 
 @contextmanager
 def _one_line_failure() -> Iterator[None]:
-    """Within a job: a user's mistake ends the run at once, but not the other jobs of a sweep."""
+    """Turn a user's mistake in a job into one line; end the run at once, but not the other jobs of a sweep."""
     try:
         yield
     except (UserError, OSError) as error:
         message = of_file(error) if isinstance(error, OSError) else str(error)
         if HydraConfig.get().mode == RunMode.MULTIRUN:
-            log.error("job %s: %s", HydraConfig.get().job.num, message)  # Hydra itself names the first failure alone
+            log.error("job %s: %s", HydraConfig.get().job.num, message)  # Hydra itself names only the first failure
             raise
-        sys.exit(f"error: {message}")  # Hydra lets SystemExit pass; to an exception it would add a line of its own
+        sys.exit(f"error: {message}")  # Hydra lets SystemExit pass, but adds a line of its own to an exception

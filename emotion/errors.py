@@ -1,4 +1,4 @@
-"""The one exception for what a user can mend, and how to quote others in it."""
+"""The exception for mistakes that a user can fix, and helpers to quote other errors in it."""
 
 
 class UserError(ValueError):
@@ -6,10 +6,10 @@ class UserError(ValueError):
 
 
 def of_file(error: OSError) -> str:
-    """One line of a file that the operating system refused, such as on a full disk."""
+    """Describe in one line a file that the operating system refused, such as on a full disk."""
     return f"{error.filename or 'file'}: must be usable, found: {error.strerror or error}"
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message, or its type where it has none."""
+    """Return the first line of an error's message, or its type if it has none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

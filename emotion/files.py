@@ -1,6 +1,6 @@
-"""Files that we write: replaced atomically, and only where they are ours.
+"""Write files: replace them atomically, and only those that are ours.
 
-Checkpoints, pictures and reports carry a mark inside. A CSV cannot: :func:`marked` notes its digest in a hidden file.
+Checkpoints, pictures and reports carry a mark inside. CSVs cannot, so :func:`marked` notes a digest in a hidden file.
 """
 
 import os
@@ -15,7 +15,7 @@ from emotion.errors import UserError
 
 
 def sha256(path: Path) -> str:
-    """Hex digest of a file's bytes."""
+    """Return the hex digest of a file's bytes."""
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
 
@@ -24,8 +24,8 @@ def sha256(path: Path) -> str:
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the folder of ``path``; it replaces ``path`` once the block ends without an error.
 
-    Readers see the old file or the whole new one. The temporary name keeps the suffix, as writers that choose a format
-    by it expect.
+    Readers see the old file or the whole new one. The temporary name keeps the suffix, because some writers
+    choose the format by it.
     """
     temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
     try:
@@ -39,11 +39,10 @@ def atomic(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def marked(path: Path) -> Iterator[Path]:
-    """Like :func:`atomic`, and note the digest of what is written, by which :func:`require_unchanged` recognises it.
+    """Write like :func:`atomic`, and note the digest by which :func:`require_unchanged` recognises the file.
 
-    The note is ``.emotion.<name>.sha256`` in the same folder: a digest a line, that of the new content first. It also
-    keeps the digest before that one and is written before ``path`` is replaced, so that a crash leaves no file
-    unrecognised.
+    The note is ``.emotion.<name>.sha256`` in the same folder: one digest a line, the new content's first, then the one
+    before it. It is written before ``path`` is replaced, so that a crash leaves no file unrecognised.
     """
     note = _note(path)
     with atomic(path) as temporary:
@@ -59,8 +58,8 @@ def require_unchanged(path: Path, key: str, is_earlier: Callable[[Path], bool] =
 
     Args:
         path: The file to replace.
-        key: Of the setting that named it.
-        is_earlier: Recognises outputs of versions that wrote no note; asked only where there is none.
+        key: Key of the setting that names it.
+        is_earlier: Recognises outputs of versions that wrote no note; called only if there is none.
 
     Raises:
         UserError: ``path`` was changed, or written by something else.
@@ -101,7 +100,7 @@ def require_ours(path: Path, is_ours: Callable[[Path], bool], key: str) -> None:
 
 
 def require_writable(folder: Path, key: str) -> None:
-    """Make ``folder`` and prove that a file can be written there.
+    """Make ``folder`` and check that a file can be written there.
 
     Raises:
         UserError: The folder cannot be made or written.

@@ -1,4 +1,4 @@
-"""Library calls that leave the process as they found it."""
+"""Leave the process as a library call found it."""
 
 import logging
 import os
@@ -13,11 +13,11 @@ import torch
 
 @contextmanager
 def isolated() -> Iterator[None]:
-    """Restore, at the end, what the work within changes for the whole process.
+    """Restore, at the end, what the block changed for the whole process.
 
-    Environment variables, warning filters, the generators of :mod:`random`, numpy and torch (on GPUs too), and torch's
-    settings: deterministic algorithms, cuDNN's, threads, default dtype, the precision of matrix products. It may be
-    nested, and is a decorator too.
+    That is environment variables, warning filters, the generators of :mod:`random`, numpy and torch (on GPUs too), and
+    torch's settings: deterministic algorithms, cuDNN's, threads, default dtype, the precision of matrix products. It
+    may be nested, and also works as a decorator.
     """
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
@@ -29,7 +29,7 @@ def isolated() -> Iterator[None]:
 
 @contextmanager
 def log_level(name: str, level: int) -> Iterator[None]:
-    """Give the logger ``name`` a level within."""
+    """Set the level of the logger ``name`` within the block."""
     logger = logging.getLogger(name)
     before = logger.level
     logger.setLevel(level)
@@ -67,7 +67,7 @@ def _random_numbers() -> Iterator[None]:
         if cuda is not None:
             torch.cuda.set_rng_state_all(cuda)
         elif _uses_cuda():
-            torch.cuda.manual_seed_all(seed)  # as torch seeds GPUs that are first used after it was seeded itself
+            torch.cuda.manual_seed_all(seed)  # as torch seeds a GPU that is first used after torch was seeded
         if mps is not None:
             torch.mps.set_rng_state(mps)
 

@@ -8,7 +8,7 @@ from emotion.errors import UserError
 
 _SEVERAL = re.compile(r"[,;|]")
 _NUMBER = re.compile(r"\d+(\.\d*)?(e[+-]?\d+)?", re.ASCII)
-"""As people, spreadsheets and numpy write a class index; Python's float() would also take ``0_1``."""
+"""A class index as people, spreadsheets and numpy write it; Python's float() would also accept ``0_1``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,13 +16,13 @@ class LabelSet:
     """Names of at least two classes; a class's index is its place among them.
 
     Raises:
-        UserError: Too few names, an empty or repeated one, a number in another place than its own, or colours that do
-            not match the names.
+        UserError: There are too few names, one is empty or repeated, a number is not in its own place, or the colours
+            do not match the names.
     """
 
     names: tuple[str, ...]
     colours: tuple[str, ...] = ()
-    """A colour of each name for figures, ``#rrggbb``; empty = none are given."""
+    """One colour for each name in figures, ``#rrggbb``; empty = none are given."""
 
     def __post_init__(self) -> None:
         if len(self.names) < 2:
@@ -109,7 +109,7 @@ def class_counts(labels: Sequence[int], names: Sequence[str]) -> dict[str, int]:
 
     Args:
         labels: (rows,), class indices in [0, len(names)).
-        names: Of the classes, in order.
+        names: The classes' names, in order.
     """
     counts = [0] * len(names)
     for label in labels:
@@ -122,7 +122,7 @@ def _fold(name: str) -> str:
 
 
 def _index(text: str) -> int | None:
-    """The whole number >= 0 that ``text`` is, or None."""
+    """Return the whole number >= 0 that ``text`` holds, or None."""
     if not _NUMBER.fullmatch(text):
         return None
     number = float(text)

@@ -1,4 +1,4 @@
-"""Progress bars, log lines that do not run into them, and lines in their place where there is no terminal."""
+"""Show progress: bars, log lines that do not run into them, and log lines instead of bars without a terminal."""
 
 import logging
 import sys
@@ -22,14 +22,14 @@ from rich.progress import (
 log = logging.getLogger(__name__)
 
 LOG_EVERY_SECONDS = 60.0
-"""Between two lines of progress."""
+"""Seconds between two lines of progress."""
 
 
 class CurrentStream:
-    """What ``sys.stdout`` or ``sys.stderr`` is whenever something is written.
+    """A stream that looks up ``sys.stdout`` or ``sys.stderr`` at each write.
 
-    While a bar is shown that is rich's, which writes above the bar; a handler that keeps the terminal's own would write
-    behind it.
+    While a bar is shown, it finds rich's stream, which writes above the bar; a handler that keeps the terminal's own
+    stream would write behind it.
 
     Args:
         name: ``stdout`` or ``stderr``.
@@ -47,28 +47,28 @@ class CurrentStream:
 
 
 stdout, stderr = CurrentStream("stdout"), CurrentStream("stderr")
-"""Where log lines go: the scripts', as ``conf`` says, and the classic interface's."""
+"""Streams for log lines: the scripts', as set in ``conf``, and the classic interface's."""
 
 
 def shows_bars(console: Console | None = None) -> bool:
-    """Whether a bar moves where ``console`` writes, stdout by default: in a terminal and in a notebook."""
+    """Return whether ``console``, stdout by default, can show a moving bar, as terminals and notebooks can."""
     console = console or Console()
     return console.is_terminal or console.is_jupyter
 
 
 def as_time(seconds: float) -> str:
-    """``seconds``, >= 0, as hours, minutes and seconds: ``0:02:05``."""
+    """Format ``seconds``, >= 0, as hours, minutes and seconds: ``0:02:05``."""
     return str(timedelta(seconds=round(seconds)))
 
 
 class LoggedProgress(Progress):
-    """rich's bars; in a file, where they show nothing before their end, lines of the log in their place.
+    """Shows rich's bars, or log lines where output goes to a file, in which a bar appears only at its end.
 
     Args:
         columns: What a bar shows.
-        seconds: Between two lines, > 0.
-        clock: Seconds since any fixed moment.
-        options: Of :class:`rich.progress.Progress`.
+        seconds: Seconds between two lines, > 0.
+        clock: Returns the seconds since any fixed moment.
+        options: Options of :class:`rich.progress.Progress`.
     """
 
     def __init__(
@@ -81,13 +81,13 @@ class LoggedProgress(Progress):
         self._last_line = clock()
 
     def add_task(self, *arguments: Any, **options: Any) -> TaskID:
-        """As rich's."""
+        """Add a task as rich does."""
         task = super().add_task(*arguments, **options)
         self._started[task] = self._clock()
         return task
 
     def advance(self, task_id: TaskID, advance: float = 1) -> None:
-        """As rich's."""
+        """Advance a task as rich does, and log a line when one is due."""
         super().advance(task_id, advance)
         self._log(task_id)
 
@@ -104,7 +104,7 @@ class LoggedProgress(Progress):
 
 
 def progress_bar(*, transient: bool = False) -> LoggedProgress:
-    """A bar with what is done, what there is, and both times; ``transient`` ones vanish at their end."""
+    """Return a bar with the work done, the total, and both times; a ``transient`` bar vanishes at its end."""
     bar, times = BarColumn(), (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
     return LoggedProgress(TextColumn("{task.description}"), bar, MofNCompleteColumn(), *times, transient=transient)
 

@@ -27,19 +27,19 @@ from emotion.reporting import CompressedSide, CompressionSpeed, Spread
 log = logging.getLogger(__name__)
 
 TECHNIQUES = ("quantize", "small", "tiny")
-"""Beside ONNX Runtime's FP32 and INT8, which the comparison of predictions makes too."""
+"""Techniques to measure in addition to ONNX Runtime's FP32 and INT8, which the comparison of predictions makes too."""
 _LABELS = {HUGGING_FACE: "transformers, FP32", OURS: "this project, FP32"}
 WORDS, SINGLE_TEXTS, BATCHES = 29, 32, 4
-"""Words a text, which make some 32 tokens; texts that are timed alone, and batches, in each round."""
+"""Words per text, which make some 32 tokens; texts to time alone, and batches to time, in each round."""
 
 
 def compression(config: BenchmarkConfig, data: LabelledTexts, folder: Path) -> CompressionSpeed:
-    """Size and speed of the compressed models that can be made here; why another cannot is logged.
+    """Measure size and speed of the compressed models that can be made here; log why others cannot.
 
     Args:
         config: The model, the batch size and the rounds.
-        data: The vocabulary is trimmed for its texts, and texts of its words are timed.
-        folder: For the models.
+        data: Texts for which the vocabulary is trimmed, and whose words make the texts that are timed.
+        folder: Folder for the models.
     """
     material = Material(config)
     original = material.predictor()

@@ -13,7 +13,7 @@ PARTS: tuple[Part, ...] = get_args(Part)
 
 
 class PartsConfig(Config):
-    """What is measured."""
+    """The parts to measure."""
 
     parts: Annotated[list[Part], Field(min_length=1), Rule(f"one or more of {', '.join(PARTS)}")]
 
@@ -31,14 +31,14 @@ class BenchmarkConfig(TrainConfig):
     weights: Text | None
     """A ``.pt`` checkpoint to predict with; null = the backbone under a new head, which takes just as long."""
     random_weights: bool
-    """Draw the backbone's weights at random, where they cannot be had: speed is the same, labels mean nothing."""
+    """Draw the backbone's weights at random if they are not available: speed is the same, labels mean nothing."""
     rows: Annotated[int, Field(ge=64)]
-    """Rows that each side trains on and predicts, drawn from ``data.train``; all where it has fewer."""
+    """Rows that each side trains on and predicts, drawn from ``data.train``; all if it has fewer."""
     rounds: Count
     """How often each side runs; the sides take turns. Scaling is measured once."""
     quick: bool
-    """Within a minute a part: few rows, one round. Tells whether it runs, not how fast it is."""
+    """Take at most a minute per part, with few rows and one round: shows whether it runs, not how fast it is."""
 
     def quickened(self) -> Self:
-        """Return the small version where ``quick`` asks for one, else the config itself."""
+        """Return the small version if ``quick`` asks for one, else the config itself."""
         return self.updated(rows=min(self.rows, 64), rounds=1) if self.quick else self

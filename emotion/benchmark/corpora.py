@@ -1,4 +1,4 @@
-"""CSVs for the sides: drawn from the training texts, or made of their words in any number and length."""
+"""Make CSVs for the sides: draw training texts, or make texts of their words in any number and length."""
 
 import csv
 from collections.abc import Iterable, Iterator
@@ -10,15 +10,15 @@ from emotion.data import LabelledTexts
 
 
 def draw(data: LabelledTexts, rows: int, seed: int) -> list[tuple[str, int]]:
-    """``rows`` different rows of the CSV at random, or all where it has fewer."""
+    """Draw ``rows`` different rows of the CSV at random, or all if it has fewer."""
     chosen = np.random.default_rng(seed).permutation(len(data.texts))[:rows]
     return [(data.texts[index], data.labels[index]) for index in chosen]
 
 
 def made_up(data: LabelledTexts, rows: int, seed: int, words: int | None = None) -> Iterator[tuple[str, int]]:
-    """Rows of random words of the CSV: as long as its texts are, or of ``words`` words each.
+    """Yield rows of random words of the CSV: as long as its texts are, or of ``words`` words each.
 
-    Unlike the CSV's own texts they come in any number without repeating, as repeated texts are predicted only once.
+    Unlike the CSV's own texts, any number can be made without repeats, which would be predicted only once.
     """
     rng = np.random.default_rng(seed)
     vocabulary = np.array([word for text in data.texts for word in text.split()], dtype=object)

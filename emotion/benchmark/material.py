@@ -1,4 +1,4 @@
-"""What every side is given: texts, tokenizer and a fresh copy of the same weights."""
+"""Give every side the same texts, tokenizer and a fresh copy of the same weights."""
 
 from functools import cached_property
 
@@ -22,10 +22,10 @@ from emotion.models.fast import speed_up_
 
 
 class Material:
-    """What a side works with.
+    """The texts, tokenizer and models that a side works with.
 
     Args:
-        config: Of the benchmark; ``data.train`` holds the texts.
+        config: Settings of the benchmark; ``data.train`` holds the texts.
     """
 
     def __init__(self, config: BenchmarkConfig) -> None:
@@ -49,14 +49,14 @@ class Material:
         return TextEncoder(tokenizer, normalization, self.config.data.max_length)
 
     def model(self) -> PreTrainedModel:
-        """The backbone as this project runs it, FP32, on the CPU."""
+        """Build the backbone as this project runs it, FP32, on the CPU."""
         model = self.plain_model()
         if self.config.fast:
             speed_up_(model)
         return model
 
     def plain_model(self) -> PreTrainedModel:
-        """The backbone as transformers runs it, FP32, on the CPU."""
+        """Build the backbone as transformers runs it, FP32, on the CPU."""
         torch.manual_seed(self.config.seed)
         config = load_config(self.backbone.folder, self.texts.label_set)
         with quiet_transformers():
@@ -70,10 +70,10 @@ class Material:
         return model
 
     def predictor(self) -> Predictor:
-        """``weights``, or the backbone under a new head.
+        """Load ``weights``, or the backbone under a new head.
 
         Raises:
-            UserError: ``weights`` are of another model, or not in FP32.
+            UserError: ``weights`` are of another model, not in FP32, or for other labels.
         """
         if self.config.weights is not None:
             predictor = load(self.config.weights)

@@ -1,4 +1,4 @@
-"""What one side reports of one run."""
+"""The results that one side reports of one run."""
 
 from dataclasses import dataclass, field
 
@@ -8,14 +8,14 @@ class Measurement:
     """One side's run: its time, and what proves that it did the same work as the others."""
 
     seconds: float
-    """Of the work alone; loading and warming up come before."""
+    """Seconds of the work alone; loading and warming up come before."""
     rows: int
     tokens: int = 0
-    """Trained on, specials included, padding not."""
+    """Tokens trained on, specials included, padding excluded."""
     updates: int = 0
     labels: list[int] = field(default_factory=list)
-    """Predicted, one a row."""
+    """Predicted class index of each row."""
     single_ms: list[float] = field(default_factory=list)
     """Milliseconds of predictions of one text."""
     peak_flops: float = 0.0
-    """Floating-point operations a second of a large matrix product, in the precision of training."""
+    """Floating-point operations per second of a large matrix product, in the precision of training."""

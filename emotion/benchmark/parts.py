@@ -1,4 +1,4 @@
-"""The parts of the benchmark, each a figure or a table of the report."""
+"""Measure the parts of the benchmark, each a figure or a table of the report."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -23,11 +23,11 @@ from emotion.errors import UserError
 from emotion.reporting import DeviceScaling, PredictionSide, PredictionSpeed, Scaling, Side, Spread, TrainingSpeed
 
 REFERENCE = "loop_padded"
-"""Its labels are what the others' are compared with."""
+"""The side with whose labels the others' are compared."""
 SAME_LABELS = 0.999
-"""Of FP32 predictions: sums in another order may tip a tie."""
+"""Least agreement of FP32 predictions, as sums in another order may tip a tie."""
 SCALED_ROWS, SCALED_WORDS = [1_000, 4_000, 16_000], [6, 24, 54, 110]
-"""Sizes that cost is measured against: rows, and words a row."""
+"""Sizes at which cost is measured: rows, and words per row."""
 
 
 def measure(part: str, config: BenchmarkConfig, data: LabelledTexts, folder: Path) -> dict[str, Any]:
@@ -35,12 +35,12 @@ def measure(part: str, config: BenchmarkConfig, data: LabelledTexts, folder: Pat
 
     Args:
         part: One of :data:`emotion.benchmark.config.PARTS`.
-        config: The work.
-        data: Where texts are drawn from.
-        folder: For CSVs and models, which the caller removes.
+        config: Settings of the work.
+        data: Texts to draw from.
+        folder: Folder for CSVs and models, which the caller removes.
 
     Returns:
-        The fields of :class:`BenchmarkReport` that it fills.
+        The fields of :class:`BenchmarkReport` that the part fills.
 
     Raises:
         UserError: A side failed or did other work than the rest.
@@ -63,7 +63,7 @@ def measure(part: str, config: BenchmarkConfig, data: LabelledTexts, folder: Pat
 
 
 def training(config: BenchmarkConfig) -> TrainingSpeed:
-    """One epoch of each training side."""
+    """Time one epoch of each training side."""
     tasks = {side: partial(run_side, f"train/{side}", config) for side in TRAINING}
     measured = in_turns("train", tasks, config.rounds, _check_same_work)
     ours = measured[OURS]
@@ -81,7 +81,7 @@ def training(config: BenchmarkConfig) -> TrainingSpeed:
 
 
 def prediction(config: BenchmarkConfig, folder: Path) -> PredictionSpeed:
-    """Predictions of each side that can run here, and from file to file."""
+    """Time predictions of each side that can run here, and from file to file."""
     original = Material(config).predictor()
     config = config.updated(data=config.data.updated(max_length=original.max_length))
     models = model_files(original, folder)
@@ -108,13 +108,13 @@ def prediction(config: BenchmarkConfig, folder: Path) -> PredictionSpeed:
 
 
 def scaling(config: BenchmarkConfig, data: LabelledTexts, folder: Path) -> dict[str, Scaling]:
-    """Our training and prediction against the number of rows, and against their length."""
+    """Measure how our training and prediction scale with the number of rows and with their length."""
     weights = folder / "scaling.pt"
     save(Material(config).predictor(), weights)
     config = config.updated(weights=str(weights))
     by_rows, by_length = {}, {}
     sizes, lengths, rows_of_a_length = SCALED_ROWS, SCALED_WORDS, 512
-    if config.quick:  # the ends alone
+    if config.quick:  # only the ends
         sizes, lengths, rows_of_a_length = [20, 320], SCALED_WORDS[::3], 32
     for size in sizes:
         rows = corpora.made_up(data, size, config.seed)
@@ -133,7 +133,7 @@ def scaling(config: BenchmarkConfig, data: LabelledTexts, folder: Path) -> dict[
 
 
 def devices(config: BenchmarkConfig) -> DeviceScaling:
-    """Training in one process and in two, one thread each, with as many rows an update."""
+    """Time training in one process and in two, one thread each, with equally many rows per update."""
     each = max(config.data.batch_size // 2, 1)
     cpu = config.trainer.updated(accelerator="cpu", precision="32-true")
     one = config.updated(data=config.data.updated(batch_size=2 * each), trainer=cpu)
@@ -183,6 +183,6 @@ def _speed(label: str, rounds: list[Measurement], ours: list[Measurement]) -> di
 
 
 def _with_rows(config: BenchmarkConfig, rows: Any, path: Path) -> BenchmarkConfig:
-    """``config`` with a CSV of these rows as its training data."""
+    """Write these rows to a CSV, and return ``config`` with it as training and validation data."""
     corpora.write(rows, path, (config.data.text_column, config.data.label_column))
     return config.updated(data=config.data.updated(train=str(path), validation=str(path)))

@@ -1,4 +1,4 @@
-"""Predictions of the same rows, warm, by us and by others; and from file to file."""
+"""Time warm predictions of the same rows, by us and by others, and from file to file."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,14 +23,14 @@ Predict = Callable[[Sequence[str]], list[int]]
 
 
 def emotion_prediction(config: BenchmarkConfig) -> Measurement:
-    """This project's predictions with a checkpoint, ``.pt`` or ``.onnx``."""
+    """Time this project's predictions with a checkpoint, ``.pt`` or ``.onnx``."""
     assert config.weights is not None
     predictor = load(config.weights, _device(config), config.fast)
     return _timed(config, lambda texts: predictor.predict(texts, config.data.batch_size))
 
 
 def emotion_file(config: BenchmarkConfig) -> Measurement:
-    """``predict.py``: from a CSV to a CSV, loading included."""
+    """Time ``predict.py`` from a CSV to a CSV, loading included."""
     assert config.weights is not None
     with TemporaryDirectory() as folder:
         composed = compose_config("predict", [])
@@ -45,7 +45,7 @@ def emotion_file(config: BenchmarkConfig) -> Measurement:
 
 
 def hugging_face_pipeline(config: BenchmarkConfig, batch_size: int | None = None) -> Measurement:
-    """``transformers.pipeline``, in batches of ``batch_size`` or our own; ``weights`` is a Hugging Face folder."""
+    """Time ``transformers.pipeline`` in batches of ``batch_size``, or ours; ``weights`` is a Hugging Face folder."""
     assert config.weights is not None
     tokenizer: Any = _tokenizer(config)
     classify: Any = pipeline("text-classification", config.weights, tokenizer=tokenizer, device=_device(config))
@@ -58,7 +58,7 @@ def hugging_face_pipeline(config: BenchmarkConfig, batch_size: int | None = None
 
 
 def padded_loop(config: BenchmarkConfig) -> Measurement:
-    """The loop of many tutorials: batches in the order of the file, every row padded to the maximum length.
+    """Time the loop of many tutorials: batches in file order, every row padded to the maximum length.
 
     ``weights`` is a Hugging Face folder.
     """
@@ -85,12 +85,12 @@ def padded_loop(config: BenchmarkConfig) -> Measurement:
 
 
 def _tokenizer(config: BenchmarkConfig) -> PreTrainedTokenizerBase:
-    """With the normalisation that the model was pre-trained with, as its authors say."""
+    """Load the tokenizer with the normalisation that the model's authors pre-trained with."""
     return load_tokenizer(Path(str(config.weights)), config.model.normalization)
 
 
 def _normalised(config: BenchmarkConfig, texts: Sequence[str]) -> list[str]:
-    """As the authors' example does before the tokenizer."""
+    """Normalise texts as the authors' example does before the tokenizer."""
     return [normalize_cardiff(text) for text in texts] if config.model.normalization == "cardiff" else list(texts)
 
 

@@ -1,4 +1,4 @@
-"""Measure every part that was asked for, and write the report."""
+"""Measure every requested part, and write the report."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ def benchmark(config: BenchmarkConfig) -> BenchmarkReport:
     """Measure ``config.benchmark.parts``; write ``benchmark_report.json``, its tables and its picture.
 
     Raises:
-        UserError: Something that was given cannot be used, or a side failed or did other work than the rest.
+        UserError: An input cannot be used, or a side failed or did other work than the rest.
     """
     config = _shared_by_all(config.quickened())
     results = BenchmarkResults(Path(config.output_dir))
@@ -47,12 +47,12 @@ def benchmark(config: BenchmarkConfig) -> BenchmarkReport:
     with TemporaryDirectory() as folder:
         for part in config.benchmark.parts:
             report = report.model_copy(update=parts.measure(part, config, data, Path(folder)))
-            merged = results.publish(report)  # after each part: a long benchmark that is broken off leaves what it has
+            merged = results.publish(report)  # after each part, so that an interrupted benchmark keeps what it has
     return merged
 
 
 def _shared_by_all(config: BenchmarkConfig) -> BenchmarkConfig:
-    """``config`` with what all sides can do: one device, whole epochs."""
+    """Limit ``config`` to what all sides can do: one device, whole epochs."""
     if config.trainer.precision == "16-mixed":
         raise UserError("trainer.precision: must be 32-true or bf16-mixed, which all sides know, found 16-mixed")
     if config.trainer.devices not in (1, "auto"):

@@ -1,4 +1,4 @@
-"""The sides of each comparison, and running one of them in a process of its own.
+"""Name the sides of each comparison, and run one of them in a process of its own.
 
 python -m emotion.benchmark.sides CONFIG.yaml SIDE RESULT.json
 """
@@ -39,7 +39,7 @@ PREDICTION = {
 }
 FILE = "file"
 _ONE_GPU = {"CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0]}
-"""The Hugging Face Trainer would take all, with as many times the batch size."""
+"""The Hugging Face Trainer would use all GPUs and multiply the batch size by their number."""
 
 
 def run_side(side: str, config: BenchmarkConfig, environment: Mapping[str, str] | None = None) -> Measurement:
@@ -47,15 +47,15 @@ def run_side(side: str, config: BenchmarkConfig, environment: Mapping[str, str] 
 
     Args:
         side: ``train/...`` or ``predict/...``.
-        config: The work.
-        environment: Variables that a new interpreter is started with. None = on Linux, where forks are safe, a fork of
-            one that has imported torch and transformers and done nothing yet, which saves seconds.
+        config: Settings of the work.
+        environment: Variables for a new interpreter. None = on Linux, where forks are safe, fork a process that has
+            only imported torch and transformers, which saves seconds.
 
     Returns:
-        What it measured; of several processes, the work of all together.
+        The measurement; with several processes, the work of all together.
 
     Raises:
-        UserError: The process failed; with its last line.
+        UserError: The process failed; the message quotes its last line.
     """
     with TemporaryDirectory() as folder:
         settings, result, errors = (Path(folder) / name for name in ("config.yaml", "result.json", "errors.txt"))
@@ -69,7 +69,7 @@ def run_side(side: str, config: BenchmarkConfig, environment: Mapping[str, str] 
             last = next((line for line in reversed(lines) if line.strip()), f"exit code {exit_code}")
             raise UserError(f"{side}: must run, found {last.strip()}")
         measurement = Measurement(**json.loads(result.read_text(encoding="utf-8")))
-        for other in Path(folder).glob("result.*.json"):  # the further processes of a training on several devices
+        for other in Path(folder).glob("result.*.json"):  # of the other processes of a training on several devices
             further = Measurement(**json.loads(other.read_text(encoding="utf-8")))
             measurement.rows += further.rows
             measurement.tokens += further.tokens
@@ -78,7 +78,7 @@ def run_side(side: str, config: BenchmarkConfig, environment: Mapping[str, str] 
 
 def _start_interpreter(arguments: list[str], errors: Path, environment: Mapping[str, str]) -> int:
     command = [sys.executable, "-m", "emotion.benchmark.sides", *arguments]
-    # Through a pipe, which ends with the last of the processes that a training on several devices starts.
+    # Read a pipe, which ends only with the last of the processes that a training on several devices starts.
     done = subprocess.run(command, env=environment, capture_output=True, check=False)
     errors.write_bytes(done.stderr)
     return done.returncode
@@ -97,7 +97,7 @@ def _start_fork(arguments: list[str], errors: Path, environment: Mapping[str, st
 def _forked(arguments: list[str], errors: Path, environment: Mapping[str, str]) -> None:
     os.environ.update(environment)
     with errors.open("w", encoding="utf-8") as file:
-        for stream in (1, 2):  # what libraries write below Python too
+        for stream in (1, 2):  # also catch what libraries write below Python
             os.dup2(file.fileno(), stream)
     _main(*arguments)
 

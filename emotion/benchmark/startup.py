@@ -1,4 +1,4 @@
-"""Seconds from a command to what its user waits for."""
+"""Time commands until they deliver what their user waits for."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ FIRST_STEP = "the first training step on the sample"
 
 
 def startup_seconds() -> dict[str, float]:
-    """Seconds of each command, the interpreter's start included, and until the first training step is done."""
+    """Time each command, the interpreter's start included, and the way to the end of the first training step."""
     seconds = {name: _seconds(*command) for name, command in COMMANDS.items()}
     return {**seconds, FIRST_STEP: _first_step_seconds()}
 

@@ -1,6 +1,6 @@
-"""One epoch of fine-tuning, by us and by others: the same rows, updates, batch size and precision.
+"""Time one epoch of fine-tuning, by us and by others, with the same rows, updates, batch size and precision.
 
-Tokenising beforehand, loading and evaluation are left out of everybody's time.
+No side's time includes tokenising beforehand, loading or evaluation.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ from emotion.training import EmotionClassifier, fit
 
 
 def emotion_training(config: BenchmarkConfig) -> Measurement:
-    """This project's training loop, with the allocator as its scripts set it."""
+    """Time this project's training loop, with the allocator as its scripts set it."""
     keep_freed_memory()
 
     class Stopwatch(Callback):
@@ -77,7 +77,7 @@ def emotion_training(config: BenchmarkConfig) -> Measurement:
 def hugging_face_trainer(
     config: BenchmarkConfig, *, pad_to_max_length: bool = False, group_by_length: bool = False
 ) -> Measurement:
-    """``transformers.Trainer`` with its defaults, except for what the sides share."""
+    """Time ``transformers.Trainer`` with its defaults, except for what the sides share."""
 
     class Stopwatch(TrainerCallback):
         seconds = 0.0
@@ -130,7 +130,7 @@ def hugging_face_trainer(
 
 
 def plain_loop(config: BenchmarkConfig) -> Measurement:
-    """The loop of many tutorials: every row padded to the maximum length."""
+    """Time the loop of many tutorials: every row padded to the maximum length."""
     material = Material(config)
     seed_everything(config.seed, verbose=False)
     model = material.plain_model().to(material.device).train()  # type: ignore[arg-type]
@@ -180,12 +180,12 @@ class Counting:
 
 
 def _epochs(config: BenchmarkConfig) -> int:
-    """Of which the last is timed, everybody's: what is compiled is compiled in the first."""
+    """Return the number of epochs, of which every side's last is timed: the first one may compile."""
     return 2 if config.compile else 1
 
 
 def _tokenised(config: BenchmarkConfig, material: Material, pad_to_max_length: bool) -> list[dict[str, Any]]:
-    """Rows as the Hugging Face examples hold them; tokens are those of all sides."""
+    """Return rows as the Hugging Face examples hold them, with the same tokens as all sides."""
     tokenizer, length = material.encoder.tokenizer, config.data.max_length
     rows = []
     for ids, label in zip(material.encoder.encode(material.texts.texts), material.texts.labels, strict=True):
@@ -201,7 +201,7 @@ def _tokenised(config: BenchmarkConfig, material: Material, pad_to_max_length: b
 
 
 def _peak_flops(device: torch.device, precision: str) -> float:
-    """Floating-point operations a second of a large matrix product, the best of ten."""
+    """Measure the floating-point operations per second of a large matrix product, the best of ten."""
     size = 8192 if device.type == "cuda" else 2048
     dtype = torch.bfloat16 if precision == "bf16-mixed" else torch.float32
     matrix = torch.randn(size, size, device=device, dtype=dtype)

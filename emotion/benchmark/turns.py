@@ -1,4 +1,4 @@
-"""Sides that take turns, so that a slow moment of the machine hits all alike."""
+"""Let sides take turns, so that a slow moment of the machine hits all alike."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -14,9 +14,9 @@ def in_turns(
     rounds: int,
     check: Callable[[str, dict[Any, list[T]]], None] = lambda *_: None,
 ) -> dict[Any, list[T]]:
-    """What each task returned in each round; within a round each has a turn.
+    """Run each task once per round, and return what each returned in each round.
 
-    ``check`` is given ``title`` and what there is after each round, so that other work is found before it is repeated.
+    After each round, ``check`` gets ``title`` and the results so far, so that it finds other work early.
     """
     results: dict[Any, list[T]] = {name: [] for name in tasks}
     with progress_bar() as progress:

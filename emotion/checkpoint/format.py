@@ -1,4 +1,4 @@
-"""The file format of checkpoints: what a ``.pt`` holds, and how one is checked.
+"""The file format of checkpoints: what a ``.pt`` holds, and how it is checked.
 
 ``torch.load(path, weights_only=True)`` gives plain containers and tensors::
 
@@ -6,7 +6,7 @@
     schema_version     2
     model_state_dict   tensors under the plain Hugging Face keys, in FP32 unless the backbone's config says otherwise
     sparse_state_dict  further tensors, pruned ones, without their zeros: mask, (ceil(elements / 8),) uint8, a bit for
-                       each element, the first the highest; values, (nonzero,), in order; shape
+                       each element, highest bit first; values, (nonzero,), in order; shape
     model_id           hub id or folder of the backbone
     model_name         e.g. "ModernBERT"
     config             max_length, num_labels, labels, normalization; temperature, 1 unless given
@@ -35,13 +35,13 @@ FORMAT = "emotion-checkpoint"
 SCHEMA_VERSION = 2
 
 _BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-"""By bytes an element: compared as integers, so that only positive zeros are left out and NaN stays."""
+"""By bytes per element: values are compared as integers, so that only positive zeros are left out and NaN stays."""
 
 
 def write(content: dict[str, Any], path: Path) -> None:
     """Save ``content`` under this format's name and version; nested values become plain ones.
 
-    With ``onnx_model``, an ONNX model's bytes, in ``content`` the file is an ``.onnx``, else a ``.pt``.
+    The file is an ``.onnx`` if ``content`` has ``onnx_model``, an ONNX model's bytes, else a ``.pt``.
     """
     header = {"format": FORMAT, "schema_version": SCHEMA_VERSION}
     plain = _plain({name: value for name, value in content.items() if name != "onnx_model"})
@@ -57,10 +57,10 @@ def write(content: dict[str, Any], path: Path) -> None:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The checked content of a checkpoint file; tensors stay on disk until used.
+    """Read a checkpoint file and check its content; tensors stay on disk until used.
 
     Raises:
-        UserError: No such file, truncated, with code in it, of a newer schema, or without what all tools write.
+        UserError: The file is missing or truncated, contains code, has a newer schema, or lacks what all tools write.
     """
     if not path.is_file():
         raise UserError(
@@ -107,16 +107,16 @@ def _read_onnx(path: Path) -> Any:
 
 
 def state_dict(content: dict[str, Any]) -> dict[str, Tensor]:
-    """All tensors of a checkpoint's content, pruned ones with their zeros back, bit for bit."""
+    """Return all tensors of a checkpoint's content, with the zeros of pruned ones restored, bit for bit."""
     sparse = content.get("sparse_state_dict", {})
     return {**content["model_state_dict"], **{name: _unpack(packed) for name, packed in sparse.items()}}
 
 
 def is_checkpoint(path: Path) -> bool:
-    """Whether this program wrote the file (an earlier tool's loads too, but is not ours to replace).
+    """Return whether this program wrote the file (an earlier tool's loads too, but is not ours to replace).
 
     Raises:
-        UserError: It is an ``.onnx``, and the package to read one is missing.
+        UserError: The file is an ``.onnx``, and the package to read it is missing.
     """
     if path.suffix == ".onnx" and path.is_file():
         require_packages("onnx")
@@ -141,10 +141,10 @@ def match_keys(state_dict: dict[str, Tensor], expected: dict[str, Any], path: Pa
 
 
 def _pack(tensor: Tensor) -> dict[str, Any] | None:
-    """``tensor`` without its zeros, or None for vectors and where that takes no fewer bytes.
+    """Return ``tensor`` without its zeros, or None if it is a vector or if that takes no fewer bytes.
 
-    Only matrices are pruned: a model that was not has all its tensors in one place, where other tools look for them.
-    A negative zero is no zero here.
+    Only matrices are pruned. An unpruned model has all its tensors in one place, where other tools look for them.
+    A negative zero counts as a value.
     """
     if tensor.ndim < 2:
         return None
@@ -165,12 +165,12 @@ def _unpack(packed: dict[str, Any]) -> Tensor:
 
 
 def to_tensor(data: bytes) -> Tensor:
-    """A file's bytes as (bytes,) uint8."""
+    """Return a file's bytes as (bytes,) uint8."""
     return torch.frombuffer(bytearray(data), dtype=torch.uint8)
 
 
 def _plain(value: Any) -> Any:
-    """``value`` with containers, scalars and contiguous CPU tensors only, so that it loads without running code."""
+    """Reduce ``value`` to containers, scalars and contiguous CPU tensors, so that it loads without running code."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -178,5 +178,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Tensor):
         return value.detach().cpu().contiguous()
     if isinstance(value, str):
-        return str.__str__(value)  # of an enum that is a string, its value
+        return str.__str__(value)  # for a string enum, its value
     return value if isinstance(value, int | float | bool | None) else str(value)

@@ -1,7 +1,7 @@
 """A checkpoint as one ``.onnx`` file, which any ONNX runtime runs too.
 
 The ONNX model's ``metadata_props`` has an entry whose key is :data:`KEY` and whose value is JSON: all that a ``.pt`` of
-:mod:`emotion.checkpoint.format` holds but its tensors of weights. A file is ``{"zlib_base64": ...}``.
+:mod:`emotion.checkpoint.format` holds except its weights. A file is encoded as ``{"zlib_base64": ...}``.
 """
 
 import json
@@ -20,7 +20,7 @@ KEY = "emotion_checkpoint"
 
 
 def write(content: dict[str, Any], model: bytes, path: Path) -> None:
-    """Save an ONNX model and, in it, ``content``: plain values and (bytes,) uint8 tensors, nested at will."""
+    """Save an ONNX model with ``content`` in it: plain values and (bytes,) uint8 tensors, nested to any depth."""
     (onnx,) = require_packages("onnx")
     message = onnx.load_model_from_string(model)
     message.metadata_props.add(key=KEY, value=json.dumps(content, default=_encode))
@@ -28,10 +28,11 @@ def write(content: dict[str, Any], model: bytes, path: Path) -> None:
 
 
 def read(path: Path) -> tuple[Any, bytes]:
-    """The content and the ONNX model that :func:`write` was given. Nothing is known of either yet.
+    """Return the content and the ONNX model that :func:`write` was given; neither is checked yet.
 
     Raises:
-        UserError: Truncated, no ONNX file, or not written by this program; or the package onnx is missing.
+        UserError: The file is truncated, is not ONNX, or was not written by this program; or the package onnx is
+            missing.
     """
     onnx, protobuf = require_packages("onnx", "google.protobuf.message")
     try:

@@ -32,7 +32,7 @@ from emotion.models.fast import model_from_state
 
 
 def build_tokenizer(files: dict[str, bytes], config: PretrainedConfig, normalization: str) -> PreTrainedTokenizerBase:
-    """Build a tokenizer from its original files alone; the backbone's config determines its class."""
+    """Build a tokenizer from only its original files; the backbone's config determines its class."""
     with TemporaryDirectory() as folder, quiet_transformers():
         for name, data in files.items():
             (Path(folder) / Path(name).name).write_bytes(data)
@@ -41,7 +41,7 @@ def build_tokenizer(files: dict[str, bytes], config: PretrainedConfig, normaliza
 
 
 def find_config_and_tokenizer(model_id: str, labels: LabelSet) -> tuple[PretrainedConfig, dict[str, bytes]]:
-    """The config and the tokenizer's files of a backbone, for a checkpoint that lacks them.
+    """Find a backbone's config and tokenizer files, for a checkpoint that lacks them.
 
     Raises:
         UserError: The backbone cannot be found.
@@ -58,14 +58,14 @@ def find_config_and_tokenizer(model_id: str, labels: LabelSet) -> tuple[Pretrain
     )
     backbone = find_backbone(model, need_weights=False)
     config = load_config(backbone.folder, labels)
-    config.dtype = torch.float32  # of the fine-tuned weights, also where the backbone's were in another
+    config.dtype = torch.float32  # of the fine-tuned weights, even if the backbone's had another
     return config, backbone.tokenizer_files()
 
 
 def build_model(
     config: PretrainedConfig, tensors: dict[str, Tensor], path: Path, device: torch.device
 ) -> PreTrainedModel:
-    """The model of ``config`` holding ``tensors``, in eval mode, without a random initialisation on the way.
+    """Build the model of ``config`` with ``tensors``, in eval mode, without initialising it at random first.
 
     It has the config's dtype and quantisation; the head is always in FP32.
     """

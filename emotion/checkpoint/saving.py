@@ -1,4 +1,4 @@
-"""The portable checkpoint: one file that predicts with no network, no cache and no other file."""
+"""Save and load portable checkpoints: single files that predict with no network, no cache and no other file."""
 
 import copy
 import logging
@@ -60,7 +60,7 @@ def load(path: str | Path, device: torch.device | str = "cpu", fast: bool = True
         fast: Whether :mod:`emotion.models.fast` speeds it up.
 
     Raises:
-        UserError: No such file, truncated, with code in it, of a newer schema, or with a head for
+        UserError: The file is missing or truncated, contains code, has a newer schema, or has a head for
             other classes than its labels.
     """
     path = Path(path)
@@ -132,7 +132,7 @@ def _restore(content: dict[str, Any], path: Path, device: torch.device, fast: bo
 
 
 def _has_8_bit_weights(content: dict[str, Any]) -> bool:
-    """Whether the ONNX model was quantised by this program with 8-bit weights."""
+    """Return whether this program quantised the ONNX model to 8-bit weights without ``reduce_range``."""
     made = content["metadata"].get("onnx", {}) if isinstance(content.get("metadata"), dict) else {}
     return isinstance(made, dict) and made.get("weights") == "int8" and made.get("reduce_range") is False
 

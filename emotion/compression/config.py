@@ -23,7 +23,7 @@ class TechniqueConfig(Config):
     ]
     """Its file's name in ``conf/technique``; the variant's name in files and reports."""
     steps: list[Text]
-    """In order."""
+    """Names of the steps, in order."""
     techniques: list[Text]
     """Names of files in ``conf/technique``."""
 
@@ -49,7 +49,7 @@ class TechniqueConfig(Config):
 
 
 class CompressDataConfig(Config):
-    """The CSVs; null = the ones that the checkpoint was trained with, while their sha256 is the recorded one."""
+    """The CSVs; null = the ones that the checkpoint was trained with, if their sha256 is still as recorded."""
 
     train: Text | None
     """CSV with texts and labels, for the steps that learn from data."""
@@ -68,10 +68,10 @@ class _CompressConfig(Config):
     data: CompressDataConfig
     accelerator: Accelerator
     fast: bool
-    """Let :mod:`emotion.models.fast` replace parts of other libraries: the same up to rounding, in less time."""
+    """Let :mod:`emotion.models.fast` replace parts of other libraries: same results up to rounding, in less time."""
     seed: Seed
     rounds: Count
-    """Latency is measured in so many rounds, the variants taking turns."""
+    """Rounds in which latency is measured; the variants take turns."""
     max_drop: Share | None
     """Publish the best variant within this loss of macro F1 as ``best_<Name>_compressed``; null = publish none."""
     prefer: Literal["size", "speed"]

@@ -22,7 +22,7 @@ from emotion.progress import progress_bar
 from emotion.reporting import BASELINE, Latency, Percentiles, Variant
 
 SINGLE_TEXTS, BATCHES = 64, 8
-"""Texts that are timed alone, and batches of 32, in each round."""
+"""Texts to time alone, and batches of 32 to time, in each round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Candidate:
 
     path: Path
     settings: dict[str, Any]
-    """Of each step that made it, in order."""
+    """Settings of each step that made it, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +48,20 @@ class Measured:
 def measure(
     candidates: Mapping[str, Candidate], data: LabelledTexts, device: torch.device, rounds: int, fast: bool = True
 ) -> Measured:
-    """Quality, size and speed of each candidate; the one named ``original`` is what the ratios are to.
+    """Measure quality, size and speed of each candidate; ratios are relative to the one named ``original``.
 
     Quality comes from :meth:`Predictor.predict` on the loaded file, in the order and the batch size that
     ``run_inference`` uses: INT8 models scale their inputs by batch, so other batches would give other labels.
 
     Args:
-        candidates: By name; ``original`` among them.
+        candidates: Candidates by name, ``original`` among them.
         data: Labelled texts.
         device: Where the models run; ONNX models run on the CPU.
         rounds: Turns in which latency is measured.
         fast: Whether :mod:`emotion.models.fast` speeds models up.
 
     Returns:
-        What was measured, and why the others could not be.
+        The measurements, and why the others could not be measured.
     """
     with progress_bar() as progress:
         task = progress.add_task("measuring quality", total=len(candidates) * len(data.texts))
@@ -76,7 +76,7 @@ def measure(
                 probabilities[name] = model.predict_proba(data.texts, advance=lambda rows: progress.advance(task, rows))
                 labels[name] = probabilities[name].argmax(dim=-1).tolist()
                 loaded[name] = model
-            except Exception as error:  # no failure may cost the other variants
+            except Exception as error:  # one failure must not cost the other variants
                 if name == BASELINE:
                     raise
                 failed[name] = error
@@ -124,7 +124,7 @@ def _agreement(labels: list[int], original: list[int]) -> float:
 
 
 def memory_mb(loaded: Predictor) -> float:
-    """Parameters and buffers, 1e6 bytes; of an ONNX model the serialised graph, which is little else."""
+    """Return the size of parameters and buffers, 1e6 bytes; for an ONNX model, of the graph, which is little else."""
     if not isinstance(loaded.model, nn.Module):
         return len(loaded.model.serialized) / 1e6
     return sum(tensor.nbytes for tensor in (*loaded.model.parameters(), *loaded.model.buffers())) / 1e6

@@ -1,4 +1,4 @@
-"""The files under ``compression_results``, and the compressed model that is published next to the original."""
+"""Write the files under ``compression_results``, and publish a compressed model in the original's folder."""
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
@@ -33,8 +33,8 @@ class CompressionResults:
     """The paths that belong to one model's compression.
 
     Args:
-        output_dir: Where the original's deliverables are, or another folder for the results.
-        model_name: The original's.
+        output_dir: Folder of the original's deliverables, or another folder for the results.
+        model_name: The original's name.
     """
 
     def __init__(self, output_dir: Path, model_name: str) -> None:
@@ -45,11 +45,11 @@ class CompressionResults:
         self.frontier = [pictures / f"pareto_frontier.{suffix}" for suffix in ("png", "pdf")]
 
     def model(self, chain: CompressConfig) -> Path:
-        """The file of a technique's model."""
+        """Return the file of a technique's model."""
         return self.folder / f"{self.model_name}_{chain.technique.name}{chain.steps[-1].suffix}"
 
     def chosen(self, suffix: str) -> Path:
-        """The file of the compressed model that is the best."""
+        """Return the file of the best compressed model."""
         return self.output_dir / f"best_{self.model_name}_compressed{suffix}"
 
     def require_free(self, chains: Sequence[CompressConfig], may_choose: bool) -> None:
@@ -94,7 +94,7 @@ class CompressionResults:
             if report.chosen is None:
                 for earlier in filter(Path.exists, (self.chosen(".pt"), self.chosen(".onnx"))):
                     log.warning("%s is an earlier run's choice, none of this report's models", earlier)
-            with ExitStack() as pending:  # what is written in it comes into place at its end
+            with ExitStack() as pending:  # moves the files written in it into place at its end
                 save_figure(comparison_figure(report), pending.enter_context(atomic(self.comparison)))
                 for path in self.frontier:
                     save_figure(frontier_figure(report), pending.enter_context(atomic(path)))
@@ -111,7 +111,7 @@ class CompressionResults:
         return self.folder / "predictions" / f"{self.model_name}_{variant}.csv"
 
     def _is_there(self, variant: Variant) -> bool:
-        """Whether its file is the one that was measured: a run that broke off may have left another."""
+        """Return whether its file is the one that was measured: an interrupted run may have left another."""
         path = self.folder / variant.file
         return path.is_file() and sha256(path) == variant.sha256
 
@@ -132,9 +132,9 @@ class CompressionResults:
 
 
 def best_variant(report: CompressionReport, available: Collection[str], max_drop: float, prefer: str) -> str | None:
-    """The smallest or fastest (``prefer``) of the variants ``available`` that loses at most ``max_drop`` of macro F1.
+    """Find the smallest or fastest (``prefer``) variant ``available`` that loses at most ``max_drop`` of macro F1.
 
-    Speed is that of one text at a time and of batches of 32, their geometric mean. None where no variant is as good.
+    Speed is the geometric mean of that of one text at a time and of batches of 32. Return None if no variant qualifies.
     """
     lowest = report.variants[BASELINE].macro_f1 - max_drop
     compressed = {name: report.variants[name] for name in available if name != BASELINE}

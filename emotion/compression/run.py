@@ -1,4 +1,4 @@
-"""Compress a fine-tuned model by each technique that was asked for, and report what that cost and brought."""
+"""Compress a fine-tuned model by each requested technique, and report what that cost and brought."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -50,13 +50,13 @@ def compress_and_evaluate(
         csv: CSV with ``text`` and ``label`` that quality is measured on.
         output_dir: Where ``compression_results/`` goes; None = the folder of ``weights``.
         technique: ``"prune"``, ``"quantize"``, ``"combined"``, ``"all"`` or another of ``conf/technique``.
-        show: Called with the report and its folder, also where a technique failed.
+        show: Called with the report and its folder, even if a technique failed.
 
     Returns:
         The content of ``compression_report.json``.
 
     Raises:
-        UserError: Something that was given cannot be used, or a technique failed; the others are finished first.
+        UserError: An input cannot be used, or a technique failed; the others are finished first.
     """
     if technique not in (known := known_techniques()):
         raise UserError(f"technique: must be one of {', '.join(known)}, found {technique!r}")
@@ -76,16 +76,16 @@ def compress(
 
     Args:
         config: The resolved config.
-        overrides: Those that it was composed with, for the techniques of a set.
-        run_dir: Where the curves of a distillation go; None = ``DATE/TIME`` in the output folder.
-        show: Called with the merged report and its folder, also where a technique failed.
+        overrides: The overrides that it was composed with, for the techniques of a set.
+        run_dir: Folder for the curves of a distillation; None = ``DATE/TIME`` in the output folder.
+        show: Called with the merged report and its folder, even if a technique failed.
 
     Returns:
         The merged report.
 
     Raises:
-        UserError: Something that was given cannot be used, and nothing was done; or a technique failed, and the others
-            were finished and reported first.
+        UserError: An input cannot be used, and nothing was done; or a technique failed, and the others were finished
+            and reported first.
     """
     wanted = chains(config, overrides)
     weights = find_weights(config)
@@ -106,7 +106,7 @@ def compress(
         try:
             path = results.model(chain)
             candidates[name] = Candidate(path, makers.make(chain, load_original(weights, device, config.fast), path))
-        except Exception as error:  # no failure may cost the other variants
+        except Exception as error:  # one failure must not cost the other variants
             failed[name] = error
             _log_failure(name, error)
     if len(failed) == len(wanted):

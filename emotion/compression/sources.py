@@ -1,4 +1,4 @@
-"""Which model is compressed, and on which data it is measured: given, or what the training run recorded."""
+"""Find the model to compress and the data to measure it on: as given, or as the training run recorded."""
 
 import logging
 import re
@@ -20,10 +20,10 @@ DEFAULT_OUTPUT_DIR = "outputs"
 
 
 def find_weights(config: CompressConfig) -> Path:
-    """``config.weights``, or the checkpoint of the report's best model.
+    """Return the path of ``config.weights``, or of the report's best model.
 
     Raises:
-        UserError: Neither is there.
+        UserError: No weights are given, and there is no report of a training.
     """
     if config.weights is not None:
         return Path(config.weights)
@@ -39,10 +39,10 @@ def find_weights(config: CompressConfig) -> Path:
 
 
 def load_original(path: Path, device: torch.device, fast: bool = True) -> Predictor:
-    """The fine-tuned FP32 model.
+    """Load the fine-tuned FP32 model.
 
     Raises:
-        UserError: The file is no checkpoint, one that was compressed before, or of a name that no file can have.
+        UserError: The file is no FP32 checkpoint, was compressed before, or has a model name that no file can have.
     """
     original = load(path, device, fast)
     if not re.match(NAME_PATTERN, str(original.model_name)):  # it becomes part of file names
@@ -56,7 +56,7 @@ def load_original(path: Path, device: torch.device, fast: bool = True) -> Predic
 
 
 def read_data(original: Predictor, split: str, config: CompressDataConfig) -> LabelledTexts:
-    """The CSV that is given for ``split`` (``train`` or ``validation``), or the one that the checkpoint recorded.
+    """Read the CSV that is given for ``split`` (``train`` or ``validation``), or the one that the checkpoint recorded.
 
     Raises:
         UserError: None is given and the recorded one is gone or has changed; or the CSV cannot be used.

@@ -1,4 +1,4 @@
-"""From the technique that was asked for to the chains of steps that are run."""
+"""Turn the requested technique into the chains of steps to run."""
 
 from collections.abc import Sequence
 
@@ -11,11 +11,11 @@ from emotion.errors import UserError
 
 
 def chains(config: CompressConfig, overrides: Sequence[str], within: tuple[str, ...] = ()) -> list[CompressConfig]:
-    """A config for each chain of steps: ``config`` itself, or one for each technique of its set.
+    """Return a config for each chain of steps: ``config`` itself, or one for each technique of its set.
 
     Args:
         config: The resolved config.
-        overrides: Those that it was composed with; they hold for each technique of a set, except ``technique=``.
+        overrides: Overrides that it was composed with; they hold for each technique of a set, except ``technique=``.
         within: The sets that ``config`` is a part of; none may contain itself.
 
     Raises:
@@ -45,12 +45,12 @@ def chains(config: CompressConfig, overrides: Sequence[str], within: tuple[str, 
 
 
 def known_techniques() -> list[str]:
-    """Name the files of ``conf/technique``."""
+    """List the files of ``conf/technique`` by name."""
     return choices("technique")
 
 
 def _refuse_settings_of_steps(name: str) -> None:
-    """In a set's file they would do nothing, as each technique of the set is composed by itself."""
+    """Refuse settings in a set's file: they would do nothing, as each technique of it is composed by itself."""
     path = CONF / "technique" / f"{name}.yaml"
     keys = list(OmegaConf.load(path)) if path.is_file() else []
     sections = {step.key for step in STEPS.values()}

@@ -19,7 +19,7 @@ Schema = TypeVar("Schema", bound="Config")
 
 
 class Config(BaseModel):
-    """A part of a run's settings: strict types, no unknown keys, no NaN or infinity; it cannot be changed."""
+    """A part of a run's settings: immutable, with strict types, no unknown keys, no NaN or infinity."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
 
@@ -36,7 +36,7 @@ class Rule:
 
 
 def _to_text(value: Any) -> Any:
-    """The text that a number was meant as: ``output_dir=2024`` is a folder's name."""
+    """Turn a number into the text that it was meant as: ``output_dir=2024`` names a folder."""
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
@@ -52,12 +52,12 @@ def validate(schema: type[Schema], content: Mapping[str, Any], prefix: str = "")
     """Check ``content`` and return it as an instance of ``schema``.
 
     Args:
-        schema: What it must follow.
+        schema: Schema that it must follow.
         content: Plain containers and scalars.
         prefix: Put before each key in messages.
 
     Raises:
-        UserError: Anything is missing, unknown or against its rule; one line names all of it.
+        UserError: Values are missing, unknown or against their rules; one line names all of them.
     """
     try:
         return schema.model_validate(content)
@@ -67,7 +67,7 @@ def validate(schema: type[Schema], content: Mapping[str, Any], prefix: str = "")
 
 
 def _problems(schema: type[Config], content: Mapping[str, Any], error: ValidationError) -> Iterator[str]:
-    """A line for each key that is wrong; the errors of a union's members fold into one."""
+    """Yield a line for each wrong key; the errors of a union's members give the same line."""
     for each in error.errors():
         if each["type"] == "value_error":  # raised by a validator of ours, whose message names the key
             yield str(each["ctx"]["error"])
@@ -83,7 +83,7 @@ def _problems(schema: type[Config], content: Mapping[str, Any], error: Validatio
 
 
 def _locate(schema: type[Config], location: Sequence[int | str]) -> tuple[list[str], FieldInfo | None]:
-    """The keys to the field that an error is about, and the field; None where there is no such field."""
+    """Return the keys to the field that an error is about, and the field, or None if there is no such field."""
     keys: list[str] = []
     model: type[Config] | None = schema
     field: FieldInfo | None = None

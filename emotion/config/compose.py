@@ -23,12 +23,12 @@ from emotion.errors import UserError
 
 
 def _sample_path(name: str) -> str:
-    """A file of the sample corpus, wherever the command is started."""
+    """Return the absolute path of a file of the sample corpus."""
     return str(SAMPLE / name)
 
 
 def _if_sample(recipe: Any, otherwise: Any, *, _root_: DictConfig) -> Any:
-    """``recipe`` while ``data.train`` is the sample corpus, ``otherwise`` once a user gave their own."""
+    """Return ``recipe`` while ``data.train`` is the sample corpus, ``otherwise`` once users give their own."""
     return recipe if OmegaConf.select(_root_, "data.train") == str(SAMPLE / "train.csv") else otherwise
 
 
@@ -44,7 +44,7 @@ OmegaConf.register_new_resolver("if_sample", _if_sample, replace=True)
 
 
 def compose_config(config_name: str, overrides: list[str]) -> DictConfig:
-    """Compose what a script composes from the same overrides, outside ``@hydra.main`` or inside.
+    """Compose the config that a script composes from the same overrides, inside or outside ``@hydra.main``.
 
     Raises:
         UserError: An override names an unknown key or group, or cannot be read.
@@ -75,7 +75,7 @@ def resolve(config: DictConfig, schema: type[Schema]) -> Schema:
 
 
 def _without(content: dict[Any, Any], keys: set[str], prefix: str = "") -> dict[str, Any]:
-    """``content`` without the dotted ``keys``, which hold ``???``."""
+    """Return ``content`` without the dotted ``keys``, which hold ``???``."""
     kept = {}
     for key, value in content.items():
         if prefix + str(key) not in keys:
@@ -95,7 +95,7 @@ def one_line(error: BaseException) -> str:
 
 
 def choices(group: str) -> list[str]:
-    """Name the files of a group of ``conf/``."""
+    """List the files of a group of ``conf/`` by name."""
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 

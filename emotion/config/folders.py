@@ -1,10 +1,10 @@
-"""Where ``conf/`` and the sample corpus are: inside the installed package, or in the checkout."""
+"""Find ``conf/`` and the sample corpus: inside the installed package, or in the checkout."""
 
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 PROJECT = _PACKAGE.parent
-"""The checkout; of an installed package, the folder that holds it."""
+"""The checkout or, for an installed package, the folder that holds it."""
 
 
 def _find(installed: str, in_checkout: str) -> Path:

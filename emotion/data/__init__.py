@@ -1,4 +1,4 @@
-"""From CSV files to batches of token ids."""
+"""Turn CSV files into batches of token ids."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Batches of rows of similar length, so that little is computed for padding."""
+"""Group rows of similar length into batches, so that little is computed for padding."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -8,22 +8,22 @@ from torch.utils.data import Sampler
 
 MAX_POOL_BATCHES, MIN_POOLS = 100, 4
 """Rows are sorted within pools of batches: large enough to leave little padding, and several an epoch, so that rows of
-a small corpus meet others in each epoch."""
+a small corpus meet different ones in each epoch."""
 
 
 class LengthBucketBatchSampler(Sampler[list[int]]):
-    """Exactly ``ceil(rows / (batch_size * replicas))`` batches an epoch, each row once.
+    """Yields exactly ``ceil(rows / (batch_size * replicas))`` batches an epoch, each row once.
 
     Rows are shuffled, sorted by length within pools of batches, and the batches are shuffled again; without shuffling
-    they come by length, longest first. Batches are of equal size, give or take a row, so that no update rests on a
-    handful of left-over rows. Each replica takes every ``replicas``-th row of a batch, so all replicas step equally
-    often on texts of like length.
+    they come by length, longest first. Batches are of equal size, give or take a row, so that no update depends on
+    a handful of left-over rows. Each replica takes every ``replicas``-th row of a batch, so all replicas step equally
+    often on texts of similar length.
 
     Args:
         lengths: (rows,), int: tokens of each row; at least ``replicas`` rows.
-        batch_size: Rows a batch and replica at the most.
-        shuffle: A new order each epoch, given by ``seed`` and ``epoch()`` alone.
-        epoch: The current epoch, asked at the start of each pass.
+        batch_size: Most rows of a batch on each replica.
+        shuffle: Whether each epoch has a new order, given by ``seed`` and ``epoch()`` alone.
+        epoch: Returns the current epoch; called at the start of each pass.
         replica: This process's place in [0, replicas).
     """
 
@@ -41,7 +41,7 @@ class LengthBucketBatchSampler(Sampler[list[int]]):
         self.lengths = lengths
         self.shuffle, self.seed, self.epoch = shuffle, seed, epoch
         self.replica, self.replicas = replica, replicas
-        # No more batches than give each replica a row in each, though one may then be over-full by a row.
+        # Limit the batches so that each replica has a row in each, though one may then be too large by a row.
         self.batches = max(1, min(math.ceil(len(lengths) / (batch_size * replicas)), len(lengths) // replicas))
 
     def __len__(self) -> int:

@@ -26,7 +26,7 @@ class DataConfig(Config):
 
     @model_validator(mode="after")
     def _one_corpus(self) -> Self:
-        """Refuse half of the sample corpus with half of another, which comes of one forgotten override."""
+        """Refuse one CSV of the sample corpus with one of another, the result of a forgotten override."""
         of_sample = {key: SAMPLE in Path(getattr(self, key)).resolve().parents for key in ("train", "validation")}
         if of_sample["train"] != of_sample["validation"]:
             left = next(key for key, is_sample in of_sample.items() if is_sample)
@@ -42,9 +42,9 @@ class LabelsConfig(Config):
     """The classes."""
 
     names: Annotated[Literal["auto"] | list[Text], Rule("auto or a list of names")]
-    """In the order of their indices; ``auto`` = those of the training CSV."""
+    """Names in the order of their indices; ``auto`` = those of the training CSV."""
     colours: Annotated[list[Text] | None, Rule("a list of colours like '#3b6fb6', or null")]
-    """A colour of each, for figures."""
+    """One colour for each class in figures."""
 
     @model_validator(mode="after")
     def _usable(self) -> Self:

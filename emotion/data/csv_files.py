@@ -1,4 +1,4 @@
-"""CSVs as people really have them: any common encoding and separator, read in bounded chunks."""
+"""Read CSVs as people really have them, in any common encoding and separator, in bounded chunks."""
 
 import codecs
 import csv
@@ -20,14 +20,14 @@ SEPARATORS = (",", ";", "\t")
 CHUNK_ROWS = 65_536
 _BLOCK = 1 << 20
 _LONGEST_CELL = 10_000_000
-"""Characters; a quote that is never closed must not bring the whole file into memory."""
+"""Characters; the limit keeps a quote that is never closed from reading the whole file into memory."""
 _END = 'end"of'
-"""A line after the last one: within an open quote, its own quote would be read as the closing one and vanish."""
+"""A line added after the last one: in an open quote, the reader takes its quote as the closing one and drops it."""
 
 
 @dataclass(frozen=True, slots=True)
 class CsvFile:
-    """A CSV whose form is known; its cells are strings, never guessed into numbers or missing values."""
+    """A CSV of known form; its cells stay strings and are never guessed to be numbers or missing values."""
 
     path: Path
     encoding: str
@@ -37,14 +37,14 @@ class CsvFile:
     """Line breaks in the file: at least the number of rows, more where texts hold line breaks."""
 
     def chunks(self, rows: int = CHUNK_ROWS) -> Iterator[pd.DataFrame]:
-        """Frames of up to ``rows`` rows under this file's column names, indexed from 0 through the file.
+        """Yield frames of up to ``rows`` rows under this file's column names, indexed from 0 through the file.
 
-        Cells that a short row lacks are empty texts. Empty lines are gaps between rows, but in a file of one column
-        they are empty texts.
+        Cells that a short row lacks are empty texts. Empty lines are skipped, but in a file of one column they are
+        empty texts.
 
         Raises:
             UserError: A row has more cells than the header, or a quote is never closed; it names the row, counted as
-                everywhere: the header is row 1, a row may span lines, gaps do not count.
+                everywhere: the header is row 1, a row may span lines, skipped lines do not count.
         """
         records = self._records()
         start = 0
@@ -54,7 +54,7 @@ class CsvFile:
             start += len(chunk)
 
     def _records(self) -> Iterator[list[str]]:
-        """The rows below the header, each with as many cells as the header has."""
+        """Yield the rows below the header, each with as many cells as the header has."""
         width = len(self.columns)
         records = _read(self.path, self.encoding, self.separator)
         row = 1
@@ -77,19 +77,19 @@ class CsvFile:
             raise UserError(f"{self.path}: must be readable, found {error.strerror}") from error
 
     def column(self, frame: pd.DataFrame, name: str) -> list[str]:
-        """The cells of the column ``name``."""
+        """Return the cells of the column ``name``."""
         cells: list[str] = frame.iloc[:, self.columns.index(name)].tolist()
         return cells
 
 
 def open_csv(path: str | Path, required: Sequence[str] = (), key: str = "csv") -> CsvFile:
-    """Find out a CSV's encoding, separator and columns.
+    """Detect a CSV's encoding, separator and columns.
 
     Encodings: UTF-8 with or without BOM, UTF-16 with BOM, else cp1252. Separators: comma, semicolon, tab; the one that
     yields the ``required`` columns, else the most columns.
 
     Raises:
-        UserError: No such file, not text, empty, or a required column is missing or occurs twice.
+        UserError: The file is missing, not text or empty, or a required column is missing or occurs twice.
     """
     path = Path(path)
     if not os.path.isfile(path):  # unlike Path.is_file, False for a name that no file can have
@@ -121,7 +121,7 @@ def _holds_text(cells: Sequence[str]) -> bool:
 
 
 def _read(path: Path, encoding: str, separator: str) -> Iterator[list[str]]:
-    """All records of the file, gaps included.
+    """Yield all records of the file, empty lines included.
 
     Raises:
         csv.Error: A quote is never closed, or a cell is longer than any text.
@@ -137,7 +137,7 @@ def _read(path: Path, encoding: str, separator: str) -> Iterator[list[str]]:
     with path.open(encoding=encoding, newline="") as file:
         records = csv.reader(lines(file), delimiter=separator)
         while True:
-            limit = csv.field_size_limit(_LONGEST_CELL)  # of the whole process, so for one record at a time
+            limit = csv.field_size_limit(_LONGEST_CELL)  # of the whole process, so set it for one record at a time
             try:
                 csv.field_size_limit(max(limit, _LONGEST_CELL))
                 record = next(records)
@@ -155,7 +155,7 @@ def _read(path: Path, encoding: str, separator: str) -> Iterator[list[str]]:
 
 
 def _headers(path: Path, encoding: str) -> dict[str, tuple[str, ...]]:
-    """Names of the columns under each separator that the first record can be read with; () where there is no record."""
+    """Return the column names under each separator that can read the first record; () if there is no record."""
     headers: dict[str, tuple[str, ...]] = {}
     for separator in SEPARATORS:
         try:
@@ -170,7 +170,7 @@ def _headers(path: Path, encoding: str) -> dict[str, tuple[str, ...]]:
 
 
 def _detect_encoding(path: Path) -> tuple[str, int]:
-    """The encoding that decodes the whole file, and its number of line breaks; reads in constant memory."""
+    """Return the encoding that decodes the whole file, and the number of line breaks; read in constant memory."""
     with path.open("rb") as file:
         start = file.read(4)
     is_utf16 = start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))

@@ -1,4 +1,4 @@
-"""The labelled CSVs as batches for training and validation."""
+"""Serve the labelled CSVs as batches for training and validation."""
 
 import logging
 from copy import copy
@@ -22,12 +22,12 @@ log = logging.getLogger(__name__)
 
 
 class TokenisedRows:
-    """Token ids, on the device that trains, where batches are made of them; and what is learned from each row.
+    """Token ids, on the device that trains and makes batches of them, and the targets of each row.
 
     Args:
         rows: Token ids of each row.
-        targets: By name, (rows, ...); ``labels``, (rows,) int64, among them. They may be many, so Lightning moves them
-            batch by batch.
+        targets: Tensors by name, (rows, ...), with ``labels``, (rows,) int64. They may be large, so Lightning moves
+            them batch by batch.
     """
 
     def __init__(self, rows: list[TokenIds], targets: dict[str, Tensor]) -> None:
@@ -41,7 +41,7 @@ class TokenisedRows:
         return len(self.lengths)
 
     def to(self, device: torch.device) -> "TokenisedRows":
-        """The same rows with their tokens on ``device``."""
+        """Return the same rows with their tokens on ``device``."""
         moved = copy(self)
         moved._tokens, moved._starts, moved._ends = (
             each.to(device) for each in (self._tokens, self._starts, self._ends)
@@ -49,9 +49,9 @@ class TokenisedRows:
         return moved
 
     def batch(self, indices: list[int], encoder: TextEncoder) -> dict[str, Tensor]:
-        """Those rows as :meth:`TextEncoder.pad` pads them, and their targets; a GPU is not waited for."""
+        """Return the rows ``indices``, padded as by :meth:`TextEncoder.pad`, and targets; do not wait for a GPU."""
         tokens = self._tokens
-        # Elsewhere a copy that is not waited for may read memory that is gone.
+        # On other devices, a copy that is not waited for may read memory that is already freed.
         chosen = torch.tensor(indices).to(tokens.device, non_blocking=tokens.is_cuda)
         columns = torch.arange(encoder.padded_length(self.lengths[indices].max()), device=tokens.device)
         places = self._starts[chosen, None] + columns
@@ -64,14 +64,14 @@ class TokenisedRows:
 class EmotionDataModule(LightningDataModule):
     """Tokenises each text once, and serves length-bucketed batches.
 
-    Call :meth:`tokenise` before fitting; the CSVs are checked before a backbone is fetched that knows how.
-    A batch holds ``input_ids`` and ``attention_mask``, each (rows, tokens), and ``labels`` (rows,), all int64.
+    Call :meth:`tokenise` before fitting. It is a separate step, so that the CSVs are checked before a backbone is
+    fetched. A batch holds ``input_ids`` and ``attention_mask``, each (rows, tokens), and ``labels`` (rows,), all int64.
 
     Args:
-        train: What is learned from.
-        validation: What chooses the best epoch.
+        train: Texts to learn from.
+        validation: Texts that choose the best epoch.
         batch_size: Rows a step on each device.
-        seed: Of the batches' order.
+        seed: Seed of the batches' order.
     """
 
     def __init__(self, train: LabelledTexts, validation: LabelledTexts, batch_size: int, seed: int) -> None:
@@ -84,9 +84,9 @@ class EmotionDataModule(LightningDataModule):
         """Read and check both CSVs.
 
         Args:
-            config: Where they are.
+            config: Their paths and columns.
             label_set: The classes; None = those of the training CSV.
-            seed: Of the batches' order.
+            seed: Seed of the batches' order.
 
         Raises:
             UserError: A CSV cannot be used (see :func:`emotion.data.labelled.read_labelled`).

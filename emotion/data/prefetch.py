@@ -1,4 +1,4 @@
-"""Make the next item while this one is worked on."""
+"""Make the next item while the current one is used."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 def prefetched(items: Iterator[T]) -> Iterator[T]:
-    """The same items, each made by another thread while the one before it is used; errors come in their place."""
+    """Yield the same items, each made by another thread while the one before is used; raise errors in their place."""
     end = object()
     with ThreadPoolExecutor(max_workers=1) as worker:
         following = worker.submit(next, items, end)

@@ -1,4 +1,4 @@
-"""From text to model input: normalise as the backbone's authors did, tokenise, pad."""
+"""Turn text into model input: normalise as the backbone's authors did, tokenise, pad."""
 
 import math
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ TokenIds = np.ndarray
 
 
 def normalize_cardiff(text: str) -> str:
-    """``@anyone`` to ``@user`` and ``http...`` to ``http``, word by word.
+    """Replace ``@anyone`` with ``@user`` and ``http...`` with ``http``, word by word.
 
     Source: the model card of cardiffnlp/twitter-roberta-base.
     """
@@ -41,7 +41,7 @@ class TextEncoder:
     """Padded lengths are multiples of it, up to ``max_length``."""
 
     def encode(self, texts: Sequence[str]) -> list[TokenIds]:
-        """Token ids of each text, cut to ``max_length``, specials included."""
+        """Return the token ids of each text, cut to ``max_length``, specials included."""
         if not texts:
             return []
         if self.normalization == "cardiff":
@@ -52,17 +52,17 @@ class TextEncoder:
         return [np.asarray(row, dtype=np.int32) for row in rows]
 
     def encode_unique(self, texts: Sequence[str]) -> tuple[list[TokenIds], np.ndarray]:
-        """Token ids of each different text, and for each text its place among them, (texts,), int64."""
+        """Return the token ids of each distinct text, and each text's place among them, (texts,), int64."""
         places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
         return self.encode(list(places)), np.array([places[text] for text in texts], dtype=np.int64)
 
     def padded_length(self, longest: int) -> int:
-        """Tokens that a batch is padded to whose longest row has ``longest``."""
+        """Return the padded length, in tokens, of a batch whose longest row has ``longest``."""
         step = self.pad_to_multiple_of
         return max(longest, min(math.ceil(longest / step) * step, self.max_length))
 
     def pad(self, rows: Sequence[TokenIds]) -> dict[str, Tensor]:
-        """``input_ids`` and ``attention_mask``, each (rows, tokens), int64, padded on the right."""
+        """Return ``input_ids`` and ``attention_mask``, each (rows, tokens), int64, padded on the right."""
         tokens = self.padded_length(max(len(row) for row in rows))
         input_ids = np.full((len(rows), tokens), self.tokenizer.pad_token_id, dtype=np.int64)
         attention_mask = np.zeros((len(rows), tokens), dtype=np.int64)

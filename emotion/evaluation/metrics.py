@@ -1,4 +1,4 @@
-"""What is measured, by name."""
+"""Compute accuracy, F1 scores and confusion matrices."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ def classification_metrics(classes: int) -> MetricCollection:
 
 @dataclass(frozen=True, slots=True)
 class ClassScores:
-    """One class; each score in [0, 1] and 0 where it is undefined."""
+    """Scores of one class, each in [0, 1] and 0 where it is undefined."""
 
     precision: float
     recall: float
@@ -37,7 +37,7 @@ class ClassScores:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Predictions held against the truth."""
+    """Scores of predictions against the truth."""
 
     accuracy: float
     macro_f1: float
@@ -53,10 +53,10 @@ def evaluate(labels: Sequence[int], predictions: Sequence[int], names: Sequence[
     Args:
         labels: (rows,), true class indices in [0, len(names)).
         predictions: (rows,), predicted class indices in [0, len(names)).
-        names: Of the classes, in order.
+        names: The classes' names, in order.
 
     Raises:
-        ValueError: Different lengths, or no rows.
+        ValueError: The lengths differ, or there are no rows.
     """
     if len(labels) != len(predictions) or not labels:
         raise ValueError(f"need as many predictions as labels, at least one; got {len(predictions)} and {len(labels)}")

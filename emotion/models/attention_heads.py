@@ -1,8 +1,8 @@
-"""Models with fewer attention heads than their hidden size is made of.
+"""Build models with fewer attention heads than their hidden size implies.
 
 Transformers has no such models: it takes ``hidden_size / num_attention_heads`` as the head size, so its configs cannot
-say that heads are gone. Here ``num_attention_heads`` stays what it was, for the head size's sake, and another entry of
-the config counts the heads that each layer has left.
+say that heads are gone. Here ``num_attention_heads`` does not change, to keep the head size, and another entry of the
+config counts the heads that each layer has left.
 """
 
 from typing import Any
@@ -13,11 +13,11 @@ from transformers import PreTrainedModel
 from emotion.models.layers import attentions
 
 HEADS_LEFT = "attention_heads_left"
-"""The config's entry; absent from models with all their heads."""
+"""The config's entry; models with all their heads lack it."""
 
 
 def keep_configured_heads_(model: PreTrainedModel) -> None:
-    """Give a newly built model, whose weights are yet to come, the heads that its config says are left."""
+    """Reduce a newly built model, before its weights are loaded, to the heads that its config says are left."""
     left = getattr(model.config, HEADS_LEFT, None)
     if left is not None:
         for part in attentions(model):
@@ -25,7 +25,7 @@ def keep_configured_heads_(model: PreTrainedModel) -> None:
 
 
 def loading_class(model: PreTrainedModel) -> type[PreTrainedModel]:
-    """The class to load ``model``'s state dict with: its own, with the heads that its config says are left."""
+    """Return the class to load ``model``'s state dict with: its own, with the heads that its config says are left."""
     plain = type(model)
     if not hasattr(model.config, HEADS_LEFT):
         return plain

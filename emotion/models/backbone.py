@@ -47,12 +47,12 @@ TOKENIZER_FILES = (
 """Every file that a tokenizer of transformers is built from; kept as they are, since re-saving some loses merges."""
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
-"""By preference."""
+"""Weight files, in order of preference."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backbone:
-    """Where a backbone's files lie and which exactly they are."""
+    """The place of a backbone's files, and exactly which files they are."""
 
     folder: Path
     source: str
@@ -61,17 +61,17 @@ class Backbone:
     """Commit on the hub that the files equal; None for a local folder."""
 
     def tokenizer_files(self) -> dict[str, bytes]:
-        """The tokenizer's original files, by name."""
+        """Read the tokenizer's original files, by name."""
         found = {name: self.folder / name for name in TOKENIZER_FILES}
         return {name: path.read_bytes() for name, path in found.items() if path.is_file()}
 
 
 def find_backbone(config: ModelConfig, need_weights: bool = True) -> Backbone:
-    """The first of: a local folder, the hub's cache, the installed package (digests checked), the hub.
+    """Find a backbone in the first of: a folder, the hub's cache, the installed package (digests checked), the hub.
 
     Args:
         config: Which backbone; ``backbone`` may be a folder, and then nothing else is tried.
-        need_weights: False where config and tokenizer are enough.
+        need_weights: False if config and tokenizer are enough.
 
     Raises:
         UserError: None has it; one line says what was tried and what to do.
@@ -95,7 +95,7 @@ def find_backbone(config: ModelConfig, need_weights: bool = True) -> Backbone:
 
 
 def _missing_files(folder: Path, need_weights: bool) -> str:
-    """What a backbone's folder lacks, for people; empty where it is complete."""
+    """Name what a backbone's folder lacks, for people; empty if it is complete."""
     if not (folder / "config.json").is_file():
         return "config.json"
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
@@ -110,12 +110,12 @@ def _missing_files(folder: Path, need_weights: bool) -> str:
 
 
 def _shards(index: Path) -> list[str]:
-    """The files that an index of weights names."""
+    """List the files that an index of weights names."""
     return sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
 
 
 def _from_cache(config: ModelConfig, need_weights: bool) -> Backbone | str:
-    small = ["config.json", *TOKENIZER_FILES]  # all of them must be there where the cache knows the repository's list
+    small = ["config.json", *TOKENIZER_FILES]  # all of them must be there if the cache knows the repository's list
     try:
         folder = Path(
             snapshot_download(config.backbone, revision=config.revision, local_files_only=True, allow_patterns=small)
@@ -151,7 +151,7 @@ def _from_package(config: ModelConfig, _need_weights: bool) -> Backbone | str:
 
 
 def _changed_files(folder: Path, digests: dict[str, str]) -> Iterator[str]:
-    """The files there whose digest is not the pinned one."""
+    """Yield the files in ``folder`` whose digest is not the pinned one."""
     for name, digest in digests.items():
         if (folder / name).is_file() and sha256(folder / name) != digest:
             yield name
@@ -177,7 +177,7 @@ def _from_hub(config: ModelConfig, need_weights: bool) -> Backbone | str:
 
 
 def _download(config: ModelConfig, need_weights: bool) -> Path:
-    """Fetch the files that are needed, and no others, into the cache; their folder there.
+    """Fetch only the files that are needed into the cache, and return their folder there.
 
     The config comes last, so that an interrupted download does not look complete.
     """
@@ -186,7 +186,7 @@ def _download(config: ModelConfig, need_weights: bool) -> Path:
         return Path(hf_hub_download(config.backbone, name, revision=config.revision, etag_timeout=CONNECT_TIMEOUT_S))
 
     def first_answers() -> tuple[set[str], list[str]]:
-        """The names of all files, and of the tokenizer's, the first of which is fetched: hub and file host answer."""
+        """Return the names of all files and of the tokenizer's, one of which is fetched: hub and file host answer."""
         info = HfApi().model_info(config.backbone, revision=config.revision, timeout=CONNECT_TIMEOUT_S)
         names = {sibling.rfilename for sibling in info.siblings or []}
         tokenizer_files = [name for name in reversed(TOKENIZER_FILES) if name in names]  # a small one first
@@ -209,7 +209,7 @@ def _download(config: ModelConfig, need_weights: bool) -> Path:
 def _within(seconds: float, ask: Callable[[], Answer]) -> Answer:
     """Return or raise what ``ask`` does, or raise TimeoutError.
 
-    A library's own time-out is not enough: it counts for each of a host's addresses."""
+    A library's own time-out is not enough: it applies to each of a host's addresses."""
     answers: Queue[Future[Answer]] = Queue()
 
     def run() -> None:
@@ -220,7 +220,7 @@ def _within(seconds: float, ask: Callable[[], Answer]) -> Answer:
             future.set_exception(error)
         answers.put(future)
 
-    threading.Thread(target=run, daemon=True).start()  # a thread that hangs must not keep the program
+    threading.Thread(target=run, daemon=True).start()  # a thread that hangs must not keep the program running
     try:
         return answers.get(timeout=seconds).result()
     except Empty:
@@ -229,7 +229,7 @@ def _within(seconds: float, ask: Callable[[], Answer]) -> Answer:
 
 @contextmanager
 def _quiet_hub() -> Iterator[None]:
-    """Log no line for each request and retry; a failure is reported once by the caller."""
+    """Silence the log lines of each request and retry; the caller reports a failure once."""
     loggers = [logging.getLogger(name) for name in ("huggingface_hub", "httpx", "httpx2")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

@@ -1,4 +1,4 @@
-"""Which device a run gets, and a clear word when it is not there."""
+"""Pick a run's device, and fail clearly if it is missing or its memory is too small."""
 
 import os
 from collections.abc import Iterator
@@ -10,10 +10,10 @@ from emotion.errors import UserError
 
 
 def pick_device(accelerator: str, key: str = "accelerator") -> torch.device:
-    """The device for ``auto``, ``cpu``, ``gpu`` (CUDA) or ``mps``; ``auto`` prefers a GPU.
+    """Return the device for ``auto``, ``cpu``, ``gpu`` (CUDA) or ``mps``; ``auto`` prefers a GPU.
 
     Raises:
-        UserError: The device asked for is not on this machine.
+        UserError: The requested device is not on this machine.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic cuBLAS; must be set before CUDA starts
     available = {"gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
@@ -25,7 +25,7 @@ def pick_device(accelerator: str, key: str = "accelerator") -> torch.device:
 
 
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
-"""In torch's errors: on a GPU, and on the CPU under Linux or Windows."""
+"""Words in torch's errors: on a GPU, and on the CPU under Linux or Windows."""
 
 
 @contextmanager

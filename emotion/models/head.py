@@ -1,4 +1,4 @@
-"""The classification head of a Hugging Face sequence classifier: all that comes after the encoder.
+"""Find the classification head of a Hugging Face sequence classifier: all that comes after the encoder.
 
 Compression leaves it in FP32: it holds well under a percent of the weights and decides between the classes.
 """
@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 
 
 def head_modules(model: PreTrainedModel) -> list[str]:
-    """Names of the head's modules: ``classifier``, and before it BERT's ``bert.pooler`` and ModernBERT's ``head``."""
+    """Name the head's modules: ``classifier``, and before it BERT's ``bert.pooler`` and ModernBERT's ``head``."""
     encoder = model.base_model_prefix
     names = [f"{encoder}.pooler", *(name for name, _ in model.named_children() if name != encoder)]
     modules = dict(model.named_modules())
@@ -17,7 +17,7 @@ def head_modules(model: PreTrainedModel) -> list[str]:
 
 
 def head_state(model: PreTrainedModel) -> dict[str, Tensor]:
-    """The head's part of the state dict."""
+    """Return the head's part of the state dict."""
     prefixes = tuple(f"{name}." for name in head_modules(model))
     return {name: value for name, value in model.state_dict().items() if name.startswith(prefixes)}
 
@@ -25,7 +25,7 @@ def head_state(model: PreTrainedModel) -> dict[str, Tensor]:
 def keep_head_in_fp32(model: PreTrainedModel, state: dict[str, Tensor]) -> None:
     """Give the head of a model in lower precision the FP32 weights of ``state``, and FP32 inputs.
 
-    Casting the head that a low-precision load left would not do: its weights are rounded by then.
+    Casting the head after a low-precision load would not help: its weights are already rounded.
     """
     for name in head_modules(model):
         module = model.get_submodule(name).float()

@@ -1,4 +1,4 @@
-"""Models whose linear layers are INT8 by bitsandbytes, made and loaded through transformers.
+"""Make and load models with linear layers in INT8 by bitsandbytes, through transformers.
 
 Source: Dettmers et al. 2022, "LLM.int8()", arXiv:2208.07339.
 """
@@ -19,7 +19,7 @@ from emotion.models.pretrained import quiet_transformers
 
 
 def is_int8(config: PretrainedConfig) -> bool:
-    """Whether ``config`` is a model's that bitsandbytes quantised.
+    """Return whether ``config`` is of a model that bitsandbytes quantised.
 
     Raises:
         UserError: It is quantised by anything else.
@@ -34,10 +34,10 @@ def is_int8(config: PretrainedConfig) -> bool:
 
 
 def quantized(model: PreTrainedModel, threshold: float) -> PreTrainedModel:
-    """An INT8 copy of an FP32 ``model``: linear layers INT8, the head FP32 as it was, everything else FP16.
+    """Make an INT8 copy of an FP32 ``model``: linear layers INT8, the head FP32 as it was, everything else FP16.
 
     Args:
-        model: Left as it is.
+        model: Model to copy; left as it is.
         threshold: Columns of a layer's input with a value beyond it are multiplied in FP16; 0 switches that off.
 
     Raises:
@@ -52,7 +52,7 @@ def quantized(model: PreTrainedModel, threshold: float) -> PreTrainedModel:
 def load_int8(
     architecture: type[PreTrainedModel], config: PretrainedConfig, tensors: dict[str, Tensor], device: torch.device
 ) -> PreTrainedModel:
-    """A model that :func:`quantized` made, from its config and state dict. Raises as that does."""
+    """Load a model that :func:`quantized` made, from its config and state dict. Raises the same errors."""
     return _load(architecture, config, tensors, None, tensors, device)
 
 

@@ -1,4 +1,4 @@
-"""A model's Transformer layers, and the inner widths of their two parts, under one name for every architecture."""
+"""Find a model's Transformer layers, and the inner widths of their two parts, in every known architecture."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from emotion.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class _Names:
-    """Of modules: the layers within the encoder, and the linear layers within a layer."""
+    """Names of modules: the layers within the encoder, and the linear layers within a layer."""
 
     layers: str
     attention_makers: tuple[str, ...]
@@ -47,15 +47,15 @@ class InnerPart:
     makers: tuple[nn.Linear, ...]
     reader: nn.Linear
     unit_width: int
-    """Columns of the reader's input that are one unit: 1 of a neuron, the head size of a head."""
+    """Columns of the reader's input that make one unit: 1 for a neuron, the head size for a head."""
 
     @property
     def units(self) -> int:
-        """Neurons or heads."""
+        """Number of neurons or heads."""
         return self.reader.in_features // self.unit_width
 
     def keep_(self, units: Tensor) -> None:
-        """Reduce the weights to those of ``units``, (kept,), int64 in [0, self.units), rising."""
+        """Reduce the weights to those of ``units``, (kept,), int64 in [0, self.units), ascending."""
         columns = (units[:, None] * self.unit_width + torch.arange(self.unit_width, device=units.device)).flatten()
         for maker in self.makers:
             blocks = torch.arange(0, maker.out_features, self.reader.in_features, device=units.device)
@@ -64,12 +64,12 @@ class InnerPart:
 
 
 def is_known(model: PreTrainedModel) -> bool:
-    """Whether the functions below know the architecture of ``model``."""
+    """Return whether the functions below know the architecture of ``model``."""
     return model.config.model_type in _NAMES
 
 
 def transformer_layers(model: PreTrainedModel) -> nn.ModuleList:
-    """The layers of ``model``, first to last: the very list it runs through.
+    """Return the layers of ``model``, first to last: the very list that it runs through.
 
     Raises:
         UserError: The architecture is not known here. The functions below raise it too.
@@ -80,7 +80,7 @@ def transformer_layers(model: PreTrainedModel) -> nn.ModuleList:
 
 
 def feed_forwards(model: PreTrainedModel) -> list[InnerPart]:
-    """The neurons of each layer."""
+    """Return the neurons of each layer."""
     names = _names(model)
     return [
         _part(layer, (names.feed_forward_maker,), names.feed_forward_reader, 1) for layer in transformer_layers(model)
@@ -88,7 +88,7 @@ def feed_forwards(model: PreTrainedModel) -> list[InnerPart]:
 
 
 def attentions(model: PreTrainedModel) -> list[InnerPart]:
-    """The attention heads of each layer."""
+    """Return the attention heads of each layer."""
     names = _names(model)
     head_size = model.config.hidden_size // model.config.num_attention_heads
     return [
@@ -112,7 +112,7 @@ def _part(layer: nn.Module, makers: tuple[str, ...], reader: str, unit_width: in
 
 
 def _select_(linear: nn.Linear, indices: Tensor, dim: int) -> None:
-    """Reduce to the outputs (dim 0) or inputs (dim 1) ``indices``."""
+    """Reduce ``linear`` to the outputs (dim 0) or inputs (dim 1) ``indices``."""
     linear.weight = _selected(linear.weight, indices, dim)
     if dim == 0 and linear.bias is not None:
         linear.bias = _selected(linear.bias, indices, dim)

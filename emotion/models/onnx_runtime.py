@@ -12,7 +12,7 @@ from emotion.models.fast import SLOW_FUSIONS, inference_session
 
 
 class ClassifierOutput(NamedTuple):
-    """What a call returns; transformers' outputs have more."""
+    """The result of a call; transformers' outputs have more fields."""
 
     logits: Tensor
     """(rows, classes), float32."""
@@ -25,7 +25,7 @@ class OnnxClassifier:
         serialized: An ONNX model with the inputs ``input_ids`` and ``attention_mask``, (rows, tokens), int64, and the
             output ``logits``, (rows, classes), float32.
         config: The Hugging Face config of the model that it was exported from.
-        fast: Whether fusions are left out that slow it down.
+        fast: Whether to leave out fusions that slow it down.
 
     Raises:
         UserError: onnxruntime is not installed.
@@ -42,14 +42,14 @@ class OnnxClassifier:
         self._session = inference_session(onnxruntime, serialized, options, SLOW_FUSIONS if fast else ())
 
     def __call__(self, input_ids: Tensor, attention_mask: Tensor) -> ClassifierOutput:
-        """Both (rows, tokens), int64."""
+        """Compute logits; both inputs are (rows, tokens), int64."""
         inputs = {"input_ids": input_ids.numpy(), "attention_mask": attention_mask.numpy()}
         (logits,) = self._session.run(["logits"], inputs)
         return ClassifierOutput(torch.from_numpy(logits))
 
 
 def require_packages(*names: str) -> list[Any]:
-    """The modules ``names``. Raises :class:`UserError` where one is not installed, or cannot run here."""
+    """Import the modules ``names``. Raises :class:`UserError` if one is not installed, or cannot run here."""
     try:
         return [import_module(name) for name in names]
     except ModuleNotFoundError as error:

@@ -28,7 +28,7 @@ class Predictor:
     """A fine-tuned classifier, its tokenizer, and where both came from."""
 
     model: PreTrainedModel | OnnxClassifier
-    """In eval mode."""
+    """The classifier, in eval mode."""
     tokenizer: PreTrainedTokenizerBase
     tokenizer_files: dict[str, bytes]
     """The tokenizer's original files, by name."""
@@ -71,7 +71,7 @@ class Predictor:
 
     @property
     def encoder(self) -> TextEncoder:
-        """From texts to token ids and padded batches."""
+        """The encoder from texts to token ids and padded batches."""
         return TextEncoder(self.tokenizer, self.normalization, self.max_length)
 
     @property
@@ -86,7 +86,7 @@ class Predictor:
 
     @property
     def torch_model(self) -> PreTrainedModel:
-        """The model, in torch. Raises :class:`UserError` where it is in ONNX Runtime."""
+        """The model, in torch. Raises :class:`UserError` if it is in ONNX Runtime."""
         if isinstance(self.model, OnnxClassifier):
             raise UserError("weights: must be a .pt checkpoint, found a model in ONNX Runtime, which cannot be changed")
         return self.model

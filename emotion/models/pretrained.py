@@ -24,7 +24,7 @@ _PADDED_POSITIONS = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "m
 
 
 def load_tokenizer(folder: Path, normalization: str) -> PreTrainedTokenizerBase:
-    """The tokenizer of a folder; BERTweet's with its authors' normalisation switched on where asked."""
+    """Load the tokenizer of a folder; switch on BERTweet's own normalisation if asked."""
     options: dict[str, Any] = {"normalization": True} if normalization == "bertweet" else {}
     with _told_in_one_line(folder):
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, **options)
@@ -32,7 +32,7 @@ def load_tokenizer(folder: Path, normalization: str) -> PreTrainedTokenizerBase:
 
 
 def load_config(folder: Path, labels: LabelSet | None = None) -> PretrainedConfig:
-    """Load the Hugging Face config of a folder, with ``labels`` as its classes where they are given."""
+    """Load the Hugging Face config of a folder, with ``labels`` as its classes if they are given."""
     names: dict[str, Any] = {}
     if labels is not None:
         names["id2label"] = dict(enumerate(labels.names))
@@ -66,7 +66,7 @@ def load_pretrained(backbone: Backbone, labels: LabelSet) -> PreTrainedModel:
 
 
 def position_limit(config: PretrainedConfig) -> int | None:
-    """Tokens that a backbone has positions for; None where its config names no limit.
+    """Return the number of tokens that a backbone has positions for; None if its config names no limit.
 
     RoBERTa and its kin number positions from ``pad_token_id + 1``, so they have fewer than their table has rows.
     """
@@ -78,7 +78,7 @@ def position_limit(config: PretrainedConfig) -> int | None:
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Within: no load reports and bars of transformers; a new head is no news here."""
+    """Silence transformers' load reports and progress bars; a new head is no news here."""
     level, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]

@@ -14,10 +14,10 @@ class PredictConfig(Config):
     """Where to write; null = ``<input_name>_predictions.csv`` in the input's folder."""
     text_column: Text
     label_column: Text
-    """Where the CSV has this column, the metrics are printed too."""
+    """If the CSV has this column, the metrics are printed too."""
     batch_size: Count
     probabilities: bool
     """Add one column a class with its probability."""
     accelerator: Accelerator
     fast: bool
-    """Let :mod:`emotion.models.fast` replace parts of other libraries: the same up to rounding, in less time."""
+    """Let :mod:`emotion.models.fast` replace parts of other libraries: same results up to rounding, in less time."""

@@ -32,12 +32,12 @@ class Prediction:
     labels: list[int]
     """Class index of each row, in order."""
     names: tuple[str, ...]
-    """Of the classes, in the order of their indices."""
+    """The classes' names, in the order of their indices."""
     output: Path
     empty_rows: int
-    """Rows without text; predicted all the same."""
+    """Rows without text, which are predicted too."""
     evaluation: Evaluation | None
-    """Against the label column, where the CSV has one with a class in every row."""
+    """Scores against the label column, if the CSV has one with a class in every row."""
 
 
 def run_inference(weights: str, csv: str) -> list[int]:
@@ -48,7 +48,7 @@ def run_inference(weights: str, csv: str) -> list[int]:
         csv: CSV with a ``text`` column; any other columns are kept in the output.
 
     Returns:
-        One class index in [0, classes) a row, in the order of the rows.
+        The class index of each row, in [0, classes), in the order of the rows.
 
     Raises:
         UserError: The predictor or the CSV cannot be used, or the output would replace a file that is not ours.
@@ -62,8 +62,8 @@ def run_inference(weights: str, csv: str) -> list[int]:
 def predict_csv(config: PredictConfig) -> Prediction:
     """Predict ``config.csv`` chunk by chunk, in memory bounded by the chunk.
 
-    The output has the input's columns, then :data:`COLUMNS` and, where asked, ``probability_<name>`` of each class.
-    It is UTF-8 with commas, also where the input is not.
+    The output has the input's columns, then :data:`COLUMNS` and, if asked, ``probability_<name>`` of each class.
+    It is UTF-8 with commas, even if the input is not.
 
     Raises:
         UserError: As :func:`run_inference`.

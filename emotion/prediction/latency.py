@@ -1,4 +1,4 @@
-"""How long predictions take, from strings to labels."""
+"""Time predictions, from strings to labels."""
 
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
@@ -10,13 +10,13 @@ from emotion.models import Predictor
 
 
 def latency_ms_per_sample(predictor: Predictor, texts: Sequence[str], batch_size: int = 32) -> float:
-    """Median milliseconds a text over up to 16 batches, after one to warm up."""
+    """Return the median milliseconds per text over up to 16 batches, after one to warm up."""
     batches = spread_batches(texts, batch_size, 16)
     return median(latencies_ms({"": predictor}, batches)[""]) / len(batches[0])
 
 
 def spread_batches(texts: Sequence[str], batch_size: int, batches: int) -> list[list[str]]:
-    """Up to ``batches`` full batches of texts, evenly spread over ``texts``; one smaller where there are too few."""
+    """Return up to ``batches`` full batches, evenly spread over ``texts``, or one smaller if there are too few."""
     batches = min(batches, max(len(texts) // batch_size, 1))
     wanted = min(batches * batch_size, len(texts))
     chosen = [texts[index * len(texts) // wanted] for index in range(wanted)]
@@ -29,13 +29,13 @@ def latencies_ms(
     rounds: int = 1,
     advance: Callable[[], object] | None = None,
 ) -> dict[str, list[float]]:
-    """Milliseconds of each prediction of a batch, by predictor.
+    """Measure the milliseconds of each prediction of a batch, by predictor.
 
     The predictors take turns, so that a slow moment of the machine slows all of them. In its turn, each predicts all
     batches, after one that is not counted, because the others have pushed its weights out of the processor's caches.
 
     Args:
-        predictors: By name.
+        predictors: Predictors by name.
         batches: Texts; each batch is predicted at once.
         rounds: Turns of each predictor, >= 1.
         advance: Called after each turn.

@@ -1,4 +1,4 @@
-"""The training report: its schema, its writer and merger, its pictures and its table."""
+"""Write the reports of training, compression and benchmark: schemas, files, pictures and tables."""
 
 import lazy_loader
 

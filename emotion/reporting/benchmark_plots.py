@@ -1,4 +1,4 @@
-"""The picture of a benchmark report."""
+"""Draw the picture of a benchmark report."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ from emotion.reporting.plots import BLUE, GREY, ORANGE, new_figure
 
 
 def benchmark_figure(report: BenchmarkReport) -> Figure:
-    """Rows a second of each side as bars, and cost against the size of the work."""
+    """Draw rows per second of each side as bars, and cost against the size of the work."""
     bars = [
         (title, speed.sides)
         for title, speed in (("fine-tuning", report.training), ("prediction", report.prediction))

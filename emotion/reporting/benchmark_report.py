@@ -1,4 +1,4 @@
-"""``benchmark_report.json``, its tables in Markdown, and its picture."""
+"""Write ``benchmark_report.json``, its tables in Markdown, and its picture."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -37,7 +37,7 @@ class BenchmarkResults:
     def publish(self, report: BenchmarkReport) -> BenchmarkReport:
         """Merge ``report`` with the folder's and replace the files, while no other process does.
 
-        Parts that ``report`` lacks are taken over from the folder's where that is of the same work, program and
+        Parts that ``report`` lacks are taken from the folder's report if that is of the same work, program and
         machine. A report of other conditions is kept under another name, with the time at which it was measured.
 
         Returns:
@@ -46,11 +46,11 @@ class BenchmarkResults:
         with locked(self.report.parent):
             self.require_ours()
             merged = self._merged(report)
-            with ExitStack() as pending:  # what is written in it comes into place at its end
+            with ExitStack() as pending:  # moves the files written in it into place at its end
                 if _has_figures(merged):
                     save_figure(benchmark_figure(merged), pending.enter_context(atomic(self.picture)))
                 else:
-                    self.picture.unlink(missing_ok=True)  # of other figures
+                    self.picture.unlink(missing_ok=True)  # it shows other figures
                 text = f"{_MADE_BY}\n\n{tables(merged)}\n"
                 pending.enter_context(atomic(self.tables)).write_text(text, encoding="utf-8")
             write_json(merged, self.report)
@@ -67,12 +67,12 @@ class BenchmarkResults:
 
 
 def _has_figures(report: BenchmarkReport) -> bool:
-    """Whether a part was measured that the picture shows."""
+    """Return whether a part was measured that the picture shows."""
     return bool(report.training or report.prediction or report.scaling)
 
 
 def _conditions(report: BenchmarkReport) -> BenchmarkReport:
-    """What was measured with, without what was measured."""
+    """Return the conditions of the measurement: the report without what was measured."""
     return report.model_copy(update={**dict.fromkeys(PARTS), "measured": ""})
 
 

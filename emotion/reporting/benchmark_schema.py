@@ -27,7 +27,7 @@ class Side(Strict):
     label: str
     rows_per_second: Spread
     speedup_of_ours: Spread
-    """This project's rows a second over this side's, in each round."""
+    """This project's rows per second over this side's, in each round."""
 
 
 class TrainingSpeed(Strict):
@@ -35,17 +35,17 @@ class TrainingSpeed(Strict):
 
     rows: int
     tokens: int
-    """Specials included, padding not."""
+    """Tokens trained on, specials included, padding excluded."""
     updates: int
     sides: dict[str, Side]
     flops_per_token: float
-    """6 a parameter outside the embeddings, as in Kaplan et al. 2020, arXiv:2001.08361; attention's own products,
-    a few per cent at these lengths, are left out. It is what the model asks for: that this project leaves out most of
-    the last layer counts as speed."""
+    """6 per parameter outside the embeddings, as in Kaplan et al. 2020, arXiv:2001.08361; attention's own products,
+    a few per cent at these lengths, are left out. This is what the whole model takes: leaving out most of the last
+    layer, as this project does, counts as speed."""
     peak_flops_per_second: float
-    """Of a large matrix product in the precision of training, measured in the same run."""
+    """Peak of a large matrix product in the precision of training, measured in the same run."""
     utilisation: float
-    """Of that peak, by this project: ``flops_per_token`` times its tokens a second."""
+    """Share of that peak that this project reaches: ``flops_per_token`` times its tokens per second."""
 
 
 class PredictionSide(Side):
@@ -54,7 +54,7 @@ class PredictionSide(Side):
     single_ms: Spread
     """Median of single texts, in each round."""
     agreement: float = Share
-    """Rows with the same label as the plain loop in FP32 gives."""
+    """Share of rows with the same label as from the plain loop in FP32."""
 
 
 class PredictionSpeed(Strict):
@@ -72,14 +72,14 @@ class Scaling(Strict):
     sizes: list[float]
     seconds: list[float]
     slope: float
-    """Of the logarithms: 1 = proportional."""
+    """Slope of the logarithms: 1 = proportional."""
 
 
 class DeviceScaling(Strict):
-    """Training in two processes of one thread each, over one process of one thread; the same updates."""
+    """Training in two processes of one thread each, compared with one such process; the same updates."""
 
     rows: int
-    """That all processes trained on together, in one epoch."""
+    """Rows that all processes trained on together, in one epoch."""
     one_process_seconds: Spread
     two_processes_seconds: Spread
     speedup: Spread
@@ -92,21 +92,21 @@ class CompressedSide(Strict):
     device: str
     """ONNX Runtime's models run on the CPU."""
     size_mb: float
-    """Of the file, or of the folder; 1e6 bytes."""
+    """Size of the file, or of the folder; 1e6 bytes."""
     size_ratio: float
-    """Beside this project's FP32 file."""
+    """Size relative to this project's FP32 file."""
     single_ms: Spread
     """Median of single texts, in each round."""
     speedup_batch_1: Spread
     speedup: Spread
-    """In batches of the batch size."""
+    """Speedup in batches of the batch size."""
 
 
 class CompressionSpeed(Strict):
     """Size and speed of compressed models; what they lose is measured by ``scripts/compress.py``."""
 
     tokens: float
-    """A text, specials included; the mean."""
+    """Mean tokens per text, specials included."""
     sides: dict[str, CompressedSide]
 
 
@@ -125,7 +125,7 @@ class BenchmarkReport(Report):
     precision: str
     compiled: bool = False
     weights_sha256: str | None = None
-    """Of the file that predicts; null = the backbone under a new head."""
+    """Digest of the file that predicts; null = the backbone under a new head."""
     random_weights: bool = False
     device: str
     rounds: int = Field(ge=1)
@@ -137,6 +137,6 @@ class BenchmarkReport(Report):
     prediction: PredictionSpeed | None = None
     startup_seconds: dict[str, Spread] | None = None
     scaling: dict[str, Scaling] | None = None
-    """``train_rows`` and ``predict_rows`` against rows, ``train_words`` and ``predict_words`` against words a row."""
+    """``train_rows`` and ``predict_rows`` against rows, ``train_words`` and ``predict_words`` against words per row."""
     devices: DeviceScaling | None = None
     compression: CompressionSpeed | None = None

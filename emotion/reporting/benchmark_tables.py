@@ -1,4 +1,4 @@
-"""The tables of a benchmark's results: medians, with the least and the most of the rounds."""
+"""Tabulate a benchmark's results: medians, with the minimum and maximum of the rounds."""
 
 from emotion.reporting.benchmark_schema import (
     BenchmarkReport,
@@ -32,7 +32,7 @@ def benchmark_tables(report: BenchmarkReport) -> dict[str, Table]:
 
 
 def utilisation_note(report: BenchmarkReport) -> str:
-    """Say how much of the machine's peak training used; "" where training was not measured."""
+    """Say how much of the machine's peak training used; "" if training was not measured."""
     speed = report.training
     if speed is None:
         return ""

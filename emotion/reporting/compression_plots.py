@@ -1,4 +1,4 @@
-"""Pictures of a compression report."""
+"""Draw the pictures of a compression report."""
 
 from collections.abc import Mapping
 
@@ -16,7 +16,7 @@ _LIGHT_BLUE = "#90b4dc"
 
 
 def comparison_figure(report: CompressionReport) -> Figure:
-    """File size, speed and macro F1 of each variant as bars, the original first and the rest by size."""
+    """Draw file size, speed and macro F1 of each variant as bars, the original first and the rest by size."""
     names = [BASELINE, *(name for name in reversed(report.ranking.by_size) if name != BASELINE)]
     variants = [report.variants[name] for name in names]
     figure = new_figure(width=11.5, height=1.9 + 0.55 * len(names))
@@ -58,7 +58,7 @@ def comparison_figure(report: CompressionReport) -> Figure:
 
 
 def frontier_figure(report: CompressionReport) -> Figure:
-    """Macro F1 against file size and against speed; the line joins the variants that no other beats in both."""
+    """Draw macro F1 against file size and against speed; the line joins the variants that no other beats in both."""
     figure = new_figure(width=11.5, height=5.2)
     figure.suptitle(
         f"{report.model_name}: what compression costs ({report.data.rows:,} validation rows)", fontweight="bold"
@@ -99,14 +99,14 @@ def frontier_figure(report: CompressionReport) -> Figure:
         axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
         axes.xaxis.set_minor_locator(NullLocator())
     by_size.set_ylabel("macro F1")
-    figure.draw_without_rendering()  # only then is it known where the points lie
+    figure.draw_without_rendering()  # only this determines where the points lie
     for axes in (by_size, by_speed):
         _spread_names(axes)
     return figure
 
 
 def _spread_names(axes: Axes) -> None:
-    """Move each name up or down, as little as need be, until it covers no point and no other name."""
+    """Move each name up or down, as little as needed, until it covers no point and no other name."""
     radius = 4 * axes.get_figure().dpi / 72  # type: ignore[union-attr]
     names = [text for text in axes.texts if isinstance(text, Annotation)]
     points = [axes.transData.transform(name.xy) for name in names]
@@ -121,7 +121,7 @@ def _spread_names(axes: Axes) -> None:
 
 
 def pareto_front(merits: Mapping[str, float], scores: Mapping[str, float]) -> list[str]:
-    """Names that no other beats in one without being worse in the other, by rising merit; larger is better in both."""
+    """List the names that no other beats in one without losing in the other, by rising merit; larger is better."""
     front: list[str] = []
     for name in sorted(merits, key=lambda each: (merits[each], scores[each]), reverse=True):
         if not front or scores[name] > scores[front[-1]]:

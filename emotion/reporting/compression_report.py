@@ -1,4 +1,4 @@
-"""Reads, merges and writes ``compression_report.json``."""
+"""Read, merge and write ``compression_report.json``."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,19 +11,19 @@ COMPRESSION_REPORT_NAME = "compression_report.json"
 
 
 def read_compression_report(folder: Path) -> CompressionReport | None:
-    """The report of ``folder``, or None where there is none yet.
+    """Read the report of ``folder``; return None if there is none yet.
 
     Raises:
-        UserError: The file there is no report of this version.
+        UserError: The file there is no report of this version or an earlier one.
     """
     path = folder / COMPRESSION_REPORT_NAME
     return read_json(path, CompressionReport) if path.exists() else None
 
 
 def merge_compression(new: CompressionReport, folder: Path) -> CompressionReport:
-    """``new`` with the other variants of the report in ``folder``, where that is of the same weights and data.
+    """Merge ``new`` with the other variants of the report in ``folder``, if that is of the same weights and data.
 
-    Without those whose file is another one by now, as a run left it that did not come to its end.
+    Leave out variants whose file has been replaced since, as by a run that did not finish.
 
     A report of other weights or data is kept under another name, with the time at which it was measured, and so are its
     row-level predictions.
@@ -41,7 +41,7 @@ def merge_compression(new: CompressionReport, folder: Path) -> CompressionReport
         if chosen is not None:
             now, then = variants.get(chosen.variant), old.variants[chosen.variant]
             if now is None or now.sha256 != then.sha256:
-                chosen = None  # what has its name now is another model
+                chosen = None  # another model has its name now
         changes = {"variants": variants, "failed": failed, "ranking": ranked(variants), "chosen": chosen}
         return new.model_copy(update=changes)
     _set_aside(old, folder)
@@ -49,7 +49,7 @@ def merge_compression(new: CompressionReport, folder: Path) -> CompressionReport
 
 
 def _set_aside(report: CompressionReport, folder: Path) -> None:
-    """Give the report and its row-level predictions further names, before others take theirs."""
+    """Keep the report and its row-level predictions under further names, before others take theirs."""
     measured = report.variants[BASELINE].measured.replace(":", "-")
     variants = {name: _with_own_rows(each, folder) for name, each in report.variants.items()}
     for variant in variants.values():
@@ -63,7 +63,7 @@ def _set_aside(report: CompressionReport, folder: Path) -> None:
 
 
 def _with_own_rows(variant: Variant, folder: Path) -> Variant:
-    """Return a copy that names its row-level predictions only where the file still holds them."""
+    """Return a copy that names its row-level predictions only if the file still holds them."""
     rows = variant.predictions
     if rows is None:
         return variant
@@ -83,7 +83,7 @@ def write_compression_report(report: CompressionReport, folder: Path) -> None:
 
 
 def ranked(variants: dict[str, Variant]) -> Ranking:
-    """The variants by file size, by speed in batches of 32 and by macro F1."""
+    """Rank the variants by file size, by speed in batches of 32 and by macro F1."""
 
     def by(key: Callable[[Variant], float]) -> list[str]:
         return sorted(variants, key=lambda name: key(variants[name]))

@@ -32,7 +32,7 @@ class Percentiles(Strict):
 
 
 class Latency(Strict):
-    """By texts a batch; batches of 32 are smaller where the CSV has fewer rows."""
+    """Latency by texts per batch; batches of 32 are smaller if the CSV has fewer rows."""
 
     batch_1: Percentiles
     batch_32: Percentiles
@@ -45,17 +45,17 @@ class Variant(Strict):
     sha256: str
     steps: list[str]
     settings: dict[str, Any]
-    """Of each step."""
+    """Settings of each step."""
     device: str
     """Where it ran."""
     size_mb: float = Field(gt=0)
-    """The file, 1e6 bytes."""
+    """Size of the file, 1e6 bytes."""
     memory_mb: float = Field(gt=0)
     """Parameters and buffers in memory, 1e6 bytes."""
     size_ratio: float = Field(gt=0)
-    """File over the original's file."""
+    """Size of the file over that of the original's."""
     latency_ms_per_sample: float = Field(gt=0)
-    """Median of batches of 32, a text."""
+    """Median of batches of 32, per text."""
     speedup: float = Field(gt=0)
     """The original's median latency over this one's, in batches of 32."""
     speedup_batch_1: float = Field(gt=0)
@@ -65,18 +65,18 @@ class Variant(Strict):
     macro_f1: float = Share
     per_class: dict[str, ClassScores]
     sparsity: float | None = Share
-    """Zeros over weights of the linear layers in scope: of the encoder, and of the head where it was pruned too;
+    """Share of zeros in the linear layers in scope: of the encoder, and of the head if it was pruned too;
     None for ONNX."""
     sparsity_total: float | None = Share
-    """Zeros over all parameters; None for ONNX."""
+    """Share of zeros in all parameters; None for ONNX."""
     agreement_with_original: float = Share
-    """Rows with the same label as the original gives."""
+    """Share of rows with the same label as from the original."""
     mcnemar_p: float = Share
-    """Exact McNemar test against the original: a small value says that one of the two is better."""
+    """P-value of McNemar's exact test against the original: a small value says that one of the two is better."""
     measured: str
     """Time in UTC, ISO 8601."""
     predictions: RowsFile | None = None
-    """Of the rows that it was measured on; None in reports of version 1."""
+    """Predictions of the rows that it was measured on; None in reports of version 1."""
 
 
 class Ranking(Strict):
@@ -95,7 +95,7 @@ class Choice(Strict):
     max_drop: float
     """Macro F1 that it was allowed to lose."""
     prefer: str
-    """What it is the best in: ``size`` or ``speed``."""
+    """What it is best in: ``size`` or ``speed``."""
 
 
 class CompressionReport(Report):

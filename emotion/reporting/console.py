@@ -1,4 +1,4 @@
-"""What a command prints at its end."""
+"""Print the results of a command at its end."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def print_report(report: TrainingReport, latest: str, output_dir: Path) -> None:
 
 
 def print_compression(report: CompressionReport, folder: Path) -> None:
-    """Print all variants, and what each ranking puts in front."""
+    """Print all variants, the rankings, the published variant and the failures."""
     console = Console()
     console.print(to_console(compression_table(report)))
     for title, names in (("fastest", report.ranking.by_speed), ("best macro F1", report.ranking.by_macro_f1)):
@@ -44,7 +44,7 @@ def print_benchmark(report: BenchmarkReport, output_dir: str) -> None:
 
 
 def print_prediction(prediction: Prediction) -> None:
-    """Print how many rows of each class were predicted, the scores where the CSV has labels, and the file."""
+    """Print how many rows of each class were predicted, the scores if the CSV has labels, and the file."""
     console = Console()
     console.print(to_console(prediction_table(prediction)))
     if prediction.evaluation is not None:

@@ -1,4 +1,4 @@
-"""What a run ran on: versions, hardware, the code's commit."""
+"""Record what a run ran on: versions, hardware, the code's commit."""
 
 import os
 import platform
@@ -25,12 +25,12 @@ PACKAGES = (
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that results depend on."""
+    """Return the versions of Python and of the packages that results depend on."""
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
 
 
 def hardware() -> dict[str, str | int]:
-    """Operating system, processor, cores and GPU."""
+    """Return the operating system, processor, cores, threads and GPU."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     return {
         "platform": platform.platform(),
@@ -42,7 +42,7 @@ def hardware() -> dict[str, str | int]:
 
 
 def git_commit() -> str | None:
-    """Commit of this project's checkout, with ``-dirty`` where files differ; None outside a checkout."""
+    """Return the commit of this project's checkout, with ``-dirty`` if files differ; None outside a checkout."""
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(PROJECT), *arguments]

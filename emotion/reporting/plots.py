@@ -1,4 +1,4 @@
-"""Pictures of a run, drawn without a display."""
+"""Draw pictures of a run, without a display."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,16 +13,16 @@ from emotion.reporting.schema import EpochRecord
 
 _SOFTWARE = "emotion-classifier"
 _MANY_CLASSES = 12
-"""Beyond which a cell of the confusion matrix shows its count alone."""
+"""Classes beyond which a cell of the confusion matrix shows only its count."""
 BLUE, ORANGE, GREY = "#2b6cb0", "#c05621", "#4a5568"
 
 
 def confusion_matrix_figure(confusion_matrix: Sequence[Sequence[int]], names: Sequence[str], title: str) -> Figure:
-    """Share of each true class (row) that was predicted as each class (column), with the counts.
+    """Draw the share of each true class (row) that was predicted as each class (column), with the counts.
 
     Args:
         confusion_matrix: (classes, classes), counts, rows = truth.
-        names: Of the classes, in order.
+        names: The classes' names, in order.
         title: Heading.
     """
     counts = np.asarray(confusion_matrix)
@@ -54,14 +54,14 @@ def confusion_matrix_figure(confusion_matrix: Sequence[Sequence[int]], names: Se
 
 
 def _cell(count: int, share: float, many: bool) -> str:
-    """The count and the share; of many classes the count alone, and nothing where there are no rows."""
+    """Write the count and the share; of many classes only the count, and nothing if there are no rows."""
     if many:
         return str(count) if count else ""
     return f"{count}\n{share:.0%}" if count else "0"
 
 
 def training_curves_figure(history: Sequence[EpochRecord], best_epoch: int, title: str) -> Figure:
-    """Losses and validation scores over the epochs, the chosen epoch marked."""
+    """Draw losses and validation scores over the epochs, with the chosen epoch marked."""
     epochs = [record.epoch for record in history]
     figure = new_figure(width=9.6, height=4.0)
     figure.suptitle(title, fontweight="bold")
@@ -96,7 +96,7 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 
 def is_our_figure(path: Path) -> bool:
-    """Whether :func:`save_figure` wrote the file."""
+    """Return whether :func:`save_figure` wrote the file."""
     if path.suffix == ".pdf":
         return path.read_bytes()[:5] == b"%PDF-" and f"/Creator ({_SOFTWARE})".encode() in path.read_bytes()
     try:
@@ -107,7 +107,7 @@ def is_our_figure(path: Path) -> bool:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of so many inches that needs no display."""
+    """Make an empty figure, its size in inches, that needs no display."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure

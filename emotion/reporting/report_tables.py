@@ -1,4 +1,4 @@
-"""The tables of a training's, a compression's and a prediction's results."""
+"""Tabulate the results of a training, a compression and a prediction."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Row-level predictions: the evidence from which later questions are answered without the model.
+"""Store row-level predictions, from which later questions are answered without the model.
 
 A CSV with the columns ``row`` (in the labelled CSV, whose header is row 1), ``label``, ``predicted_label`` and
 ``probability_<name>`` of each class. It holds no texts.
@@ -26,7 +26,7 @@ class Rows:
     probabilities: np.ndarray
     """(rows, classes), float: rows sum to 1 up to rounding."""
     names: tuple[str, ...]
-    """Of the classes, in order."""
+    """The classes' names, in order."""
 
 
 def write_rows(rows: Rows, path: Path) -> None:
@@ -43,7 +43,7 @@ def read_rows(path: Path) -> Rows:
     """Read predictions that :func:`write_rows` wrote.
 
     Raises:
-        UserError: The file is not there or something else.
+        UserError: The file is missing or is something else.
     """
     if not is_rows(path):
         raise UserError(f"{path}: must be row-level predictions of this program, found something else")

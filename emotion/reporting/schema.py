@@ -24,9 +24,9 @@ class Report(Strict):
 
     @classmethod
     def upgraded(cls, content: dict[str, Any]) -> dict[str, Any]:
-        """Return what a file of an earlier version holds, as the current version has it.
+        """Turn the content of a file of an earlier version into that of the current version.
 
-        Fields that are new have defaults, so a change of the number is enough until a field changes its meaning.
+        New fields have defaults, so a change of the number is enough until a field changes its meaning.
         """
         return {**content, "schema_version": cls.model_fields["schema_version"].default}
 
@@ -35,7 +35,7 @@ class RowsFile(Strict):
     """Row-level predictions in a file (:mod:`emotion.reporting.rows`)."""
 
     file: str
-    """Path, relative to the report's folder; of a run, to the run's own folder."""
+    """Path, relative to the report's folder or, for a run, to the run's own folder."""
     sha256: str
 
 
@@ -67,7 +67,7 @@ class DataRecord(Strict):
 
 
 class Environment(Strict):
-    """What a run ran on."""
+    """The versions, hardware and commit that a run ran on."""
 
     versions: dict[str, str]
     hardware: dict[str, str | int]
@@ -97,7 +97,7 @@ class ModelEntry(Strict):
     """File name, in the report's folder."""
     checkpoint_sha256: str
     predictions: RowsFile | None = None
-    """Of the validation rows; None in reports of version 1."""
+    """Predictions of the validation rows; None in reports of version 1."""
     run_id: str
     config: dict[str, Any]
     data: DataRecord
@@ -122,7 +122,7 @@ class RunRecord(Strict):
     kept: bool
     """Whether ``best_<Name>.pt`` came from this run when it ended."""
     predictions: RowsFile | None = None
-    """Of the validation rows, which each run keeps in its own folder; None for runs of version 1."""
+    """Predictions of the validation rows, which each run keeps in its own folder; None for runs of version 1."""
 
 
 class RunFile(Report):
@@ -138,7 +138,7 @@ class TrainingReport(Report):
 
     schema_version: Literal[2] = 2
     best_model: str | None = None
-    """Name of the highest macro F1 among the entries with the latest run's validation data."""
+    """Name of the model with the highest macro F1 among the entries with the latest run's validation data."""
     accuracy_target: float = ACCURACY_TARGET
     runs: list[RunRecord] = []
     models: dict[str, ModelEntry] = {}

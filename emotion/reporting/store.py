@@ -1,4 +1,4 @@
-"""Report files: read, upgraded from earlier versions, checked, and written under a lock.
+"""Read report files, upgrade them from earlier versions, check them, and write them under a lock.
 
 A schema's ``schema_version`` is its current version. Files of earlier versions are upgraded by
 :meth:`~emotion.reporting.schema.Report.upgraded`; files of later ones are refused.
@@ -50,7 +50,7 @@ def write_json(report: Report, path: Path) -> None:
 
 
 def keep_aside(path: Path, name: str) -> None:
-    """Give the report in ``path``, which is about to be replaced, the further name ``name`` in its folder."""
+    """Keep the report in ``path``, which is about to be replaced, under the further name ``name`` in its folder."""
     with atomic(path.with_name(name)) as kept:
         link_or_copy(path, kept)
 

@@ -1,4 +1,4 @@
-"""Tables as data, and a renderer for each place that shows one."""
+"""Hold tables as data, and render them for each place that shows one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Table:
 
     title: str
     headings: tuple[str, ...]
-    """With their units, such as ``MB`` or ``train s``."""
+    """Headings with their units, such as ``MB`` or ``train s``."""
     rows: Sequence[tuple[str, ...]]
     """Each as long as ``headings``."""
     best: str | None = None

@@ -1,9 +1,9 @@
-"""``emotion_classification_report.json``, which is collected from a file for each run.
+"""Collect ``emotion_classification_report.json`` from a file for each run.
 
-A run writes ``emotion_runs/<run>.json`` once, so that no run's record rests on a file that other processes rewrite.
+A run writes ``emotion_runs/<run>.json`` once, so that no run's record depends on a file that other processes rewrite.
 The report holds the same and is what people and programs read.
 
-A run that replaces a checkpoint and pictures is announced first. Where a process is killed in between, the announcement
+A run that replaces a checkpoint and pictures is announced first. If a process is killed in between, the announcement
 says what was to become of the files (:func:`announced_run`), so that the next process can complete or undo it.
 """
 
@@ -36,7 +36,7 @@ def read_report(output_dir: Path) -> TrainingReport:
 
 
 def collect_report(output_dir: Path) -> TrainingReport:
-    """Read the report as :func:`read_report` does, and write it where it lacked runs. The caller holds the lock."""
+    """Read the report as :func:`read_report` does, and write it if it lacked runs. The caller holds the lock."""
     path, report = output_dir / REPORT_NAME, read_report(output_dir)
     if report.runs and not (path.exists() and read_json(path, TrainingReport) == report):
         write_report(report, output_dir)
@@ -84,13 +84,13 @@ def _run_files(output_dir: Path) -> list[RunFile]:
 
 
 def _is_news(run: RunRecord, report: TrainingReport) -> bool:
-    """Whether the report lacks ``run``, or has an earlier state of it, as of a run that was resumed in its folder."""
+    """Return whether the report lacks ``run``, or has an earlier state of it, as when it was resumed in its folder."""
     known = {each.run_id: each for each in report.runs}.get(run.run_id)
     return known is None or (known != run and known.finished <= run.finished)
 
 
 def _entry_finished(report: TrainingReport, model_name: str) -> str:
-    """When the run of the model's entry ended; "" where there is none."""
+    """Return when the run of the model's entry ended; "" if there is none."""
     entry = report.models.get(model_name)
     return max((run.finished for run in report.runs if entry is not None and run.run_id == entry.run_id), default="")
 
@@ -101,7 +101,7 @@ def write_report(report: TrainingReport, output_dir: Path) -> None:
 
 
 def sweep_rival(report: TrainingReport, run: RunRecord) -> RunRecord | None:
-    """The best run before ``run`` of its sweep, its model and on its validation data."""
+    """Find the best run before ``run`` of its sweep and model, on its validation data."""
     if run.sweep is None:
         return None
     contest = (run.sweep, run.model_name, run.validation_sha256)
@@ -110,12 +110,12 @@ def sweep_rival(report: TrainingReport, run: RunRecord) -> RunRecord | None:
 
 
 def replaces(run: RunRecord, rival: RunRecord | None) -> bool:
-    """Whether ``run`` takes its model's place: always, but after a run of its sweep with a macro F1 as high."""
+    """Return whether ``run`` takes its model's place: always, unless a ``rival`` has at least its macro F1."""
     return rival is None or run.macro_f1 > rival.macro_f1
 
 
 def is_of_sweep(report: TrainingReport, model_name: str, sweep: str | None) -> bool:
-    """Whether the model's entry comes from ``sweep``: a sweep's own weaker run is not worth keeping as `previous`."""
+    """Return whether the model's entry is from ``sweep``, whose weaker runs are not worth keeping as `previous`."""
     entry = report.models.get(model_name)
     runs = {run.run_id for run in report.runs if sweep is not None and run.sweep == sweep}
     return entry is not None and entry.run_id in runs

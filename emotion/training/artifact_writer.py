@@ -73,7 +73,7 @@ class ArtifactWriter(Callback):
         self._started = perf_counter()
 
     def state_dict(self) -> dict[str, Any]:
-        """A resumed run reports its whole history."""
+        """Return what a resumed run needs to report its whole history."""
         history = [record.model_dump() for record in self._history]
         return {
             "identity": run_identity(self.config, self.data),

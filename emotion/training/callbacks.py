@@ -1,4 +1,4 @@
-"""Callbacks of a training: pictures in TensorBoard, the progress bar, the epochs to resume from."""
+"""Define a training's callbacks: pictures in TensorBoard, the progress bar, the epochs to resume from."""
 
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ class ProgressBar(RichProgressBar):
 class EpochCheckpoint(ModelCheckpoint):
     """Keeps one epoch of a run to resume from: the best by ``monitor``, or the last.
 
-    Unlike its base it still knows the best epoch when the folder was moved before resuming.
+    Unlike its base class, it still knows the best epoch if the folder was moved before resuming.
     """
 
     def __init__(self, folder: Path, filename: str, monitor: str | None = None) -> None:
@@ -66,7 +66,7 @@ class EpochCheckpoint(ModelCheckpoint):
         )
 
     def restore(self, module: LightningModule) -> int:
-        """Give ``module`` the weights of the kept epoch, whose number, from 1, is returned."""
+        """Give ``module`` the weights of the kept epoch, and return the epoch's number, from 1."""
         content = torch.load(self.best_model_path, map_location="cpu", weights_only=True)
         module.load_state_dict(content["state_dict"])
         return int(content["epoch"]) + 1

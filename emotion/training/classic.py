@@ -1,4 +1,4 @@
-"""The classic interface's training: one backbone, or the three in turn."""
+"""Train as the classic interface does: one backbone, or the three in turn."""
 
 import logging
 from collections.abc import Iterator
@@ -35,16 +35,15 @@ def main(
     Args:
         train_path: CSV with ``text`` and ``label``.
         val_path: The same, to choose the best epoch.
-        output_dir: Where the deliverables go; logs go to ``output_dir/DATE/TIME/<Name>``.
+        output_dir: Folder for the deliverables; logs go to ``output_dir/DATE/TIME/<Name>``.
         model: Name of a model (``"ModernBERT"``) or of its config (``"modernbert"``); None = the three.
-        gpu: Index of the GPU; None = a GPU where there is one.
+        gpu: Index of the GPU; None = a GPU if there is one.
 
     Returns:
         The content of ``emotion_classification_report.json``.
 
     Raises:
-        UserError: Something that was given cannot be used. Where one of several models fails, the others are trained
-            first.
+        UserError: An input cannot be used. If one of several models fails, the others are trained first.
     """
     choices = {config.name: choice for choice, config in model_choices().items()}
     known = {**{name.lower(): name for name in choices}, **{choice: name for name, choice in choices.items()}}
@@ -65,7 +64,7 @@ def main(
         try:
             with _log_file(session / name):
                 train(resolve(config, TrainConfig), session / name, sweep=str(session) if model is None else None)
-        except Exception as error:  # no failure may cost the other models
+        except Exception as error:  # one failure must not cost the other models
             if model is not None:
                 raise
             if str(error) not in map(str, failures):  # a mistake in what all models share is logged once
@@ -80,7 +79,7 @@ def main(
 
 @contextmanager
 def _log_file(run_dir: Path) -> Iterator[None]:
-    """Within: what the package logs also goes to ``run_dir/train.log``, as it does under Hydra."""
+    """Copy what the package logs within the block to ``run_dir/train.log``, as Hydra does."""
     run_dir.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(run_dir / "train.log", delay=True)
     handler.setFormatter(logging.Formatter("[%(asctime)s][%(name)s][%(levelname)s] - %(message)s"))

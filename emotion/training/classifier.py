@@ -26,7 +26,7 @@ class EmotionClassifier(LightningModule):
         model: A sequence classifier.
         config: Weight decay, warm-up and class weights.
         learning_rate: Peak of the schedule.
-        seed: Dropout's masks of an epoch depend on it and the epoch alone, so that a resumed run repeats the
+        seed: Seed of dropout's masks, which depend on it and the epoch alone, so that a resumed run repeats the
             uninterrupted one.
         label_counts: Rows of each class in the training data, for ``class_weights: balanced``.
         compile: Train through ``torch.compile``.
@@ -44,7 +44,7 @@ class EmotionClassifier(LightningModule):
         fast: bool = True,
     ) -> None:
         super().__init__()
-        self.model = model.train()  # from_pretrained leaves eval mode, which Lightning would keep: no dropout
+        self.model = model.train()  # from_pretrained sets eval mode, without dropout, which Lightning would keep
         self.loss = nn.CrossEntropyLoss(weight=class_weights(config.class_weights, label_counts))
         self.val_metrics = classification_metrics(int(model.config.num_labels or 0))
         self.config, self.learning_rate, self.seed = config, learning_rate, seed
@@ -52,7 +52,7 @@ class EmotionClassifier(LightningModule):
         self._call: Callable[..., Any] = model.forward
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Logits (rows, classes) of token ids (rows, tokens)."""
+        """Compute logits (rows, classes) of token ids (rows, tokens)."""
         logits: Tensor = self._call(input_ids=input_ids, attention_mask=attention_mask).logits
         return logits
 
@@ -75,7 +75,7 @@ class EmotionClassifier(LightningModule):
         return loss
 
     def training_loss(self, batch: Batch) -> Tensor:
-        """Scalar that an update lowers."""
+        """Compute the scalar that an update lowers."""
         return self._step(batch)[0]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -112,7 +112,7 @@ class EmotionClassifier(LightningModule):
 
 
 def check_class_weights(config: OptimizerConfig, labels: LabelSet) -> None:
-    """Raise :class:`UserError` where ``optimizer.class_weights`` lists another number of weights than of labels."""
+    """Raise :class:`UserError` if ``optimizer.class_weights`` lists more or fewer weights than there are labels."""
     choice = config.class_weights
     if isinstance(choice, list) and len(choice) != len(labels):
         raise UserError(
@@ -122,7 +122,7 @@ def check_class_weights(config: OptimizerConfig, labels: LabelSet) -> None:
 
 
 def class_weights(choice: Any, label_counts: list[int]) -> Tensor | None:
-    """Weights (classes,) of the loss for ``none``, ``balanced`` or a list of numbers; a class without rows weighs 1."""
+    """Return the loss's weights, (classes,), for ``none``, ``balanced`` or a list; a class without rows weighs 1."""
     if choice == "none":
         return None
     if choice == "balanced":

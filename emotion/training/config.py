@@ -68,6 +68,6 @@ class TrainConfig(Config):
     compile: bool
     """Train through ``torch.compile``: minutes to start, then faster on a GPU; other rounding, so other weights."""
     fast: bool
-    """Let :mod:`emotion.models.fast` replace parts of other libraries: the same up to rounding, in less time."""
+    """Let :mod:`emotion.models.fast` replace parts of other libraries: same results up to rounding, in less time."""
     output_dir: Text
-    """Where the deliverables go."""
+    """Folder for the deliverables."""

@@ -1,7 +1,7 @@
-"""The files under ``output_dir``: checkpoint, pictures, predictions and report of a model, replaced together.
+"""Replace a model's files under ``output_dir`` together: checkpoint, pictures, predictions and report.
 
-The checkpoint's replacement decides: a process that is killed before leaves the old state, one that is killed after
-leaves the new one, which the next process completes.
+The checkpoint's replacement decides: a process that is killed before it leaves the old state, one that is killed after
+it leaves the new one, which the next process completes.
 """
 
 import os
@@ -75,7 +75,7 @@ class Deliverables:
         require_unchanged(self.predictions, "output_dir")
 
     def publish(self, deliverable: Predictor, entry: ModelEntry, run: RunRecord, rows: Path) -> TrainingReport:
-        """Put a run's files in place where it is the one to keep, and merge it, while no other process does.
+        """Put a run's files in place if it is the one to keep, and merge it, while no other process does.
 
         Args:
             deliverable: The run's best epoch.
@@ -107,7 +107,7 @@ class Deliverables:
         self, deliverable: Predictor, entry: ModelEntry, run: RunRecord, rows: Path, keep_previous: bool
     ) -> None:
         """Write all files, announce the run, and put the files in place, the checkpoint first."""
-        with self._evidence(entry, rows), ExitStack() as pending:  # what is entered last comes into place first
+        with self._evidence(entry, rows), ExitStack() as pending:  # the file entered last comes into place first
             if keep_previous and self.checkpoint.exists():
                 previous = pending.enter_context(atomic(self.previous))
                 link_or_copy(self.checkpoint, previous)  # a second name, so that the first is never missing
@@ -134,7 +134,7 @@ class Deliverables:
             yield
 
     def complete(self, interrupted: RunFile) -> None:
-        """Put what goes with the checkpoint of an interrupted run in place, now that the checkpoint is there."""
+        """Put the other files of an interrupted run in place, now that its checkpoint is there."""
         self.require_ours()
         for replaced in self.output_dir.glob(f".{self.previous.stem}.*.pt"):
             os.replace(replaced, self.previous)
@@ -148,7 +148,7 @@ class Deliverables:
 
 
 def settle(output_dir: Path) -> TrainingReport:
-    """Complete or undo what a process left that was killed while it published; return the report of all runs.
+    """Complete or undo what a process left when it was killed while publishing; return the report of all runs.
 
     The caller holds the lock.
     """

@@ -1,4 +1,4 @@
-"""The devices of a training run: refused before any work where this machine lacks them."""
+"""Refuse the devices of a training run that this machine lacks, before any work."""
 
 import torch
 
@@ -11,7 +11,7 @@ def check_devices(config: TrainerConfig) -> None:
     """Refuse devices that this machine lacks, before anything is loaded.
 
     Raises:
-        UserError: No such accelerator, or an index or count beyond what is there.
+        UserError: There is no such accelerator, or an index or count is beyond what is there.
     """
     device = pick_device(config.accelerator, "trainer.accelerator")
     if device.type == "cpu":
@@ -30,7 +30,7 @@ def check_devices(config: TrainerConfig) -> None:
 
 
 def process_count(config: TrainerConfig) -> int:
-    """Processes that training will run in: one a device."""
+    """Return the number of processes that training will run in: one per device."""
     if isinstance(config.devices, list):
         return len(config.devices)
     if isinstance(config.devices, int):

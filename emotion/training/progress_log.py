@@ -1,4 +1,4 @@
-"""Lines of progress for a training whose output is a file, where a bar shows nothing for a whole epoch."""
+"""Log the progress of a training whose output is a file, where a bar shows nothing for a whole epoch."""
 
 import logging
 from collections.abc import Callable
@@ -16,11 +16,11 @@ log = logging.getLogger(__name__)
 
 
 class ProgressLog(Callback):
-    """Logs, at most every ``seconds``, where a training is: updates, mean loss, rows a second, time left.
+    """Logs, at most every ``seconds``, how far a training is: updates, mean loss, rows per second, time left.
 
     Args:
-        seconds: Between two lines, > 0.
-        clock: Seconds since any fixed moment.
+        seconds: Seconds between two lines, > 0.
+        clock: Returns the seconds since any fixed moment.
     """
 
     def __init__(self, seconds: float = LOG_EVERY_SECONDS, clock: Callable[[], float] = monotonic) -> None:

@@ -1,4 +1,4 @@
-"""What a run must have in common with the one that it resumes."""
+"""Check what a run must have in common with the one that it resumes."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from emotion.training.config import TrainConfig
 
 
 def run_identity(config: TrainConfig, data: EmotionDataModule) -> dict[str, str | int]:
-    """What must be the same when a run is resumed, by config key; CSVs by their digest."""
+    """Return what must be the same when a run is resumed, by config key; CSVs by their digest."""
     return {
         "model.name": config.model.name,
         "seed": config.seed,
@@ -24,7 +24,8 @@ def check_resume(config: TrainConfig, data: EmotionDataModule) -> None:
     """Refuse a ``trainer.ckpt_path`` that this run cannot go on from.
 
     Raises:
-        UserError: No resume checkpoint, one of another model, data, seed or batch size, or of more epochs.
+        UserError: The file is no resume checkpoint, or one of another model, data, seed or batch size, or of more
+            epochs.
     """
     if config.trainer.ckpt_path is None:
         return

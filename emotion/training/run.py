@@ -1,4 +1,4 @@
-"""Fine-tune one backbone: the only wiring of a training run."""
+"""Fine-tune one backbone; only this module wires a training run together."""
 
 import logging
 import warnings
@@ -47,14 +47,14 @@ def train(config: TrainConfig, run_dir: Path, sweep: str | None = None) -> Train
 
     Args:
         config: The resolved config.
-        run_dir: Where logs and resume checkpoints go.
+        run_dir: Folder for logs and resume checkpoints.
         sweep: The folder of the sweep that the run belongs to, if any.
 
     Returns:
         The merged report of ``config.output_dir``; None on all processes but the first.
 
     Raises:
-        UserError: Something that was given cannot be used; nothing was trained or overwritten.
+        UserError: An input cannot be used; nothing was trained or overwritten.
     """
     run_dir = run_dir.resolve()
     check_devices(config.trainer)
@@ -108,10 +108,10 @@ def fit(
 ) -> None:
     """Train ``classifier`` on ``data``, both made for ``config``; logs go to ``run_dir``."""
     with log_level("lightning.pytorch", logging.WARNING), warnings.catch_warnings(), _determinism_restored():
-        # Lightning's tips and lists of hardware are left out.
+        # The log level leaves out Lightning's tips and lists of hardware.
         # Texts are tokenised beforehand; what is left to load does not need workers.
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
-        warnings.filterwarnings("ignore", ".*smaller than the logging interval.*")  # epochs are logged all the same
+        warnings.filterwarnings("ignore", ".*smaller than the logging interval.*")  # epochs are logged anyway
         warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning's own use of a deprecated name
         warnings.filterwarnings("ignore", ".*exists and is not empty.*")  # resuming into the same folder
         trainer = build_trainer(config, run_dir, callbacks)
@@ -119,7 +119,7 @@ def fit(
 
 
 def build_trainer(config: TrainConfig, run_dir: Path, callbacks: list[Callback]) -> Trainer:
-    """The Lightning trainer of a run; deterministic, with our own sampler on each process."""
+    """Build the Lightning trainer of a run, deterministic, with our own sampler on each process."""
     settings = config.trainer
     logger = TensorBoardLogger(run_dir, name="tensorboard", version="")
     logger.log_hyperparams(config.model_dump())
@@ -147,7 +147,7 @@ def build_trainer(config: TrainConfig, run_dir: Path, callbacks: list[Callback])
 
 
 def check_max_length(config: TrainConfig, backbone: Backbone) -> None:
-    """Raises :class:`UserError` where texts may have more tokens than the backbone has positions for."""
+    """Raise :class:`UserError` if texts may have more tokens than the backbone has positions for."""
     limit = position_limit(load_config(backbone.folder))
     if limit is not None and config.data.max_length > limit:
         raise UserError(
@@ -165,7 +165,7 @@ def _check_padding(tokenizer: PreTrainedTokenizerBase, config: TrainConfig) -> N
 
 @contextmanager
 def _determinism_restored() -> Iterator[None]:
-    """Lightning switches deterministic algorithms on for good; other code of a Python session may not want them."""
+    """Restore the setting of deterministic algorithms, which Lightning switches on for good, at the block's end."""
     before = torch.are_deterministic_algorithms_enabled()
     try:
         yield

@@ -1,8 +1,8 @@
-"""BERTweet's tokenizer with fewer tokens: a BPE in Python, whose merges make pieces that its vocabulary lacks.
+"""Shrink BERTweet's tokenizer, a BPE in Python whose merges make pieces that its vocabulary lacks.
 
 bpe.codes marks the last piece of a word with ``</w>``; vocab.txt marks all others with ``@@``. A few characters and
-one in 30 merged pieces are no tokens there: "lippines" is none, though "#Philippines" is. A word that ends up with
-such a piece has an unknown token. With fewer merges more words would, so these pieces become tokens of their own.
+one in 30 merged pieces are not in vocab.txt: "lippines" is not, though "#Philippines" is. A word that ends up with
+such a piece has an unknown token. With fewer merges, more words would have one, so these pieces become tokens.
 """
 
 import io
@@ -19,21 +19,21 @@ from emotion.compression.steps.tokenizer_subset import Origins, merge_parts, set
 def subset_bertweet(
     tokenizer: BertweetTokenizer, files: dict[str, bytes], wanted: set[str]
 ) -> tuple[Origins, dict[str, bytes]]:
-    """As :func:`emotion.compression.steps.tokenizer_subset.subset_tokenizer`.
+    """Do for BERTweet what :func:`emotion.compression.steps.tokenizer_subset.subset_tokenizer` does.
 
     Args:
-        tokenizer: Of ``files``.
+        tokenizer: The tokenizer of ``files``.
         files: vocab.txt and bpe.codes, and any others; left as they are.
-        wanted: Tokens to keep; and pieces, named like tokens, that are unknown and must stay so.
+        wanted: Tokens to keep, and pieces, named like tokens, that are unknown and must stay unknown.
     """
     old_ids: dict[str, int] = tokenizer.get_vocab()  # type: ignore[no-untyped-call]
-    # As the tokenizer takes them: a line's last word is a count, and what is no pair then merges nothing.
+    # Parse lines as the tokenizer does: the last word is a count, and if no pair is left, the line merges nothing.
     codes = [(line, pair) for line in _lines(files["bpe.codes"]) if len(pair := line.split()[:-1]) == 2]
     merges = [(first, second) for _, (first, second) in codes]
     everything = {piece for merge in merges for piece in (*merge, "".join(merge))}
     characters = everything - {first + second for first, second in merges}
 
-    # Words that once went on from a piece that stays unknown still must.
+    # Where merging once went on from a piece that stays unknown, it still must.
     unknown = _made_from((piece for piece in everything if _token(piece) in wanted), merges, old_ids)
     next_ids = set(chain(*unknown.values()))
     tokens = wanted | {token for token, id_ in old_ids.items() if id_ in next_ids or len(token.removesuffix("@@")) <= 1}
@@ -50,14 +50,14 @@ def subset_bertweet(
 
 
 def _token(piece: str) -> str:
-    """What vocab.txt calls a piece of bpe.codes."""
+    """Return the name in vocab.txt of a piece of bpe.codes."""
     return piece.removesuffix("</w>") if piece.endswith("</w>") else f"{piece}@@"
 
 
 def _made_from(pieces: Iterable[str], merges: Iterable[tuple[str, str]], old_ids: dict[str, int]) -> Origins:
-    """Those of ``pieces`` that are no tokens, with the ids of the tokens that the merges make of each next.
+    """Map each of ``pieces`` that is no token to the ids of the tokens that the merges make of it next.
 
-    A piece that nothing is made of is left out: where it remains, it always did.
+    A piece of which nothing is made is left out: where it remains, it always did.
     """
     products: defaultdict[str, list[str]] = defaultdict(list)
     for first, second in merges:
@@ -75,7 +75,7 @@ def _made_from(pieces: Iterable[str], merges: Iterable[tuple[str, str]], old_ids
 
 
 def _lines(data: bytes) -> list[str]:
-    """As Python reads a text file: split at any of its three line ends, and at none of Unicode's others."""
+    """Split as Python reads a text file: at any of its three line ends, and at none of Unicode's others."""
     return io.TextIOWrapper(io.BytesIO(data), encoding="utf-8").read().split("\n")[:-1]
 
 

@@ -1,4 +1,4 @@
-"""Knowledge distillation: a small student learns to answer as the fine-tuned teacher does.
+"""Distil knowledge: teach a small student to answer as the fine-tuned teacher does.
 
 Source: Hinton et al. 2015, arXiv:1503.02531; the hidden-state loss as in DistilBERT, Sanh et al. 2019,
 arXiv:1910.01108, but of the average over a text's tokens rather than of each token, so that the student may have a
@@ -50,23 +50,23 @@ def distill(
     seed: int,
     fast: bool = True,
 ) -> Predictor:
-    """Train the student on the teacher's soft labels; the best epoch by macro F1 on ``validation`` is kept.
+    """Train the student on the teacher's soft labels; keep the best epoch by macro F1 on ``validation``.
 
-    Training is that of ``conf/train.yaml``, except for what ``config`` sets.
+    Training follows ``conf/train.yaml``, except for what ``config`` sets.
 
     Args:
-        student: In FP32; trained in place unless ``config.model`` names another.
+        student: Predictor in FP32; trained in place unless ``config.model`` names another.
         config: The losses' weights, the schedule and the augmentation.
         teacher: The fine-tuned model.
-        train: What is learned from; changed copies are added as ``config`` says.
+        train: Texts to learn from; changed copies are added as ``config`` says.
         unlabelled: Further texts to learn from, which the teacher labels.
-        validation: What chooses the epoch.
-        run_dir: Where the curves go.
-        seed: Of the order, the dropout and the augmentation.
+        validation: Texts that choose the epoch.
+        run_dir: Folder for the curves.
+        seed: Seed of the order, the dropout and the augmentation.
         fast: Whether the optimizer is a fused one.
 
     Raises:
-        UserError: The student's backbone cannot be used.
+        UserError: The student's backbone cannot be used, or its labels are not the teacher's.
     """
     settings = _train_config(config, teacher.predictor, train, validation, seed, fast)
     seed_everything(seed, verbose=False)
@@ -117,12 +117,12 @@ def lesson(
 class DistilledClassifier(EmotionClassifier):
     """A classifier that is trained on the teacher's answers as well as on the labels.
 
-    Batches for training also hold ``teacher_log_probabilities``, (rows, classes), and, where hidden states are
+    Batches for training also hold ``teacher_log_probabilities``, (rows, classes), and, if hidden states are
     compared, ``teacher_hidden``, (rows, hidden size of the teacher).
 
     Args:
         model: The student.
-        settings: Of the training.
+        settings: Settings of the training.
         config: The losses' weights.
         teacher_hidden_size: Width of ``teacher_hidden``.
     """
@@ -148,11 +148,11 @@ class DistilledClassifier(EmotionClassifier):
 
 
 def soft_label_loss(logits: Tensor, teacher_log_probabilities: Tensor, temperature: float) -> Tensor:
-    """Kullback-Leibler divergence of the student's from the teacher's softened classes, times temperature squared.
+    """Compute the KL divergence of the student's from the teacher's softened classes, times temperature squared.
 
     Args:
         logits: (rows, classes), the student's.
-        teacher_log_probabilities: (rows, classes); logits serve as well, as they differ by a constant a row.
+        teacher_log_probabilities: (rows, classes); logits work too, as they differ by a constant per row.
         temperature: Divides both, > 0.
 
     Returns:
@@ -166,7 +166,7 @@ def soft_label_loss(logits: Tensor, teacher_log_probabilities: Tensor, temperatu
 def _train_config(
     config: DistillConfig, teacher: Predictor, train: LabelledTexts, validation: LabelledTexts, seed: int, fast: bool
 ) -> TrainConfig:
-    """``conf/train.yaml`` with what distilling sets."""
+    """Compose ``conf/train.yaml`` with the settings of distilling."""
     device = teacher.model.device.type
     composed = compose_config("train", ["data=csv", *([f"model={config.model}"] if config.model else [])])
     composed.data.train = composed.data.validation = train.path
@@ -176,12 +176,12 @@ def _train_config(
     composed.trainer.accelerator = {"cuda": "gpu"}.get(device, device)
     composed.seed, composed.fast = seed, fast
     settings = resolve(composed, TrainConfig)
-    # The validation CSV may be of another corpus than the training CSV: whoever compresses named both.
+    # The validation CSV may be of another corpus than the training CSV: the user named both.
     return settings.updated(data=settings.data.updated(validation=validation.path))
 
 
 def _new_student(original: Predictor, model: ModelConfig) -> Predictor:
-    """A student from another backbone's pre-trained weights, under a new head."""
+    """Build a student from another backbone's pre-trained weights, under a new head."""
     backbone = find_backbone(model)
     tokenizer = load_tokenizer(backbone.folder, model.normalization)
     pretrained = load_pretrained(backbone, original.labels)
@@ -192,7 +192,7 @@ def _new_student(original: Predictor, model: ModelConfig) -> Predictor:
 
 
 def _read_unlabelled(path: str | None, text_column: str) -> list[str]:
-    """Read the texts of a CSV that are not empty; none where no CSV is given."""
+    """Read the texts of a CSV that are not empty; return none if no CSV is given."""
     if path is None:
         return []
     file = open_csv(path, [text_column], "distill.unlabelled")

@@ -17,10 +17,10 @@ log = logging.getLogger(__name__)
 
 
 def drop_layers_(model: PreTrainedModel, config: DropLayersConfig) -> None:
-    """Keep the layers that ``config.keep`` says, each with its weights and its kind of attention.
+    """Keep the layers that ``config.keep`` gives, each with its weights and its kind of attention.
 
     Raises:
-        UserError: There are no such layers, or the first is not one to begin with; nothing was changed.
+        UserError: There are no such layers, or the model cannot begin with the first of them; nothing was changed.
     """
     layers = transformer_layers(model)
     kept = _indices(config.keep, len(layers))
@@ -45,7 +45,7 @@ def drop_layers_(model: PreTrainedModel, config: DropLayersConfig) -> None:
 
 
 def _indices(keep: int | list[int], layers: int) -> list[int]:
-    """The layers to keep, in [0, layers), rising."""
+    """Return the layers to keep, in [0, layers), in ascending order."""
     if isinstance(keep, list):
         if keep[-1] >= layers:
             raise UserError(f"drop_layers.keep: must be layers from 0 to {layers - 1}, found {keep[-1]}")

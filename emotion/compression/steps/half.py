@@ -1,4 +1,4 @@
-"""Half precision: 16 bits a weight, and faster where the hardware multiplies them natively."""
+"""Cast to half precision: 16 bits per weight, and faster where the hardware multiplies them natively."""
 
 import torch
 from transformers import PreTrainedModel

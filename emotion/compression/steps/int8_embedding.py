@@ -1,4 +1,4 @@
-"""Embeddings in INT8 with a scale for each row: a quarter of the size, and nearly exact."""
+"""Store embeddings in INT8 with a scale for each row: a quarter of the size, and nearly exact."""
 
 import torch
 from torch import Tensor, nn
@@ -7,7 +7,7 @@ from transformers import PreTrainedModel
 
 
 class Int8Embedding(nn.Module):
-    """What ``original`` looks up, rounded to 127 steps between 0 and a row's largest value, of either sign."""
+    """The embedding ``original``, rounded to 127 steps between 0 and a row's largest value, of either sign."""
 
     weight: Tensor
     """(rows, width), int8."""
@@ -22,7 +22,7 @@ class Int8Embedding(nn.Module):
         self.register_buffer("scale", scale)
 
     def forward(self, indices: Tensor) -> Tensor:
-        """(..., width), float32, of (...), int64."""
+        """Return (..., width), float32, for indices (...), int64."""
         return embedding(indices, self.weight).float() * embedding(indices, self.scale)
 
 

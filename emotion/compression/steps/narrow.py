@@ -20,19 +20,19 @@ from emotion.models import HEADS_LEFT, InnerPart, Predictor, attentions, feed_fo
 log = logging.getLogger(__name__)
 
 MAX_TEXTS = 512
-"""Importance is measured on so many, evenly spread."""
+"""Most texts, evenly spread, on which importance is measured."""
 
 
 def narrow_(predictor: Predictor, config: NarrowConfig, texts: Sequence[str], labels: Sequence[int]) -> None:
     """Keep the share ``config.ffn`` of the neurons and ``config.heads`` of the heads of each layer, at least one.
 
-    Each layer keeps as many as the others, its own most important ones, in their old order.
+    All layers keep equally many; each keeps its own most important ones, in their old order.
 
     Args:
-        predictor: In FP32.
+        predictor: Predictor in FP32.
         config: The shares.
         texts: At least one, such as those that the model was trained with.
-        labels: A class index of each.
+        labels: The class index of each text.
 
     Raises:
         UserError: The model's architecture is not known to :mod:`emotion.models.layers`; nothing was changed.
@@ -53,9 +53,9 @@ def narrow_(predictor: Predictor, config: NarrowConfig, texts: Sequence[str], la
 def importance(
     predictor: Predictor, parts: Sequence[InnerPart], texts: Sequence[str], labels: Sequence[int]
 ) -> list[Tensor]:
-    """How much the loss would change, to first order, if a unit were gone: the sum of the texts' absolute changes.
+    """Estimate to first order how much the loss would change without a unit: the sum of the texts' absolute changes.
 
-    That is the gradient with regard to a factor of 1 on the unit's output. The model's own gradients are not touched.
+    A change is the gradient with respect to a factor of 1 on the unit's output. The model's own gradients stay.
 
     Returns:
         (units,) of each part, float32 >= 0.
@@ -67,7 +67,7 @@ def importance(
         factors = [torch.ones(len(batch), part.units, device=model.device, requires_grad=True) for part in parts]
         with _multiplied(parts, factors):
             logits = model(**inputs).logits
-        # A sum, as the gradient of a text's factors must be that of this text's loss alone.
+        # Take the sum, as the gradient of a text's factors must be that of this text's loss alone.
         loss = cross_entropy(logits, torch.tensor([labels[i] for i in batch], device=model.device), reduction="sum")
         for total, gradient in zip(totals, torch.autograd.grad(loss, factors), strict=True):
             total += gradient.abs().sum(dim=0)
@@ -76,7 +76,7 @@ def importance(
 
 @contextmanager
 def _multiplied(parts: Sequence[InnerPart], factors: Sequence[Tensor]) -> Iterator[None]:
-    """Within: what each part's reader reads is multiplied by the factors, (texts, units)."""
+    """Multiply what each part's reader reads by the factors, (texts, units), within the block."""
 
     def multiply(part: InnerPart, factor: Tensor) -> torch.utils.hooks.RemovableHandle:
         def hook(_reader: nn.Module, inputs: tuple[Tensor]) -> Tensor:
@@ -93,7 +93,7 @@ def _multiplied(parts: Sequence[InnerPart], factors: Sequence[Tensor]) -> Iterat
 
 
 def _best(scores: Tensor, count: int) -> Tensor:
-    """(count,), int64: the places of the highest scores, rising; of equals the first."""
+    """Return the places of the highest scores, (count,), int64, ascending; of equal scores, the first."""
     return scores.argsort(descending=True, stable=True)[:count].sort().values
 
 

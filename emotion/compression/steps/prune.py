@@ -1,4 +1,4 @@
-"""L1 unstructured pruning: the weights of least magnitude become zero."""
+"""Set the weights of least magnitude to zero: L1 unstructured pruning."""
 
 from torch import Tensor, nn
 from torch.nn.utils import prune
@@ -22,7 +22,7 @@ def prune_(model: PreTrainedModel, config: PruneConfig) -> None:
 
 
 def linear_layers(model: PreTrainedModel, include_head: bool = False) -> list[nn.Linear]:
-    """The linear layers of the encoder, in FP32 or INT8, and those of the classification head where asked."""
+    """List the linear layers of the encoder, in FP32 or INT8, and those of the classification head if asked."""
     head = tuple(f"{name}." for name in head_modules(model))
     return [
         module
@@ -32,7 +32,7 @@ def linear_layers(model: PreTrainedModel, include_head: bool = False) -> list[nn
 
 
 def sparsity(tensors: list[Tensor]) -> float:
-    """Zeros over elements, in [0, 1]."""
+    """Return the share of zeros among all elements, in [0, 1]."""
     return sum(int((tensor == 0).sum()) for tensor in tensors) / sum(tensor.numel() for tensor in tensors)
 
 

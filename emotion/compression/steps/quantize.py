@@ -1,4 +1,4 @@
-"""INT8 by bitsandbytes: a quarter of the memory for the linear layers; slower than FP32 on most CPUs."""
+"""Quantise to INT8 with bitsandbytes: a quarter of the memory for linear layers; slower than FP32 on most CPUs."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from emotion.models.fast import speed_up_like_
 
 
 def quantize(predictor: Predictor, config: QuantizeConfig) -> Predictor:
-    """The predictor with the linear layers in INT8, the classification head in FP32 and the rest in FP16.
+    """Return the predictor with the linear layers in INT8, the classification head in FP32 and the rest in FP16.
 
     Raises:
         UserError: bitsandbytes does not work on the model's device.

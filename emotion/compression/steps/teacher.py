@@ -1,4 +1,4 @@
-"""What a student learns from: texts, changed and unlabelled ones among them, and the teacher's answers."""
+"""Make what a student learns from: texts, changed and unlabelled ones among them, and the teacher's answers."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ class Teacher:
     """The fine-tuned model; its answers are computed once for all students.
 
     Args:
-        predictor: In FP32.
+        predictor: Predictor in FP32.
     """
 
     def __init__(self, predictor: Predictor) -> None:
@@ -27,7 +27,7 @@ class Teacher:
         return self.log_probabilities(texts).argmax(dim=-1)
 
     def log_probabilities(self, texts: Sequence[str]) -> Tensor:
-        """(texts, classes), float32."""
+        """Return the logarithms of the teacher's probabilities, (texts, classes), float32."""
         unknown = [text for text in dict.fromkeys(texts) if text not in self._log_probabilities]
         with progress_bar(transient=True) as progress:
             task = progress.add_task("the teacher's answers", total=len(unknown))
@@ -38,7 +38,7 @@ class Teacher:
 
     @torch.no_grad()
     def hidden_states(self, texts: Sequence[str]) -> Tensor:
-        """(texts, hidden size), float32: the last layer's hidden states, averaged over a text's tokens."""
+        """Return the last layer's hidden states, averaged over a text's tokens: (texts, hidden size), float32."""
         unknown = [text for text in dict.fromkeys(texts) if text not in self._hidden_states]
         model, rows = self.predictor.torch_model, self.predictor.encoder.encode(unknown)
         with progress_bar(transient=True) as progress:

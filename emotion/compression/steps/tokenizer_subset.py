@@ -1,9 +1,9 @@
-"""A tokenizer of fewer tokens: it spells any text, and segments a text of kept tokens as before.
+"""Shrink a tokenizer: it still spells any text, and segments a text of kept tokens as before.
 
 WordPiece takes the longest token that fits, so dropping others changes nothing for a text of kept tokens; single
-characters spell the rest. BPE merges two neighbours at a time, the earliest merge of its list first. With a kept
-token are kept all merges that make it and what they merge, so the merges that once made a text of kept tokens are
-still there; and none comes in between, as the list only gets shorter.
+characters spell the rest. BPE merges two neighbours at a time, the earliest merge of its list first. Keeping a token
+keeps all merges that make it and what they merge, so the merges that once made a text of kept tokens still exist; and
+none comes in between, as the list only gets shorter.
 
 Source: Sennrich et al. 2016, arXiv:1508.07909 (BPE); Wu et al. 2016, arXiv:1609.08144 (WordPiece).
 """
@@ -20,19 +20,19 @@ from emotion.errors import UserError
 
 Origins = dict[str, list[int]]
 """The tokens of a smaller tokenizer, in the order of their new ids, each with the old ids whose mean embedding is its
-own: a kept token has just its old id, and a new one those of tokens that it is a part of."""
+own: a kept token has only its old id, and a new one the ids of the tokens that it is part of."""
 
 
 def subset_tokenizer(
     tokenizer: PreTrainedTokenizerBase, files: dict[str, bytes], wanted: set[str]
 ) -> tuple[Origins, dict[str, bytes]]:
-    """A WordPiece or BPE tokenizer of the ``tokenizers`` library with the tokens ``wanted`` and all that spell others.
+    """Reduce a WordPiece or BPE tokenizer of ``tokenizers`` to the tokens ``wanted`` and those that spell all others.
 
-    One tokenizer.json holds it. transformers then reads no vocab.txt, vocab.json, merges.txt or added_tokens.json, so
-    these are left out.
+    One tokenizer.json holds the result. transformers then reads no vocab.txt, vocab.json, merges.txt or
+    added_tokens.json, so these are left out.
 
     Raises:
-        UserError: A tokenizer of another kind.
+        UserError: The tokenizer is of another kind.
     """
     backend = getattr(tokenizer, "backend_tokenizer", None)
     content: dict[str, Any] = json.loads(backend.to_str()) if backend is not None else {"model": {"type": "Python"}}
@@ -60,7 +60,7 @@ def subset_tokenizer(
 
 
 def merge_parts(merges: Iterable[tuple[str, str]], pieces: set[str]) -> set[str]:
-    """``pieces`` with all that they are merged from, step by step; a merge makes its pair's concatenation."""
+    """Return ``pieces`` with all that they are merged from, step by step; a merge makes its pair's concatenation."""
     makers: defaultdict[str, list[str]] = defaultdict(list)
     for first, second in merges:
         makers[first + second] += [first, second]
@@ -75,18 +75,18 @@ def merge_parts(merges: Iterable[tuple[str, str]], pieces: set[str]) -> set[str]
 
 
 def settings_files(files: dict[str, bytes]) -> dict[str, bytes]:
-    """The files that hold a tokenizer's options, without ids."""
+    """Return the files that hold a tokenizer's options, without ids."""
     kept = {name: data for name, data in files.items() if name in ("special_tokens_map.json", "tokenizer_config.json")}
     if "tokenizer_config.json" in kept:
         settings = json.loads(kept["tokenizer_config.json"])
-        # Under their old ids; transformers takes them from tokenizer.json, and BERTweet's from its class.
+        # These have their old ids; transformers takes them from tokenizer.json, and BERTweet's from its class.
         settings.pop("added_tokens_decoder", None)
         kept["tokenizer_config.json"] = _json(settings)
     return kept
 
 
 def _wordpiece_characters(vocabulary: Iterable[str], prefix: str) -> set[str]:
-    """Single characters, at a word's start and after it, and the tokens that these do not spell."""
+    """Return the single characters, at a word's start and after it, and the tokens that these do not spell."""
     vocabulary = set(vocabulary)
 
     def is_needed(token: str) -> bool:
@@ -98,7 +98,7 @@ def _wordpiece_characters(vocabulary: Iterable[str], prefix: str) -> set[str]:
 
 
 def _renumbered(part: Any, new_ids: dict[int, int]) -> Any:
-    """A post-processor of a tokenizer.json, or any part of one, with the ids of its special tokens exchanged."""
+    """Replace the ids of special tokens in a post-processor of a tokenizer.json, or in any part of one."""
     match part:
         case dict():
             return {

@@ -1,4 +1,4 @@
-"""Trim the vocabulary: tokens that the training texts do not use leave the tokenizer and the embedding matrix."""
+"""Remove tokens that the training texts do not use from the tokenizer and the embedding matrix."""
 
 import copy
 import logging
@@ -24,15 +24,15 @@ _STEP = "technique.steps: trim_vocabulary"
 
 
 def trim_vocabulary_(predictor: Predictor, config: TrimVocabularyConfig, texts: Sequence[str]) -> None:
-    """Keep the tokens that ``texts`` use at least ``config.min_count`` times, and all that spells any other text.
+    """Keep the tokens that ``texts`` use at least ``config.min_count`` times, and those that spell any other text.
 
-    Special and added tokens stay too, and all in the order of their old ids. With ``min_count`` 1 the tokens of
-    ``texts``, and so their predictions, are what they were. Other words fall into more and shorter tokens; none is
-    unknown that was known, unless as a piece that is unknown in ``texts`` too.
+    Special and added tokens stay too, and all stay in the order of their old ids. With ``min_count`` 1, the tokens of
+    ``texts``, and so their predictions, do not change. Other words split into more and shorter tokens; no known one
+    becomes unknown, except as a piece that is unknown in ``texts`` too.
 
     Raises:
-        UserError: The tokenizer is none of WordPiece, BPE and BERTweet's, or would not come out as promised; the
-            predictor is as it was.
+        UserError: The tokenizer is not WordPiece, BPE or BERTweet's, or would not come out as promised; the
+            predictor is unchanged.
     """
     tokenizer, model = predictor.tokenizer, predictor.torch_model
     old_ids: dict[str, int] = tokenizer.get_vocab()
@@ -68,19 +68,19 @@ def _encode(predictor: Predictor, tokenizer: PreTrainedTokenizerBase, texts: Seq
 
 
 def _frequent(rows: list[TokenIds], min_count: int) -> set[int]:
-    """Ids that occur in ``rows`` at least ``min_count`` times."""
+    """Return the ids that occur in ``rows`` at least ``min_count`` times."""
     counts = np.bincount(np.concatenate([np.empty(0, np.int32), *rows]))
     return set(np.flatnonzero(counts >= min_count).tolist())
 
 
 def _hidden_pieces(predictor: Predictor, texts: Sequence[str], rows: list[TokenIds]) -> set[str]:
-    """What the ids of ``texts`` do not tell: unknown pieces, and what was cut.
+    """Return the pieces that the ids of ``texts`` do not show: unknown ones, and those that were cut off.
 
-    Without the rest of a word that was cut, its merges would change, and with them its tokens before the cut.
+    Without the rest of a cut word, its merges would change, and with them its tokens before the cut.
     """
     tokenizer = predictor.tokenizer
     normalize = normalize_cardiff if predictor.normalization == "cardiff" else str
-    with quiet_transformers():  # which warns of texts that are longer than the model takes
+    with quiet_transformers():  # transformers warns of texts longer than the model takes
         return {
             piece
             for text, row in zip(texts, rows, strict=True)
@@ -98,7 +98,7 @@ def _subset(
 
 
 def _check_padding(before: PretrainedConfig, after: PretrainedConfig) -> None:
-    """RoBERTa and its kin number positions from the pad token's id, so there it must stay."""
+    """Refuse to move the pad token's id, from which RoBERTa and its kin number positions."""
     lost = before.pad_token_id is not None and after.pad_token_id is None
     if lost or position_limit(after) != position_limit(before):
         raise UserError(
@@ -131,7 +131,7 @@ def _replace_rows_(embedding: nn.Module, origins: Origins, padding_idx: int | No
 
 
 def _rows(weight: Tensor, origins: Origins) -> Tensor:
-    """(tokens, hidden) of ``weight``, (old tokens, hidden)."""
+    """Return the rows of ``origins``, (tokens, hidden), from ``weight``, (old tokens, hidden)."""
     rows = weight[torch.tensor([ids[0] for ids in origins.values()], device=weight.device)]
     for place, ids in enumerate(origins.values()):
         if len(ids) > 1:

@@ -1,6 +1,6 @@
-"""The same work in less time: the only place that touches the insides of other libraries.
+"""Do the same work in less time; only this package touches the insides of other libraries.
 
-Predictions stay the same up to rounding; training draws other random numbers for dropout. Each change first asks
+Predictions stay the same up to rounding; training draws other random numbers for dropout. Each change first checks
 whether the library is as it expects, and otherwise leaves the plain model and says so in one log line.
 ``docs/internals.md`` lists them.
 """

@@ -1,4 +1,4 @@
-"""The layer of BERT and RoBERTa without transformers' steps in between; the last one for the first token alone.
+"""Compute BERT's and RoBERTa's layers without transformers' steps in between; the last, for the first token alone.
 
 The scores are the same up to rounding. The steps in between take a sixth of the time of one short text. The heads of
 these models read the first token only: the rest of the last layer is a seventh of MiniLM's work, less of a base
@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 MODEL_TYPES = ("bert", "roberta", "xlm-roberta", "camembert")
-"""Whose layers are BERT's, and whose classification head reads the last layer's first token."""
+"""Models whose layers are BERT's, and whose classification head reads the last layer's first token."""
 
 FIRST_TOKEN_LAYER = "first_token_layer"
 """Keyword that the classifier's forward passes down: the layer that computes the first token alone."""
 
 _CHANGES_NOTHING = (FIRST_TOKEN_LAYER, "output_hidden_states", "position_ids")
-"""Keywords that reach a layer and leave what it computes as it is: hidden states are recorded outside it, and positions
+"""Keywords that reach a layer but do not change what it computes: hidden states are recorded outside it, and positions
 are in the embeddings."""
 
 
@@ -26,7 +26,7 @@ class StreamlinedLayer:
     """BERT's layer in one function; calls that ask for more than hidden states go to BERT's own."""
 
     layer: type
-    """The class that it was."""
+    """The layer's original class."""
 
     attention: Any
     intermediate: Any
@@ -34,7 +34,7 @@ class StreamlinedLayer:
     training: bool
 
     def forward(self, hidden_states: Tensor, attention_mask: Tensor | None = None, *args: Any, **kwargs: Any) -> Tensor:
-        """(rows, queries, hidden size) from (rows, tokens, hidden size); queries are all tokens, or the first.
+        """Compute (rows, queries, hidden size) from (rows, tokens, hidden size); queries are all tokens, or the first.
 
         The mask is (rows, 1, tokens or 1, tokens).
         """
@@ -53,7 +53,7 @@ class StreamlinedLayer:
 
         queries = hidden_states
         if first_token_only:
-            queries = hidden_states[:, :1].contiguous()  # bitsandbytes' kernels for GPUs know no strides
+            queries = hidden_states[:, :1].contiguous()  # bitsandbytes' kernels for GPUs ignore strides
             attention_mask = None if attention_mask is None else attention_mask[:, :, :1]
         context = scaled_dot_product_attention(
             heads(attention.query(queries)),
@@ -70,12 +70,12 @@ class StreamlinedLayer:
         return states
 
     def __reduce_ex__(self, _protocol: Any) -> tuple[Any, ...]:
-        """The class is made as needed, so its name alone would not find it again."""
+        """Pickle through the original class, as this class is made as needed and cannot be found by its name."""
         return _rebuild, (self.layer,), self.__dict__
 
 
 def streamline_(layers: nn.ModuleList) -> None:
-    """Let each of BERT's ``layers`` be a :class:`StreamlinedLayer`; nothing is asked first."""
+    """Turn each of BERT's ``layers`` into a :class:`StreamlinedLayer`, without any check."""
     for layer in layers:
         if not isinstance(layer, StreamlinedLayer):
             layer.__class__ = _streamlined_class(type(layer))  # type: ignore[arg-type]

@@ -15,21 +15,21 @@ from emotion.models.fast.classifier_forward import direct_forward_
 from emotion.models.fast.guard import stays_plain
 
 _ATTENTIONS = ("sdpa", "eager")
-"""Implementations whose masks ``scaled_dot_product_attention`` takes too."""
+"""Implementations whose masks ``scaled_dot_product_attention`` accepts too."""
 _MODULES = (
     *(f"attention.self.{name}" for name in ("query", "key", "value", "dropout")),
     *(f"attention.output.{name}" for name in ("dense", "dropout", "LayerNorm")),
     "intermediate.dense",
     *(f"output.{name}" for name in ("dense", "dropout", "LayerNorm")),
 )
-"""That a layer has."""
+"""Modules that a layer has."""
 
 _tried: dict[tuple[Any, ...], str | None] = {}
-"""Why not, or None, by what the answer depends on."""
+"""Why layers stay plain, or None, by what the answer depends on."""
 
 
 def streamline_bert_layers_(model: PreTrainedModel) -> None:
-    """Let the layers of ``model``, where they are BERT's and as expected, be :class:`StreamlinedLayer`."""
+    """Turn the layers of ``model`` into :class:`StreamlinedLayer`, if they are BERT's and as expected."""
     if model.config.model_type not in MODEL_TYPES or model.config.is_decoder:
         return
     layers = transformer_layers(model)
@@ -70,7 +70,7 @@ def _trial(config: PretrainedConfig, classes: set[type], attention: str | None) 
 
 
 def _tiny(config: PretrainedConfig, attention: str) -> PreTrainedModel:
-    """A model of the architecture of ``config`` with few weights, drawn without a trace in torch's generator."""
+    """Build a small model of the architecture of ``config``, drawn without a trace in torch's generator."""
     small = copy.deepcopy(config)
     for name in (HEADS_LEFT, "quantization_config"):
         if hasattr(small, name):
@@ -88,7 +88,7 @@ def _tiny(config: PretrainedConfig, attention: str) -> PreTrainedModel:
 
 
 def _same(plain: PreTrainedModel, streamlined: PreTrainedModel) -> bool:
-    """Whether both give the same logits, with padding and without, and the same hidden states."""
+    """Return whether both give the same logits, with padding and without, and the same hidden states."""
     ids = torch.arange(10, device="cpu").view(2, 5) % 7 + (plain.config.pad_token_id or 0) + 1
     mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]], device="cpu")
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""What a classifier's call passes to its layers, and what it refuses."""
+"""Decide what a classifier's call passes to its layers, and what it refuses."""
 
 import copy
 import inspect
@@ -16,13 +16,13 @@ from emotion.models.fast.guard import stays_plain
 class ClassifierForward:
     """The ``forward`` of one model, which asks its last layer for no more than the head reads.
 
-    Hidden states that somebody asks for, here or of the encoder itself, are those of all tokens. Attentions are
-    computed by a twin of the model that shares its weights and attends as transformers' ``eager`` does: ``sdpa``, which
-    is faster, has no attentions to return. A keyword that the model does not know is a :class:`TypeError`; transformers
-    would ignore it.
+    Requested hidden states, here or of the encoder itself, are those of all tokens. Attentions are computed by a twin
+    of the model that shares its weights and attends as transformers' ``eager`` does: ``sdpa``, which is faster, has no
+    attentions to return. A keyword that the model does not know raises :class:`TypeError`; transformers would ignore
+    it.
 
     Args:
-        model: Whose class's ``forward`` it calls.
+        model: Model whose class's ``forward`` it calls.
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -31,11 +31,11 @@ class ClassifierForward:
 
     @property
     def __signature__(self) -> inspect.Signature:
-        """The plain model's, for those who inspect it."""
+        """The plain model's signature, for those who inspect it."""
         return inspect.signature(type(self.model).forward.__get__(self.model))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """What the plain model's ``forward`` returns."""
+        """Return what the plain model's ``forward`` returns."""
         self._refuse_unknown(kwargs)
         attention = getattr(self.model.config, "_attn_implementation", None)
         if self._is_asked_for("output_attentions", kwargs) and attention not in ("eager", None):
@@ -57,7 +57,7 @@ class ClassifierForward:
 
 
 def direct_forward_(model: PreTrainedModel) -> None:
-    """Give ``model`` a :class:`ClassifierForward`, where its layers are known and no other library replaced its own."""
+    """Give ``model`` a :class:`ClassifierForward`, if its layers are known and no other library replaced its own."""
     if not is_known(model):
         return
     current = vars(model).get("forward")
@@ -68,7 +68,7 @@ def direct_forward_(model: PreTrainedModel) -> None:
 
 
 def _known_keywords(model: PreTrainedModel) -> frozenset[str]:
-    """Keywords of ``model``'s own ``forward`` and those that transformers passes on; none where it names none."""
+    """Return keywords of ``model``'s own ``forward`` and those that transformers passes on; none if it lists none."""
     passed_on = getattr(transformers.utils, "TransformersKwargs", None)
     if passed_on is None:
         stays_plain("the check of keywords", "transformers does not list what it passes on")
@@ -78,9 +78,9 @@ def _known_keywords(model: PreTrainedModel) -> frozenset[str]:
 
 
 def _eager_twin(model: PreTrainedModel) -> PreTrainedModel:
-    """A model of the same parameters and buffers, whose attention is written out.
+    """Return a model with the same parameters and buffers, whose attention is ``eager``.
 
-    bitsandbytes' INT8 parameters are copied: they hand what they hold to the layer that first uses them.
+    bitsandbytes' INT8 parameters are copied, as they hand over what they hold to the layer that first uses them.
     """
     tensors = (*model.parameters(), *model.buffers())
     shared = {id(tensor): tensor for tensor in tensors if type(tensor) in (nn.Parameter, Tensor)}

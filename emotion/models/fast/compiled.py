@@ -1,4 +1,4 @@
-"""``torch.compile`` that goes on without, where it cannot compile."""
+"""Train through ``torch.compile``, and go on without it if it cannot compile."""
 
 import logging
 from collections.abc import Callable
@@ -12,18 +12,18 @@ from emotion.models.fast.guard import stays_plain
 log = logging.getLogger(__name__)
 
 GRAPH_LENGTHS = 32
-"""Batches are padded to multiples of it where each shape is recorded, so that few shapes are."""
+"""Batches are padded to multiples of it if each shape is recorded, so that there are few shapes."""
 
 
 def padding_multiple(compile: bool, device: torch.device) -> int:
-    """Return what the padded lengths of batches should be multiples of: 1, except in compiled training on a GPU."""
+    """Return the number to whose multiples batches should be padded: 1, except in compiled training on a GPU."""
     return GRAPH_LENGTHS if compile and device.type == "cuda" else 1
 
 
 def compiled(forward: Callable[..., Any], device: torch.device) -> Callable[..., Any]:
-    """``forward`` compiled; where that fails, ``forward`` itself from then on, with one log line.
+    """Compile ``forward``; if that fails, use ``forward`` itself from then on, with one log line.
 
-    On a GPU the kernels of each shape are recorded as a CUDA graph and replayed.
+    On a GPU, the kernels of each shape are recorded as a CUDA graph and replayed.
 
     Args:
         forward: A module's bound ``forward``; the names of the module's weights stay as they are.
@@ -33,7 +33,7 @@ def compiled(forward: Callable[..., Any], device: torch.device) -> Callable[...,
         from torch._dynamo.exc import TorchDynamoException
         from torch._functorch import config as functorch_config
 
-        # Else the backward pass is compiled in the first backward(), where there is nothing left to fall back on.
+        # Otherwise the backward pass is compiled in the first backward(), where there is nothing left to fall back on.
         functorch_config.force_non_lazy_backward_lowering = True
     except (ImportError, AttributeError) as error:
         stays_plain("compile", f"torch does not say when it cannot compile ({first_line(error)})")

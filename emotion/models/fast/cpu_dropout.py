@@ -1,4 +1,4 @@
-"""Dropout whose random numbers take an eighth of the time on a CPU."""
+"""Draw dropout's random numbers in an eighth of the time on a CPU."""
 
 import torch
 from torch import Tensor, nn
@@ -8,11 +8,10 @@ from emotion.models.fast.guard import stays_plain
 
 
 class CpuDropout(nn.Dropout):
-    """Dropout from 16 random bits an element, so its rate is exact to 1/65,536; on a GPU, and in other
-    precisions, it is torch's own.
+    """Dropout from 16 random bits per element, so its rate is exact to 1/65,536.
 
-    torch draws a float an element, one after the other. The bits come from torch's generator as well, so that a seed
-    repeats them.
+    On a GPU, and in other precisions, it is torch's own, which draws a float per element, one after the other. The bits
+    come from torch's generator as well, so that a seed repeats them.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -25,17 +24,17 @@ class CpuDropout(nn.Dropout):
 
 
 def _random_bits(count: int, generator: torch.Generator | None = None) -> Tensor:
-    """(count,), int16, each value as likely as any other."""
+    """Draw (count,), int16, each value as likely as any other."""
     words = torch.empty((count + 3) // 4, dtype=torch.int64).random_(-(2**63), None, generator=generator)
     return words.view(torch.int16)[:count]
 
 
 def available() -> bool:
-    """Whether torch fills 64-bit integers with random bits, and :class:`torch.nn.Dropout` has a rate ``p``."""
+    """Return whether torch fills 64-bit integers with random bits, and :class:`torch.nn.Dropout` has a rate ``p``."""
     try:
         bits = _random_bits(4096, torch.Generator().manual_seed(0)).double() / 2**15
         rate = nn.Dropout(0.25).p
-    except Exception as error:  # of an argument that torch takes no longer
+    except Exception as error:  # such as for an argument that torch no longer takes
         stays_plain("dropout", f"torch draws no 64-bit integers ({first_line(error)})")
         return False
     uniform = abs(float(bits.mean())) < 0.05 and abs(float(bits.var()) - 1 / 3) < 0.05  # of numbers in [-1, 1)
@@ -46,7 +45,7 @@ def available() -> bool:
 
 
 def draw_dropout_faster_(model: nn.Module) -> None:
-    """Let each dropout layer of ``model`` be a :class:`CpuDropout`, where that is :func:`available`."""
+    """Turn each dropout layer of ``model`` into a :class:`CpuDropout`, if that is :func:`available`."""
     plain = [module for module in model.modules() if type(module) is nn.Dropout]
     if plain and available():
         for module in plain:

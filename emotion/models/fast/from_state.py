@@ -13,16 +13,16 @@ from emotion.models.fast.guard import stays_plain
 def model_from_state(
     architecture: type[PreTrainedModel], config: PretrainedConfig, state: dict[str, Tensor], dtype: torch.dtype
 ) -> PreTrainedModel:
-    """A model of ``config`` that holds ``state``, in eval mode on the CPU.
+    """Build a model of ``config`` that holds ``state``, in eval mode on the CPU.
 
-    It is loaded by ``from_pretrained(None, state_dict=...)``, which transformers does not document; where that fails,
+    It is loaded by ``from_pretrained(None, state_dict=...)``, which transformers does not document; if that fails,
     by the constructor, which takes longer. Buffers stay in FP32 both ways.
 
     Args:
-        architecture: The class.
-        config: Of the model.
+        architecture: The model's class.
+        config: The model's config.
         state: All its weights, by name.
-        dtype: What parameters are cast to.
+        dtype: Dtype of the parameters.
     """
     options: dict[str, Any] = {"dtype": dtype, "attn_implementation": "sdpa", "output_loading_info": True}
     load: Any = architecture.from_pretrained
@@ -35,7 +35,7 @@ def model_from_state(
     except (TypeError, ValueError, OSError, AttributeError, KeyError) as error:
         reason = f"from_pretrained(None, state_dict=...) fails ({first_line(error)})"
     stays_plain("loading", reason)
-    with torch.random.fork_rng(devices=[]):  # the weights that are replaced leave no trace in torch's generator
+    with torch.random.fork_rng(devices=[]):  # weights that are replaced must leave no trace in torch's generator
         built = architecture(config)
     built.load_state_dict(state)
     for parameter in built.parameters():

@@ -1,4 +1,4 @@
-"""AdamW whose update is one kernel: a fifth more steps a second on a CPU."""
+"""Update AdamW in one kernel: a fifth more steps per second on a CPU."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ _UNSCALES = "_step_supports_amp_scaling"
 
 
 def fused_adamw(groups: list[dict[str, Any]], learning_rate: float) -> torch.optim.AdamW:
-    """A fused AdamW that leaves unscaling to Lightning, which does it before it clips and refuses to do both.
+    """Build a fused AdamW that leaves unscaling to Lightning, which unscales before it clips, or else refuses to clip.
 
     Args:
         groups: Parameters and their weight decay, as torch's optimizers take them.

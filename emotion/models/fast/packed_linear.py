@@ -1,4 +1,4 @@
-"""Linear layers that predict with weights laid out once for the CPU's matrix kernels.
+"""Predict with linear layers whose weights are laid out once for the CPU's matrix kernels.
 
 torch's own linear layer lays them out again in each call, which takes most of its time when texts are few and short.
 """
@@ -15,15 +15,15 @@ from emotion.models.fast.guard import stays_plain
 
 
 class PackedLinear(nn.Linear):
-    """A linear layer that keeps a packed copy of its weights, once it predicted in FP32 on a CPU.
+    """A linear layer that keeps a packed copy of its weights, once it has predicted in FP32 on a CPU.
 
     A change of the weights makes a new copy, unless it is made in place through ``weight.data``, which leaves no trace.
-    While gradients are recorded, on other devices, in other precisions and while being exported it is torch's own.
-    The operators are those that ``torch.compile`` puts in the place of frozen linear layers.
+    While gradients are recorded, on other devices, in other precisions and while being exported, it is torch's own.
+    The operators are those with which ``torch.compile`` replaces frozen linear layers.
     """
 
     _packed: tuple[Tensor, Tensor, int] | None = None
-    """The copy, the weights that it is of, and their version."""
+    """The copy, the weights that it was made from, and their version."""
 
     def forward(self, input: Tensor) -> Tensor:
         plain = torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu")
@@ -37,7 +37,7 @@ class PackedLinear(nn.Linear):
         weight = self.weight.detach()
         version = 0 if weight.is_inference() else weight._version
         if self._packed is not None:
-            copy, of, of_version = self._packed  # which is kept, so that no other weights can lie at its address
+            copy, of, of_version = self._packed  # kept, so that no other weights can take its address
             if of.data_ptr() == weight.data_ptr() and of_version == version:
                 return copy
         packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight)
@@ -45,15 +45,15 @@ class PackedLinear(nn.Linear):
         return packed
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the packed copy, which can be neither copied nor saved."""
+        """Return the state without the packed copy, which can be neither copied nor saved."""
         return {name: value for name, value in self.__dict__.items() if name != "_packed"}
 
 
 def available(operators: Any = torch.ops.mkldnn) -> bool:
-    """Whether this processor has the kernels, and torch's private operators for them compute a linear layer.
+    """Return whether this processor has the kernels, and torch's private operators for them compute a linear layer.
 
     Args:
-        operators: The namespace that they are in.
+        operators: Namespace of the operators.
     """
     has_kernels: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     if not has_kernels or platform.machine() not in ("x86_64", "AMD64"):
@@ -75,7 +75,7 @@ def available(operators: Any = torch.ops.mkldnn) -> bool:
 
 
 def pack_linear_layers_(model: nn.Module, operators: Any = torch.ops.mkldnn) -> None:
-    """Let each linear layer of ``model`` be a :class:`PackedLinear`, where they are :func:`available`."""
+    """Turn each linear layer of ``model`` into a :class:`PackedLinear`, if that is :func:`available`."""
     plain = [module for module in model.modules() if type(module) is nn.Linear]
     if plain and available(operators):
         for module in plain:

@@ -12,7 +12,7 @@ from emotion.models.fast.packed_linear import PackedLinear, pack_linear_layers_
 def speed_up_(model: PreTrainedModel) -> None:
     """Leave out what changes no score, predict with packed weights on a CPU, and draw dropout faster.
 
-    Twice is as once, also after layers were dropped. What a library no longer offers is left out.
+    A second call changes nothing, even after layers were dropped. What a library no longer offers is left out.
 
     Args:
         model: A sequence classifier as transformers makes it, on any device, in any precision and mode; changed in
@@ -25,7 +25,7 @@ def speed_up_(model: PreTrainedModel) -> None:
 
 
 def speed_up_like_(model: PreTrainedModel, original: PreTrainedModel) -> None:
-    """Call :func:`speed_up_` on ``model`` where ``original``, which it was made from, is sped up."""
+    """Call :func:`speed_up_` on ``model`` if ``original``, which it was made from, is sped up."""
     replaced = (StreamlinedLayer, PackedLinear, CpuDropout)
     direct = isinstance(vars(original).get("forward"), ClassifierForward)
     if direct or any(isinstance(module, replaced) for module in original.modules()):
