@@ -58,7 +58,7 @@ def emotion_training(config: BenchmarkConfig) -> Measurement:
     data = EmotionDataModule(train, few, config.data.batch_size, config.seed)
     data.tokenise(replace(material.encoder, pad_to_multiple_of=padding_multiple(config.compile, material.device)))
     seed_everything(config.seed, verbose=False)
-    counts = list(train.label_counts().values())
+    counts = train.counts()
     classifier = EmotionClassifier(
         material.model(), config.optimizer, config.model.learning_rate, config.seed, counts, config.compile, config.fast
     )

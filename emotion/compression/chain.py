@@ -5,13 +5,14 @@ from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 
-from emotion.checkpoint import save
+from emotion.checkpoint import load, save
 from emotion.compression.config import CompressConfig
 from emotion.compression.sources import read_data
 from emotion.compression.steps.context import Context
 from emotion.compression.steps.teacher import Teacher
 from emotion.data import LabelledTexts, sample_texts
 from emotion.errors import UserError
+from emotion.files import atomic
 from emotion.models import Predictor, require_packages
 from emotion.progress import working
 
@@ -101,11 +102,24 @@ class Chains:
     def make(self, chain: CompressConfig, model: Predictor, path: Path) -> dict[str, dict[str, object]]:
         """Check the chain, apply it to ``model``, save the result to ``path``, and return the settings of its steps.
 
+        A result that cannot be loaded replaces no earlier file.
+
         Raises:
             UserError: As :meth:`check` and :meth:`apply`.
         """
         self.check(chain)
         settings = {step.name: chain.settings_of(step).model_dump() for step in chain.steps}
         model.metadata = {**model.metadata, "compression": {"technique": chain.technique.name, "settings": settings}}
-        save(self.apply(chain, model), path)
+        model = self.apply(chain, model)
+        with atomic(path) as temporary:
+            save(model, temporary)
+            _require_loadable(temporary, path)
         return settings
+
+
+def _require_loadable(written: Path, path: Path) -> None:
+    """Raise :class:`UserError`, which names ``path``, if the file ``written`` in its place cannot be loaded."""
+    try:
+        load(written)
+    except UserError as error:
+        raise UserError(str(error).replace(str(written), str(path))) from error

@@ -1,7 +1,7 @@
 """Measure compressed models and the original in one run, from the very files that are delivered."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median, quantiles
@@ -116,7 +116,7 @@ def measure(
 
 
 def _quality(evaluation: Evaluation) -> dict[str, Any]:
-    return {name: getattr(evaluation, name) for name in ("accuracy", "macro_f1", "per_class")}
+    return {name: score for name, score in asdict(evaluation).items() if name != "confusion_matrix"}
 
 
 def _agreement(labels: list[int], original: list[int]) -> float:

@@ -12,7 +12,10 @@ a small corpus meet different ones in each epoch."""
 
 
 class LengthBucketBatchSampler(Sampler[list[int]]):
-    """Yields exactly ``ceil(rows / (batch_size * replicas))`` batches an epoch, each row once.
+    """Yields ``ceil(rows / (batch_size * replicas))`` batches an epoch, each row once.
+
+    There are fewer where rows would not suffice for a row of each batch on each replica; a batch may then have a row
+    more than ``batch_size``.
 
     Rows are shuffled, sorted by length within pools of batches, and the batches are shuffled again; without shuffling
     they come by length, longest first. Batches are of equal size, give or take a row, so that no update depends on

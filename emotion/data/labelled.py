@@ -37,6 +37,10 @@ class LabelledTexts:
             )
         return cls(path, sha256(Path(path)), texts, labels, label_set)
 
+    def counts(self) -> list[int]:
+        """Count the rows of each class, in the order of the classes."""
+        return list(self.label_counts().values())
+
     def label_counts(self) -> dict[str, int]:
         """Count the rows of each class, by its name."""
         return class_counts(self.labels, self.label_set.names)

@@ -20,6 +20,7 @@ from .layers import InnerPart as InnerPart
 from .layers import attentions as attentions
 from .layers import feed_forwards as feed_forwards
 from .layers import is_known as is_known
+from .layers import record_feed_forward_width as record_feed_forward_width
 from .layers import transformer_layers as transformer_layers
 from .onnx_runtime import OnnxClassifier as OnnxClassifier
 from .onnx_runtime import require_packages as require_packages

@@ -18,6 +18,8 @@ class _Names:
     attention_reader: str
     feed_forward_maker: str
     feed_forward_reader: str
+    feed_forward_width: str = "intermediate_size"
+    """Key of the config for the number of neurons."""
 
 
 _BERT = _Names(
@@ -85,6 +87,11 @@ def feed_forwards(model: PreTrainedModel) -> list[InnerPart]:
     return [
         _part(layer, (names.feed_forward_maker,), names.feed_forward_reader, 1) for layer in transformer_layers(model)
     ]
+
+
+def record_feed_forward_width(model: PreTrainedModel, neurons: int) -> None:
+    """Write the number of neurons of each layer into the model's config, from which a checkpoint rebuilds it."""
+    setattr(model.config, _names(model).feed_forward_width, neurons)
 
 
 def attentions(model: PreTrainedModel) -> list[InnerPart]:

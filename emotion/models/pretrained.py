@@ -26,7 +26,7 @@ _PADDED_POSITIONS = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "m
 def load_tokenizer(folder: Path, normalization: str) -> PreTrainedTokenizerBase:
     """Load the tokenizer of a folder; switch on BERTweet's own normalisation if asked."""
     options: dict[str, Any] = {"normalization": True} if normalization == "bertweet" else {}
-    with _told_in_one_line(folder):
+    with _loading_errors_named(folder):
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, **options)
     return tokenizer
 
@@ -37,7 +37,7 @@ def load_config(folder: Path, labels: LabelSet | None = None) -> PretrainedConfi
     if labels is not None:
         names["id2label"] = dict(enumerate(labels.names))
         names["label2id"] = {name: index for index, name in enumerate(labels.names)}
-    with _told_in_one_line(folder):
+    with _loading_errors_named(folder):
         config: PretrainedConfig = AutoConfig.from_pretrained(folder, **names)
     return config
 
@@ -49,7 +49,7 @@ def load_pretrained(backbone: Backbone, labels: LabelSet) -> PreTrainedModel:
         UserError: The files cannot be read, or the weights are another architecture's.
     """
     config = load_config(backbone.folder, labels)
-    with quiet_transformers(), _told_in_one_line(backbone.folder):
+    with quiet_transformers(), _loading_errors_named(backbone.folder):
         model, loading = AutoModelForSequenceClassification.from_pretrained(
             backbone.folder, config=config, dtype=torch.float32, attn_implementation="sdpa", output_loading_info=True
         )
@@ -91,7 +91,7 @@ def quiet_transformers() -> Iterator[None]:
 
 
 @contextmanager
-def _told_in_one_line(folder: Path) -> Iterator[None]:
+def _loading_errors_named(folder: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # broken files fail in many ways in transformers and its readers

@@ -23,6 +23,7 @@ from emotion.progress import progress_bar
 log = logging.getLogger(__name__)
 
 COLUMNS = ("predicted_label", "predicted_emotion", "confidence", "empty_text")
+_COLUMNS_OF_0_1_0 = ("predicted_label", "predicted_emotion", "confidence", "empty_text")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,7 @@ def _evaluate_where_labelled(
 
 
 def _is_earlier_prediction(path: Path) -> bool:
-    """Return whether version 0.1.0 may have written the file: its last columns are ours, in our order."""
+    """Return whether version 0.1.0 may have written the file: its last columns are that version's, in order."""
     try:
         columns = open_csv(path).columns
     except UserError:
@@ -157,4 +158,4 @@ def _is_earlier_prediction(path: Path) -> bool:
     end = len(columns)
     while end and columns[end - 1].startswith("probability_"):
         end -= 1
-    return columns[max(end - len(COLUMNS), 0) : end] == COLUMNS
+    return columns[max(end - len(_COLUMNS_OF_0_1_0), 0) : end] == _COLUMNS_OF_0_1_0

@@ -51,7 +51,7 @@ class Variant(Strict):
     size_mb: float = Field(gt=0)
     """Size of the file, 1e6 bytes."""
     memory_mb: float = Field(gt=0)
-    """Parameters and buffers in memory, 1e6 bytes."""
+    """Parameters and buffers in memory, 1e6 bytes; for an ONNX model, its graph."""
     size_ratio: float = Field(gt=0)
     """Size of the file over that of the original's."""
     latency_ms_per_sample: float = Field(gt=0)

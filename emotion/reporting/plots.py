@@ -68,7 +68,7 @@ def training_curves_figure(history: Sequence[EpochRecord], best_epoch: int, titl
     losses, scores = figure.subplots(1, 2)
     losses.plot(epochs, [r.train_loss for r in history], "o-", color=GREY, label="training")
     losses.plot(epochs, [r.val_loss for r in history], "o-", color=ORANGE, label="validation")
-    losses.set_ylabel("cross entropy")
+    losses.set_ylabel("loss")
     losses.set_ylim(0, 1.1 * max(max(r.train_loss, r.val_loss) for r in history))
     scores.plot(epochs, [r.val_accuracy for r in history], "o-", color=GREY, label="accuracy")
     scores.plot(epochs, [r.val_macro_f1 for r in history], "o-", color=BLUE, label="macro F1")
@@ -77,7 +77,6 @@ def training_curves_figure(history: Sequence[EpochRecord], best_epoch: int, titl
     scores.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     best = next(record for record in history if record.epoch == best_epoch)
     scores.set_title(f"best macro F1 {best.val_macro_f1:.3f}, epoch {best_epoch}", fontsize=10, color=BLUE)
-    losses.set_title("loss", fontsize=10)
     for axes in (losses, scores):
         axes.axvline(best_epoch, color=BLUE, alpha=0.25, linewidth=6, zorder=0)
         axes.set_xlabel("epoch")

@@ -86,7 +86,7 @@ class ModelEntry(Strict):
     """Rows = truth, columns = prediction, in the order of the labels."""
     best_epoch: int
     latency_ms_per_sample: float = Field(gt=0)
-    """Texts to labels in batches of 32: median over the validation set's batches."""
+    """Texts to labels, per text: median over up to 16 batches of 32 validation rows."""
     model_size_mb: float = Field(gt=0)
     """Parameters and buffers in memory, 1e6 bytes."""
     num_parameters: int

@@ -26,8 +26,8 @@ class EmotionClassifier(LightningModule):
         model: A sequence classifier.
         config: Weight decay, warm-up and class weights.
         learning_rate: Peak of the schedule.
-        seed: Seed of dropout's masks, which depend on it and the epoch alone, so that a resumed run repeats the
-            uninterrupted one.
+        seed: Seed of dropout's masks, which depend on it, the epoch and the process alone, so that a resumed run
+            repeats the uninterrupted one.
         label_counts: Rows of each class in the training data, for ``class_weights: balanced``.
         compile: Train through ``torch.compile``.
         fast: Whether the update is one fused kernel.

@@ -11,7 +11,8 @@ def check_devices(config: TrainerConfig) -> None:
     """Refuse devices that this machine lacks, before anything is loaded.
 
     Raises:
-        UserError: There is no such accelerator, or an index or count is beyond what is there.
+        UserError: There is no such accelerator, an index or count is beyond what is there, or a list of GPUs or
+            ``16-mixed`` is asked for on a CPU.
     """
     device = pick_device(config.accelerator, "trainer.accelerator")
     if device.type == "cpu":

@@ -9,12 +9,16 @@ from emotion.errors import UserError
 from emotion.training.config import TrainConfig
 
 
-def run_identity(config: TrainConfig, data: EmotionDataModule) -> dict[str, str | int]:
+def run_identity(config: TrainConfig, data: EmotionDataModule) -> dict[str, str | int | float]:
     """Return what must be the same when a run is resumed, by config key; CSVs by their digest."""
     return {
         "model.name": config.model.name,
         "seed": config.seed,
         "data.batch_size": config.data.batch_size,
+        "data.max_length": config.data.max_length,
+        "labels": ", ".join(data.train.label_set.names),
+        "model.learning_rate": config.model.learning_rate,
+        **{f"optimizer.{key}": str(value) for key, value in config.optimizer.model_dump().items()},
         "data.train": data.train.sha256,
         "data.validation": data.validation.sha256,
     }
@@ -24,8 +28,7 @@ def check_resume(config: TrainConfig, data: EmotionDataModule) -> None:
     """Refuse a ``trainer.ckpt_path`` that this run cannot go on from.
 
     Raises:
-        UserError: The file is no resume checkpoint, or one of another model, data, seed or batch size, or of more
-            epochs.
+        UserError: The file is no resume checkpoint, or one of other data, settings or seed, or of more epochs.
     """
     if config.trainer.ckpt_path is None:
         return
@@ -42,8 +45,8 @@ def check_resume(config: TrainConfig, data: EmotionDataModule) -> None:
             f"trainer.ckpt_path: must be a resume checkpoint (checkpoints/last.ckpt), found {path}"
         ) from error
     for key, value in run_identity(config, data).items():
-        if identity.get(key) != value:
-            raise UserError(f"{key}: must be as in the run that is resumed ({identity.get(key)}), found {value}")
+        if identity.get(key, value) != value:  # earlier versions recorded fewer keys
+            raise UserError(f"{key}: must be as in the run that is resumed ({identity[key]}), found {value}")
     if not path.with_name("best.ckpt").is_file():
         raise UserError(f"trainer.ckpt_path: must have the run's best.ckpt in its folder, found {path} alone")
     # A run of exactly as many epochs lacks its deliverables if writing them failed; they are written now.

@@ -82,7 +82,7 @@ def train(config: TrainConfig, run_dir: Path, sweep: str | None = None) -> Train
         config.optimizer,
         config.model.learning_rate,
         config.seed,
-        list(data.train.label_counts().values()),
+        data.train.counts(),
         config.compile,
         config.fast,
     )

@@ -2,10 +2,12 @@
 
 import importlib
 import logging
+import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 import torch
@@ -70,15 +72,42 @@ def scale(model: Predictor, settings: Scale, _context: Context) -> Predictor:
     return model
 
 
+def add_step(apply: Callable[..., Predictor], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Add the step ``scale``, which ``apply`` does; return the reloaded module of the config."""
+    module = ModuleType("emotion.compression.steps.scale")
+    module.__dict__["apply"] = apply
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(STEPS, "scale", Step("scale", Scale))
+    return importlib.reload(sys.modules["emotion.compression.config"])
+
+
+def test_a_result_that_cannot_be_loaded_replaces_no_earlier_file(
+    chains: Chains, original: Predictor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def widen(model: Predictor, _settings: Scale, _context: Context) -> Predictor:
+        """Change a weight's shape, but not the config that the model is rebuilt from."""
+        embedding = model.torch_model.get_input_embeddings()
+        embedding.weight = torch.nn.Parameter(torch.cat([embedding.weight, embedding.weight]))
+        return model
+
+    config = add_step(widen, monkeypatch)
+    composed = compose_config("compress", ["technique=prune", "technique.steps=[scale]", "+scale={factor: 2.0}"])
+    chain = resolve(composed, config.CompressConfig)
+    path = tmp_path / "scaled.pt"
+    path.write_bytes(b"an earlier model")
+    with pytest.raises(UserError, match=rf"^{re.escape(str(path))}: .*weight must have shape"):
+        chains.make(chain, original, path)
+    assert path.read_bytes() == b"an earlier model"
+    assert [each.name for each in tmp_path.glob("*scaled*")] == ["scaled.pt"]
+    monkeypatch.undo()
+    importlib.reload(config)
+
+
 def test_a_step_is_added_by_one_entry(
     chains: Chains, original: Predictor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A module with an object, settings in a YAML and a line in the mapping: nothing else knows steps by name."""
-    module = ModuleType("emotion.compression.steps.scale")
-    module.__dict__["apply"] = scale
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setitem(STEPS, "scale", Step("scale", Scale))
-    config = importlib.reload(sys.modules["emotion.compression.config"])
+    config = add_step(scale, monkeypatch)
     composed = compose_config("compress", ["technique=prune", "technique.steps=[scale]", "+scale={factor: 2.0}"])
     chain = resolve(composed, config.CompressConfig)
     before = original.torch_model.get_input_embeddings().weight.clone()

@@ -1,6 +1,7 @@
 """Resuming: where an uninterrupted run would have ended, moved folders, and what cannot be resumed."""
 
 import logging
+import re
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,11 @@ def test_what_cannot_be_resumed_is_refused(backbones: dict[str, Path], corpus: d
         resume("minilm", out / "best_MiniLM.pt", 3)
     with pytest.raises(UserError, match=r"trainer\.max_epochs: must be >= the 2 epochs of .* found 1"):
         resume("minilm", last, 1)
+    for override, found in (("optimizer.class_weights=balanced", "none"), ("model.learning_rate=0.5", "5e-05")):
+        config = config_for("minilm", backbones["minilm"], corpus, out, f"trainer.ckpt_path={last}", override)
+        rule = rf"{re.escape(override.split('=')[0])}: must be as in the run that is resumed \({found}\)"
+        with pytest.raises(UserError, match=rule):
+            train(config, tmp_path / "again")
     with pytest.raises(UserError, match=r"model\.name: must be as in the run that is resumed \(MiniLM\)"):
         resume("cardiff", last, 3)
     write_csv(corpus["train"], sample_rows("train", 59))

@@ -86,7 +86,9 @@ def distill(
         targets["teacher_hidden"] = teacher.hidden_states(texts)
     data.train_rows = TokenisedRows(encoder.encode(texts), targets)
     log.info("distilling: %d rows, %d of them training texts as they are", len(texts), len(train.texts))
-    classifier = DistilledClassifier(student.model, settings, config, teacher.predictor.model.config.hidden_size)
+    classifier = DistilledClassifier(
+        student.model, settings, config, train.counts(), teacher.predictor.model.config.hidden_size
+    )
     with TemporaryDirectory() as folder:
         best = EpochCheckpoint(Path(folder), "best", monitor="val/macro_f1")
         with batch_size_blamed("distill.batch_size", config.batch_size):
@@ -124,11 +126,20 @@ class DistilledClassifier(EmotionClassifier):
         model: The student.
         settings: Settings of the training.
         config: The losses' weights.
+        label_counts: Rows of each class in the training data.
         teacher_hidden_size: Width of ``teacher_hidden``.
     """
 
-    def __init__(self, model: Any, settings: TrainConfig, config: DistillConfig, teacher_hidden_size: int) -> None:
-        super().__init__(model, settings.optimizer, settings.model.learning_rate, settings.seed, [], fast=settings.fast)
+    def __init__(
+        self,
+        model: Any,
+        settings: TrainConfig,
+        config: DistillConfig,
+        label_counts: list[int],
+        teacher_hidden_size: int,
+    ) -> None:
+        rate, seed = settings.model.learning_rate, settings.seed
+        super().__init__(model, settings.optimizer, rate, seed, label_counts, fast=settings.fast)
         self.distill = config
         width = model.config.hidden_size
         # A student of another width is compared through a learned projection, which is thrown away afterwards.

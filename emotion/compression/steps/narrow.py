@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy
 
 from emotion.compression.steps.context import Context
 from emotion.compression.steps.registry import NarrowConfig
-from emotion.models import HEADS_LEFT, InnerPart, Predictor, attentions, feed_forwards
+from emotion.models import HEADS_LEFT, InnerPart, Predictor, attentions, feed_forwards, record_feed_forward_width
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def narrow_(predictor: Predictor, config: NarrowConfig, texts: Sequence[str], la
     shares = [config.ffn] * len(neurons) + [config.heads] * len(heads)
     for part, share, score in zip(neurons + heads, shares, scores, strict=True):
         part.keep_(_best(score, max(1, round(share * part.units))))
-    model.config.intermediate_size = neurons[0].units
+    record_feed_forward_width(model, neurons[0].units)
     if heads[0].units < model.config.num_attention_heads:
         setattr(model.config, HEADS_LEFT, heads[0].units)
     log.info("each layer: %d neurons and %d attention heads kept", neurons[0].units, heads[0].units)

@@ -48,11 +48,14 @@ def test_the_soft_label_loss_is_the_divergence_of_the_softened_classes() -> None
     assert soft_label_loss(shifted, torch.tensor(told), 3.0).item() == pytest.approx(0, abs=1e-12)
 
 
-@pytest.mark.parametrize("teacher_size", [32, 20])
-def test_the_loss_weighs_soft_labels_labels_and_hidden_states(teacher: Predictor, teacher_size: int) -> None:
+@pytest.mark.parametrize(("teacher_size", "balance"), [(32, "none"), (20, "none"), (32, "balanced")])
+def test_the_loss_weighs_soft_labels_labels_and_hidden_states(
+    teacher: Predictor, teacher_size: int, balance: str
+) -> None:
     config = settings("soft_weight=0.3", "temperature=2.0", "hidden_weight=0.7")
-    train = resolve(compose_config("train", []), TrainConfig)
-    classifier = DistilledClassifier(teacher.model, train, config, teacher_size).eval()
+    train = resolve(compose_config("train", [f"optimizer.class_weights={balance}"]), TrainConfig)
+    counts = [10, 20, 30, 40, 50, 60]
+    classifier = DistilledClassifier(teacher.model, train, config, counts, teacher_size).eval()
     torch.manual_seed(0)
     mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
     batch = {
@@ -68,7 +71,9 @@ def test_the_loss_weighs_soft_labels_labels_and_hidden_states(teacher: Predictor
         means = classifier.projection(torch.stack([last[0].mean(0), last[1, :2].mean(0)]))
     cosines = [float(a @ b / (a.norm() * b.norm())) for a, b in zip(means, batch["teacher_hidden"], strict=True)]
     soft = soft_label_loss(outputs.logits, batch["teacher_log_probabilities"], 2.0)
-    expected = 0.3 * soft + 0.7 * cross_entropy(outputs.logits, batch["labels"]) + 0.7 * (1 - np.mean(cosines))
+    weights = 210 / (6 * torch.tensor(counts)) if balance == "balanced" else None
+    hard = cross_entropy(outputs.logits, batch["labels"], weight=weights)
+    expected = 0.3 * soft + 0.7 * hard + 0.7 * (1 - np.mean(cosines))
     assert classifier.training_loss(batch).item() == pytest.approx(expected.item(), rel=1e-5)
     trained = {id(parameter) for parameter in classifier.parameters()}
     assert {id(parameter) for parameter in classifier.projection.parameters()} <= trained
