@@ -1,8 +1,9 @@
 """A label set: the names of the classes, in the order of their indices."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from emotion.errors import UserError
 
@@ -37,6 +38,13 @@ class LabelSet:
                 raise UserError(f"labels.names: a number must be in its own place, found {name} in place {place}")
         if self.colours and len(self.colours) != len(self.names):
             raise UserError(f"labels.colours: must be one colour a name ({len(self.names)}), found {len(self.colours)}")
+
+    @classmethod
+    def coloured(cls, names: Iterable[str], colours: Mapping[str, str] | None) -> Self:
+        """Make a set of ``names``, with ``colours`` by name if each has one."""
+        names = tuple(names)
+        known = colours or {}
+        return cls(names, tuple(known[name] for name in names) if all(name in known for name in names) else ())
 
     def __len__(self) -> int:
         return len(self.names)

@@ -124,3 +124,10 @@ def test_unusable_names_are_refused(names: tuple[str, ...], colours: tuple[str, 
 
 def test_names_keep_their_spelling():
     assert SENTIMENT.names[SENTIMENT.parse("POSITIVE")] == "Positive"
+
+
+def test_colours_are_given_by_name() -> None:
+    colours = {"joy": "#e0a100", "fear": "#6b4fa0", "love": "#d4569a"}
+    assert LabelSet.coloured(["fear", "joy"], colours) == LabelSet(("fear", "joy"), ("#6b4fa0", "#e0a100"))
+    assert LabelSet.coloured(["fear", "hope"], colours) == LabelSet(("fear", "hope"))
+    assert LabelSet.coloured(["fear", "joy"], None) == LabelSet(("fear", "joy"))

@@ -11,7 +11,7 @@ _BEFORE_LABEL_SETS = "emotion6"
 def load_label_set(name: str) -> LabelSet:
     """Read ``conf/labels/<name>.yaml``."""
     content = OmegaConf.load(CONF / "labels" / f"{name}.yaml")
-    return LabelSet(tuple(content.names), tuple(content.colours or ()))
+    return LabelSet.coloured(content.names, content.colours)
 
 
 def earlier_label_set() -> LabelSet:

@@ -38,13 +38,16 @@ class DataConfig(Config):
         return self
 
 
+Colour = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]
+
+
 class LabelsConfig(Config):
     """The classes."""
 
     names: Annotated[Literal["auto"] | list[Text], Rule("auto or a list of names")]
     """Names in the order of their indices; ``auto`` = those of the training CSV."""
-    colours: Annotated[list[Text] | None, Rule("a list of colours like '#3b6fb6', or null")]
-    """One colour for each class in figures."""
+    colours: Annotated[dict[str, Colour] | None, Rule("colours by name, like {joy: '#e0a100'}, or null")]
+    """Colours of the classes in figures; used if every class has one."""
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
@@ -53,4 +56,4 @@ class LabelsConfig(Config):
 
     def label_set(self) -> LabelSet | None:
         """Return the classes; None = those of the training CSV."""
-        return None if self.names == "auto" else LabelSet(tuple(self.names), tuple(self.colours or ()))
+        return None if self.names == "auto" else LabelSet.coloured(self.names, self.colours)

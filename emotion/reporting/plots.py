@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from PIL import Image, UnidentifiedImageError
 
@@ -17,13 +19,16 @@ _MANY_CLASSES = 12
 BLUE, ORANGE, GREY = "#2b6cb0", "#c05621", "#4a5568"
 
 
-def confusion_matrix_figure(confusion_matrix: Sequence[Sequence[int]], names: Sequence[str], title: str) -> Figure:
+def confusion_matrix_figure(
+    confusion_matrix: Sequence[Sequence[int]], names: Sequence[str], title: str, colours: Sequence[str] = ()
+) -> Figure:
     """Draw the share of each true class (row) that was predicted as each class (column), with the counts.
 
     Args:
         confusion_matrix: (classes, classes), counts, rows = truth.
         names: The classes' names, in order.
         title: Heading.
+        colours: A colour for each class, ``#rrggbb``, drawn next to the names; empty = none.
     """
     counts = np.asarray(confusion_matrix)
     shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
@@ -46,11 +51,25 @@ def confusion_matrix_figure(confusion_matrix: Sequence[Sequence[int]], names: Se
     axes.set_ylabel("true (rows)")
     axes.set_title(title, fontweight="bold", pad=12)
     axes.spines[:].set_visible(False)
-    axes.tick_params(length=0)
+    axes.tick_params(length=0, pad=14 if colours else 4)
+    _colour_the_edges(axes, colours)
     bar = figure.colorbar(image, ax=axes, format=PercentFormatter(1.0), fraction=0.046, pad=0.03)
     bar.set_label("share of the true class")
     bar.outline.set_visible(False)  # type: ignore[operator]
     return figure
+
+
+def _colour_the_edges(axes: Axes, colours: Sequence[str]) -> None:
+    """Draw a strip in each class's colour left of its row and below its column."""
+    gap, width = 0.008, 0.014  # shares of the axes
+    for place, colour in enumerate(colours):
+        strips = (
+            Rectangle((-gap - width, place - 0.46), width, 0.92, transform=axes.get_yaxis_transform()),
+            Rectangle((place - 0.46, -gap - width), 0.92, width, transform=axes.get_xaxis_transform()),
+        )
+        for strip in strips:
+            strip.set(facecolor=colour, clip_on=False)
+            axes.add_patch(strip)
 
 
 def _cell(count: int, share: float, many: bool) -> str:

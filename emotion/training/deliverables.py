@@ -20,6 +20,7 @@ from emotion.files import (
     require_writable,
     sha256,
 )
+from emotion.labels import LabelSet
 from emotion.models import Predictor
 from emotion.reporting import (
     ModelEntry,
@@ -122,7 +123,9 @@ class Deliverables:
         title = f"{self.model_name} on validation: macro F1 {entry.macro_f1:.3f}, accuracy {entry.accuracy:.3f}"
         with ExitStack() as pending:
             matrix = pending.enter_context(atomic(self.confusion_matrix))
-            save_figure(confusion_matrix_figure(entry.confusion_matrix, list(entry.per_class), title), matrix)
+            names = list(entry.per_class)
+            colours = LabelSet.coloured(names, entry.config.get("labels", {}).get("colours")).colours
+            save_figure(confusion_matrix_figure(entry.confusion_matrix, names, title, colours), matrix)
             curves = pending.enter_context(atomic(self.training_curves))
             save_figure(training_curves_figure(entry.history, entry.best_epoch, self.model_name), curves)
             entry.predictions = None

@@ -14,6 +14,7 @@ from emotion.benchmark.config import PARTS
 from emotion.compression import CompressConfig
 from emotion.config import CONF, PROJECT, choices, compose_config, resolve
 from emotion.errors import UserError
+from emotion.labels import LabelSet
 from emotion.models import model_choices
 from emotion.prediction import PredictConfig
 from emotion.training import TrainConfig, TrainerConfig
@@ -75,6 +76,11 @@ def test_a_users_own_csvs_bring_nothing_of_the_sample_with_them() -> None:
     assert given_over_sample == given_as_csv
 
 
+def test_names_may_be_given_without_colours() -> None:
+    labels = train_config("labels.names=[negative,positive]").labels.label_set()
+    assert labels == LabelSet(("negative", "positive"))
+
+
 def test_sample_and_conf_are_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     config = train_config()
@@ -106,6 +112,7 @@ def test_sample_and_conf_are_found_from_anywhere(tmp_path: Path, monkeypatch: py
         ("trainer.max_epochs=true", ["trainer.max_epochs: must be a whole number >= 1, found True"]),
         ("compile=1", ["compile: must be true or false, found 1"]),
         ("labels.names=[joy]", ["labels.names: must be at least two names, found ['joy']"]),
+        ("labels.colours.joy=yellow", ["labels.colours", "colours by name, like {joy: '#e0a100'}", "yellow"]),
         ("labels.names=none", ["labels.names: must be auto or a list of names, found 'none'"]),
         ("model.package.module=[1]", ["model.package.module: must be text, found [1]"]),
         # What Hydra itself refuses, in one line all the same:

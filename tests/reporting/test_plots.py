@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import pytest
+from matplotlib.colors import to_hex
 from PIL import Image
 
 from emotion.reporting import EpochRecord, confusion_matrix_figure, is_our_figure, save_figure, training_curves_figure
 from support.labels import EMOTION6
 
 COUNTS = [[row * 6 + column for column in range(6)] for row in range(6)]
+COLOURS = [f"#0000{place}0" for place in range(6)]
 HISTORY = [
     EpochRecord(epoch=epoch, train_loss=2 / epoch, val_loss=1 / epoch, val_accuracy=0.5, val_macro_f1=f1)
     for epoch, f1 in enumerate((0.2, 0.6, 0.4), start=1)
@@ -23,6 +25,17 @@ def test_confusion_matrix_shows_counts_and_row_shares() -> None:
     assert texts[2, 1] == f"8\n{8 / sum(COUNTS[1]):.0%}"  # column 2, row 1
     assert axes.images[0].get_array()[1, 2] == pytest.approx(8 / sum(COUNTS[1]))
     assert [label.get_text() for label in axes.get_xticklabels()] == list(EMOTION6.names)
+    assert not axes.patches
+
+
+def test_confusion_matrix_shows_each_class_in_its_colour() -> None:
+    axes = confusion_matrix_figure(COUNTS, EMOTION6.names, "title", COLOURS).axes[0]
+    strips = [(to_hex(strip.get_facecolor()), *strip.get_center()) for strip in axes.patches]
+    assert len(strips) == 12
+    for place, colour in enumerate(COLOURS):
+        left, below = [(x, y) for found, x, y in strips if found == colour]
+        assert (left[0] < 0, left[1]) == (True, place)
+        assert (below[0], below[1] < 0) == (pytest.approx(place), True)
 
 
 def test_curves_show_the_history_and_the_chosen_epoch() -> None:
