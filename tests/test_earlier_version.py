@@ -38,7 +38,7 @@ def test_checkpoints_predict_what_they_did(name: str, earlier: Path) -> None:
     assert torch.equal(found.argmax(-1)[clear], expected.argmax(-1)[clear])
 
 
-def test_the_mandatory_interface_reads_them(earlier: Path) -> None:
+def test_run_inference_reads_them(earlier: Path) -> None:
     labels = run_inference(str(earlier / "best_MiniLM.pt"), str(earlier / "validation.csv"))
     truth = [int(line.rpartition(",")[2]) for line in (earlier / "validation.csv").read_text().splitlines()[1:]]
     assert labels == truth, "its report says that it was right on all rows"

@@ -113,7 +113,7 @@ def test_a_call_leaves_no_trace(
     assert call not in made or made[call].is_file()
 
 
-def test_what_is_changed_within_is_restored_even_after_an_error() -> None:
+def test_changes_within_the_block_are_undone_even_after_an_error() -> None:
     os.environ["EMOTION_TEST"] = "before"
     filters = list(warnings.filters)
     states = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()
@@ -145,7 +145,7 @@ def test_what_is_changed_within_is_restored_even_after_an_error() -> None:
     assert (torch.are_deterministic_algorithms_enabled(), torch.get_default_dtype(), torch.get_num_threads()) == before
 
 
-def test_a_log_level_holds_within() -> None:
+def test_a_log_level_holds_only_within_the_block() -> None:
     import logging
 
     logger = logging.getLogger("emotion.test_isolation")

@@ -25,7 +25,7 @@ def quick(corpus: dict[str, Path]) -> list[str]:
     return [*csvs, "trainer.max_epochs=1", "trainer.enable_progress_bar=false"]
 
 
-def test_a_sweep_keeps_what_succeeded_and_tells_what_failed(
+def test_a_sweep_keeps_what_succeeded_and_reports_what_failed(
     backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path
 ) -> None:
     tiny = [str(backbones["minilm"]), str(tmp_path / "nowhere"), str(backbones["cardiff"])]

@@ -19,7 +19,7 @@ def data(config: BenchmarkConfig) -> LabelledTexts:
     return LabelledTexts.read(config.data.train, "text", "label", EMOTION6, "data.train")
 
 
-def test_every_model_is_timed_in_turn_beside_transformers(
+def test_every_model_is_timed_in_turn_with_transformers(
     config: BenchmarkConfig, data: LabelledTexts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compressed, "TECHNIQUES", ("quantize", "narrow"))
@@ -53,7 +53,7 @@ def test_ratios_are_those_of_each_round(
     assert (ours.speedup.minimum, ours.speedup.maximum) == (5, 7)
 
 
-def test_a_technique_that_fails_is_left_out_and_told(
+def test_a_technique_that_fails_is_left_out_and_logged(
     config: BenchmarkConfig, data: LabelledTexts, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The tiny model has fewer layers than ``small``."""

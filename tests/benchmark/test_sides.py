@@ -70,7 +70,7 @@ def test_the_other_training_sides_pad_as_their_names_say(
     assert sum(widths["trainer_grouped"]) < sum(widths["trainer_dynamic"]) < 9 * 48
 
 
-def test_the_last_of_two_epochs_is_timed_where_something_is_compiled(config: BenchmarkConfig) -> None:
+def test_the_last_of_two_epochs_is_timed_if_the_model_is_compiled(config: BenchmarkConfig) -> None:
     for side in ("trainer_dynamic", "loop_padded"):
         once, twice = (_functions()[f"train/{side}"](config.updated(compile=choice)) for choice in (False, True))
         assert (once.rows, once.tokens, once.updates) == (twice.rows, twice.tokens, twice.updates), side
@@ -111,7 +111,7 @@ def test_each_side_runs_in_a_fresh_process(config: BenchmarkConfig, capfd: pytes
     assert capfd.readouterr() == ("", ""), "a side's noise would break the progress bar"
 
 
-def test_a_side_that_is_killed_is_not_told_by_its_last_words(
+def test_a_side_that_is_killed_is_reported_by_its_exit_code(
     config: BenchmarkConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(_: object, errors: Path, __: object) -> int:

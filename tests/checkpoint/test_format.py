@@ -41,7 +41,7 @@ def assert_same(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
 
 
 @pytest.mark.parametrize("dtype", [*FLOATS, torch.int8, torch.uint8, torch.int64, torch.bool])
-def test_every_bit_comes_back_whatever_is_zero(dtype: torch.dtype, tmp_path: Path) -> None:
+def test_every_bit_comes_back_wherever_there_are_zeros(dtype: torch.dtype, tmp_path: Path) -> None:
     torch.manual_seed(0)
     tensors = {}
     for shape in SHAPES:

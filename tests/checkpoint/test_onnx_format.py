@@ -223,7 +223,7 @@ except UserError as error:
     assert f'found no {missing}: pip install -e ".[onnx]"\n' in run.stdout
 
 
-def test_packages_that_cannot_be_used_here_are_told_in_one_line(
+def test_packages_that_cannot_be_used_here_are_refused_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "compiled_elsewhere.py").write_text("raise OSError('invalid ELF header\\nand more')")

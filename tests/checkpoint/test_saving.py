@@ -29,9 +29,7 @@ def plain_predictions(model: PreTrainedModel, folder: Path, kind: str) -> list[i
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_saved_checkpoint_predicts_alone_what_the_model_does(
-    kind: str, backbones: dict[str, Path], tmp_path: Path
-) -> None:
+def test_a_saved_checkpoint_predicts_what_the_model_does(kind: str, backbones: dict[str, Path], tmp_path: Path) -> None:
     original = untrained(kind, backbones[kind])
     save(original, tmp_path / "model.pt")
     loaded = load(tmp_path / "model.pt")

@@ -49,7 +49,9 @@ def fingerprint(checkpoint: Predictor) -> object:
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_every_step_does_something_of_its_own(chains: Chains, original: Predictor, backbones: dict[str, Path]) -> None:
+def test_every_step_changes_the_model_in_its_own_way(
+    chains: Chains, original: Predictor, backbones: dict[str, Path]
+) -> None:
     results = {}
     for name in STEPS:
         chain = config_of(f"technique.steps=[{name}]", "drop_layers.keep=1", "distill.max_epochs=1")
@@ -151,7 +153,7 @@ def test_a_missing_package_is_named_before_the_first_step(
         chains.check(config)
 
 
-def test_scales_are_measured_on_the_training_texts_while_they_can_be_read(
+def test_scales_are_measured_on_the_training_texts_or_else_on_the_sample(
     chains: Chains, original: Predictor, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     chain = config_of("technique=onnx_int8")

@@ -82,7 +82,7 @@ def test_all_writes_deliverables_that_predict_what_the_report_says(
         assert rows.probabilities.argmax(1).tolist() == labels[each]
 
 
-def test_the_report_tells_size_speed_and_sparsity(weights: Path, csv: Path) -> None:
+def test_the_report_gives_size_speed_and_sparsity(weights: Path, csv: Path) -> None:
     report = run(f"weights={weights}", f"data.validation={csv}")
     variants = report.variants
     original = variants["original"]
@@ -133,7 +133,7 @@ def test_the_report_tells_size_speed_and_sparsity(weights: Path, csv: Path) -> N
     assert report.ranking.by_macro_f1[0] == max(variants, key=lambda name: variants[name].macro_f1)
 
 
-def test_overrides_hold_for_each_technique_and_a_pruned_head_counts(weights: Path, csv: Path) -> None:
+def test_overrides_apply_to_each_technique_and_the_head_can_be_pruned(weights: Path, csv: Path) -> None:
     variants = run(
         f"weights={weights}",
         f"data.validation={csv}",
@@ -152,7 +152,9 @@ def test_overrides_hold_for_each_technique_and_a_pruned_head_counts(weights: Pat
     assert state["model_state_dict"]["bert.embeddings.word_embeddings.weight"].dtype == torch.bfloat16
 
 
-def test_a_later_run_merges_by_technique_and_other_data_begin_anew(weights: Path, csv: Path, tmp_path: Path) -> None:
+def test_a_later_run_merges_by_technique_and_other_data_start_a_new_report(
+    weights: Path, csv: Path, tmp_path: Path
+) -> None:
     results = weights.parent / "compression_results"
     options = f"weights={weights}", f"data.validation={csv}"
     first = run(*options, "technique=prune")

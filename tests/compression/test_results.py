@@ -63,7 +63,7 @@ def test_speed_is_that_of_single_texts_and_of_batches() -> None:
     assert best_variant(compression_report(variants), list(variants), 1.0, "speed") == "even"
 
 
-def test_the_frontier_shows_each_variant_where_it_lies() -> None:
+def test_the_frontier_shows_each_variant_at_its_values() -> None:
     report = compression_report({"prune": variant(60.0, 1.0, 0.88), "small": variant(9.0, 4.0, 0.91)})
     by_size, by_speed = frontier_figure(report).axes
     for axes, place in ((by_size, "size_ratio"), (by_speed, "speedup_batch_1")):
@@ -75,7 +75,7 @@ def test_the_frontier_shows_each_variant_where_it_lies() -> None:
     assert by_size.xaxis_inverted()
 
 
-def test_what_lost_everything_stands_at_the_bottom_with_its_score() -> None:
+def test_a_variant_that_lost_everything_is_drawn_at_the_bottom_with_its_score() -> None:
     report = compression_report({"small": variant(9.0, 4.0, 0.88), "ruined": variant(60.0, 3.0, 0.08)})
     for axes in frontier_figure(report).axes:
         heights = sorted(float(points.get_offsets()[0][1]) for points in axes.collections)
@@ -97,14 +97,14 @@ def test_no_name_covers_another_or_a_point() -> None:
             assert box.x0 >= axes.transData.transform(text.xy)[0], "it stands to the right of its point"
 
 
-def test_there_may_be_none_good_enough() -> None:
+def test_no_variant_is_best_if_none_is_good_enough() -> None:
     worse = compression_report({"worse": variant(1.0, 9.0, 0.5)})
     assert best_variant(worse, ["original", "worse"], 0.1, "size") is None, "the original is no compressed model"
     assert best_variant(worse, ["worse"], 0.5, "size") == "worse"
     assert best_variant(worse, [], 0.5, "size") is None, "its file was moved away"
 
 
-def test_the_front_holds_what_nothing_beats_in_both() -> None:
+def test_the_front_holds_the_variants_that_no_other_dominates() -> None:
     merits = {"a": 1.0, "b": 2.0, "c": 2.0, "d": 3.0, "e": 0.5, "f": 3.0}
     scores = {"a": 0.9, "b": 0.8, "c": 0.7, "d": 0.6, "e": 0.9, "f": 0.6}
 
@@ -124,7 +124,7 @@ def test_the_front_holds_what_nothing_beats_in_both() -> None:
 
 
 @pytest.mark.parametrize("suffix", ["png", "pdf"])
-def test_the_frontier_is_drawn_in_a_file_that_is_known_as_ours(suffix: str, tmp_path: Path) -> None:
+def test_the_frontier_is_drawn_in_a_file_that_is_recognised_as_ours(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"pareto_frontier.{suffix}"
     save_figure(frontier_figure(compression_report(VARIANTS)), path)
     assert path.stat().st_size > 5000
@@ -147,7 +147,7 @@ def with_file(results: CompressionResults, backbone: Path, **variants: Variant) 
     return compression_report({n: v.model_copy(update={"sha256": sha256(path)}) for n, v in variants.items()})
 
 
-def test_the_best_variant_is_put_beside_the_original(
+def test_the_best_variant_is_copied_next_to_the_original(
     results: CompressionResults, backbones: dict[str, Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     report = with_file(results, backbones["minilm"], small=variant(20.0, 2.0, 0.896))
@@ -172,7 +172,7 @@ def test_the_best_variant_is_put_beside_the_original(
     assert f"{beside} is an earlier run's choice" in caplog.text
 
 
-def test_nothing_is_put_beside_where_all_lose_too_much(
+def test_nothing_is_copied_if_all_variants_lose_too_much(
     results: CompressionResults, backbones: dict[str, Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     report = with_file(results, backbones["minilm"], small=variant(20.0, 2.0, 0.5))
@@ -185,7 +185,7 @@ def test_nothing_is_put_beside_where_all_lose_too_much(
     assert f"{earlier} is an earlier run's choice" in caplog.text
 
 
-def test_a_file_that_is_not_the_measured_one_is_not_put_beside(
+def test_a_file_that_is_not_the_measured_one_is_not_copied(
     results: CompressionResults, backbones: dict[str, Path]
 ) -> None:
     report = with_file(results, backbones["minilm"], small=variant(20.0, 2.0, 0.896))
@@ -195,7 +195,7 @@ def test_a_file_that_is_not_the_measured_one_is_not_put_beside(
     assert results.publish(report, max_drop=0.005, prefer="size").chosen is None
 
 
-def test_a_choice_in_onnx_does_not_stop_who_lacks_onnx_and_chooses_none(
+def test_a_choice_in_onnx_does_not_stop_a_run_that_lacks_onnx_and_chooses_none(
     results: CompressionResults, backbones: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     empty = onnx.helper.make_model(onnx.helper.make_graph([], "empty", [], []))
@@ -213,7 +213,7 @@ def rows_of(variants: Mapping[str, Variant], first: float) -> dict[str, Rows]:
     return {name: Rows(np.array([0, 1]), probabilities, ("calm", "cross")) for name in variants}
 
 
-def test_predictions_come_into_place_with_the_report(results: CompressionResults) -> None:
+def test_predictions_are_written_with_the_report(results: CompressionResults) -> None:
     report = compression_report({"small": variant(20.0)})
     published = results.publish(report, None, "size", rows_of(report.variants, 0.9))
     assert read_compression_report(results.folder) == published
@@ -241,7 +241,9 @@ def test_a_report_set_aside_keeps_its_predictions(results: CompressionResults) -
             assert read_rows(rows).probabilities[0, 0] == probability
 
 
-def test_predictions_that_a_killed_process_replaced_are_not_passed_off_as_others(results: CompressionResults) -> None:
+def test_predictions_that_a_killed_process_replaced_are_not_taken_for_the_earlier_ones(
+    results: CompressionResults,
+) -> None:
     first = compression_report({"small": variant(20.0), "half": variant(45.0)})
     results.publish(first, None, "size", rows_of(first.variants, 0.9))
     write_rows(rows_of({"small": variant()}, 0.6)["small"], results.folder / "predictions" / "MiniLM_small.csv")

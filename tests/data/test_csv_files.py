@@ -97,7 +97,7 @@ def test_repeated_and_nameless_extra_columns_are_kept(tmp_path: Path):
     assert frame.to_numpy().tolist() == [["1", "a", "x", "2", "y"]]
 
 
-def test_names_of_columns_are_read_without_spaces_around(tmp_path: Path):
+def test_column_names_are_read_without_surrounding_spaces(tmp_path: Path):
     file = open_csv(write(tmp_path / "input.csv", "id; text ;label\n1;a;2\n"), ("text",))
     assert file.columns == ("id", "text", "label")
 
@@ -146,7 +146,7 @@ def test_irregular_files_are_read_without_losing_a_row(tmp_path: Path, content: 
         ('text;label\na;1\n\n"two\nlines";2\n\nb;c;d;e;3\n', "found 5 in row 4 "),
     ],
 )
-def test_more_cells_than_the_header_has_name_the_row(tmp_path: Path, content: str, found: str):
+def test_a_row_with_more_cells_than_the_header_is_named(tmp_path: Path, content: str, found: str):
     assert f"{found}(the header is row 1); put texts that hold separators between quotes" in problem(tmp_path, content)
 
 
@@ -191,7 +191,7 @@ UNKNOWN = "must be encoded in UTF-8, UTF-16 (with BOM) or cp1252, found none of 
         (codecs.BOM_UTF16_LE + "text\nabc".encode("utf-16-le")[:-1], UNKNOWN),
     ],
 )
-def test_what_cannot_be_read_is_told_in_one_line(tmp_path: Path, content: bytes, message: str):
+def test_what_cannot_be_read_is_refused_in_one_line(tmp_path: Path, content: bytes, message: str):
     assert problem(tmp_path, content) == message
 
 

@@ -50,7 +50,7 @@ def test_a_batch_is_made_where_the_rows_are(encoder: TextEncoder) -> None:
     assert batch["input_ids"].shape == encoder.pad(encoder.encode(TEXTS[1:4]))["input_ids"].shape
 
 
-def test_the_loaders_keep_tokens_where_the_trainer_trains(encoder: TextEncoder) -> None:
+def test_the_loaders_keep_tokens_on_the_trainers_device(encoder: TextEncoder) -> None:
     rows = LabelledTexts("", "", TEXTS, [0] * len(TEXTS), EMOTION6)
     data = EmotionDataModule(rows, rows, batch_size=8, seed=0)
     data.tokenise(encoder)

@@ -116,7 +116,7 @@ def test_a_package_that_is_not_the_pinned_one_is_refused(
         find_backbone(config)
 
 
-def test_nothing_found_names_all_that_was_tried_in_order(cache: Path) -> None:
+def test_if_nothing_is_found_the_error_names_all_that_was_tried_in_order(cache: Path) -> None:
     config = model_choices()["minilm"]
     assert config.package is not None
     config = config.updated(package=config.package.updated(module="not_installed_anywhere"))
@@ -171,12 +171,12 @@ def test_a_path_is_never_looked_up_on_the_hub(name: str) -> None:
 
 
 @pytest.mark.usefixtures("cache")
-def test_a_name_that_no_hub_has_is_refused() -> None:
+def test_a_name_that_cannot_be_a_hub_id_is_refused() -> None:
     with pytest.raises(UserError, match=r"a hub id like owner/name, found no/such/folder$"):
         find_backbone(model_config("cardiff", "no/such/folder"))
 
 
-def test_shards_are_read_and_all_needed(backbones: dict[str, Path], tmp_path: Path) -> None:
+def test_all_shards_are_read_and_needed(backbones: dict[str, Path], tmp_path: Path) -> None:
     folder = shutil.copytree(backbones["minilm"], tmp_path / "folder")
     model = AutoModel.from_pretrained(folder)
     (folder / "model.safetensors").unlink()
@@ -192,7 +192,7 @@ def test_shards_are_read_and_all_needed(backbones: dict[str, Path], tmp_path: Pa
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_loaded_are_the_saved_weights_under_a_new_head(backbones: dict[str, Path], kind: str) -> None:
+def test_the_saved_weights_are_loaded_under_a_new_head(backbones: dict[str, Path], kind: str) -> None:
     torch.manual_seed(0)
     model = load_pretrained(find_backbone(model_config(kind, backbones[kind])), EMOTION6)
     assert not model.training
@@ -235,7 +235,7 @@ def test_no_position_limit() -> None:
 
 
 @pytest.mark.parametrize("load", ["tokenizer", "model"])
-def test_broken_files_are_told_in_one_line(backbones: dict[str, Path], tmp_path: Path, load: str) -> None:
+def test_broken_files_are_refused_in_one_line(backbones: dict[str, Path], tmp_path: Path, load: str) -> None:
     folder = shutil.copytree(backbones["minilm"], tmp_path / "folder")
     for name in ("model.safetensors", "tokenizer.json"):
         (folder / name).write_text("version https://git-lfs.github.com/spec/v1\n")

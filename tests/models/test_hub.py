@@ -217,7 +217,7 @@ def test_a_file_host_that_is_silent_is_given_up(hub: Hub, tmp_path: Path) -> Non
     assert f"the hub {hub.url} (no answer within 15 s)" in error_line(done)
 
 
-def test_no_hub_at_all(tmp_path: Path) -> None:
+def test_a_hub_that_refuses_connections_is_given_up(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     started = time.monotonic()
@@ -227,7 +227,7 @@ def test_no_hub_at_all(tmp_path: Path) -> None:
     assert f"the hub {url} ([Errno " in error_line(done)
 
 
-def test_switched_off_hub_is_not_asked(hub: Hub, tmp_path: Path) -> None:
+def test_a_hub_that_is_switched_off_is_not_asked(hub: Hub, tmp_path: Path) -> None:
     hub.requests.clear()
     done = execute(["-c", SEARCH], environment(hub.url, tmp_path / "home", HF_HUB_OFFLINE="1"))
     assert f"the hub {hub.url} (switched off by HF_HUB_OFFLINE)" in error_line(done)
@@ -256,7 +256,7 @@ print(next(load_pretrained(find(config), LabelSet(("calm", "angry"))).parameters
     assert sum(request.startswith("GET") and request.endswith("/vocab.txt") for request in hub.requests) == 1
 
 
-def test_an_earlier_tools_checkpoint_fetches_its_tokenizer_alone(hub: Hub, tmp_path: Path) -> None:
+def test_an_earlier_tools_checkpoint_fetches_only_its_tokenizer(hub: Hub, tmp_path: Path) -> None:
     from transformers import AutoModelForSequenceClassification
 
     repository = "vinai/bertweet-base"

@@ -202,7 +202,7 @@ def test_the_next_chunk_is_tokenised_while_this_one_is_predicted(
     assert threading.current_thread().name not in threads
 
 
-def test_too_large_a_batch_is_told_in_one_line(
+def test_a_batch_that_is_too_large_is_refused_in_one_line(
     originals: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(Predictor, "predict_proba", out_of_memory)

@@ -48,7 +48,7 @@ def test_checkpoints_take_turns_and_the_first_call_of_a_turn_is_not_counted(cloc
     assert turns == [3, 6, 9, 12]
 
 
-def test_latency_is_the_median_of_a_batch_over_its_texts(clock: Clock) -> None:
+def test_latency_is_the_median_time_of_a_batch_divided_by_its_texts(clock: Clock) -> None:
     texts = [str(number) for number in range(12)]
     predictor = clock.predictor("", [100, 0.25, 9.0, 0.5])
     assert latency_ms_per_sample(predictor, texts, batch_size=4) == 500 / 4

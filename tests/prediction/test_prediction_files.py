@@ -43,7 +43,7 @@ def test_our_earlier_output_is_replaced_and_nothing_else(weights: dict[str, Path
         ("text,predicted_emotion,predicted_label,confidence,empty_text", False),
     ],
 )
-def test_an_output_of_a_version_without_notes_is_known_by_its_last_columns(
+def test_an_output_of_a_version_without_notes_is_recognised_by_its_last_columns(
     header: str, is_ours: bool, weights: dict[str, Path], tmp_path: Path
 ) -> None:
     path, output = write_csv(tmp_path / "input.csv", [("a", 1)]), tmp_path / "input_predictions.csv"

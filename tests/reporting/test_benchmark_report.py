@@ -63,7 +63,7 @@ def test_the_picture_has_bars_and_curves(
         assert all(line.get_xdata().tolist() == [10, 1000] for line in axes.lines)
 
 
-def test_parts_of_the_same_work_are_merged_and_other_reports_kept_beside(
+def test_parts_of_the_same_work_are_merged_and_other_reports_are_renamed(
     config: BenchmarkConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     results = BenchmarkResults(tmp_path / "out")

@@ -49,21 +49,21 @@ def test_a_report_survives_the_file(tmp_path: Path) -> None:
         ('{"schema_version": 1, "extra": 5}', "extra"),
     ],
 )
-def test_what_is_no_report_is_one_line(text: str, words: str, tmp_path: Path) -> None:
+def test_a_file_that_is_no_report_is_refused_in_one_line(text: str, words: str, tmp_path: Path) -> None:
     (tmp_path / REPORT_NAME).write_text(text)
     with pytest.raises(UserError, match=words) as caught:
         read_report(tmp_path)
     assert "\n" not in str(caught.value)
 
 
-def test_the_schema_refuses_numbers_that_are_none() -> None:
+def test_the_schema_refuses_impossible_numbers() -> None:
     with pytest.raises(ValidationError):
         run_record(macro_f1=float("nan"))
     with pytest.raises(ValidationError):
         run_record(macro_f1=1.2)
 
 
-def test_a_run_meets_only_rivals_of_its_own_sweep_and_data() -> None:
+def test_a_run_is_compared_only_with_runs_of_its_own_sweep_and_data() -> None:
     report, first = TrainingReport(), run_record(macro_f1=0.7, sweep="s")
     merge_run(report, first, entry(first))
     assert sweep_rival(report, run_record(sweep=None)) is None
@@ -141,7 +141,7 @@ def test_a_report_of_version_1_is_read(tmp_path: Path) -> None:
     assert read_report(tmp_path) == report
 
 
-def test_a_half_written_run_of_a_killed_process_is_passed_over(tmp_path: Path) -> None:
+def test_a_half_written_run_of_a_killed_process_is_ignored(tmp_path: Path) -> None:
     run = run_record()
     write_run(run, entry(run), tmp_path)
     (tmp_path / "emotion_runs" / ".MiniLM_0.1234.json").write_text('{"run": ')
@@ -161,7 +161,7 @@ def test_a_run_that_ended_earlier_does_not_displace_a_later_one(tmp_path: Path) 
     assert collected.models["MiniLM"].run_id == late.run_id
 
 
-def test_a_resumed_run_takes_the_place_of_its_earlier_state(tmp_path: Path) -> None:
+def test_a_resumed_run_replaces_its_earlier_state(tmp_path: Path) -> None:
     """Its own file is newer than the report, where the process was killed before it wrote that."""
     run = run_record()
     report = TrainingReport()

@@ -45,7 +45,7 @@ def logged(caplog: pytest.LogCaptureFixture, callback: ProgressLog, folder: Path
     return [record.getMessage() for record in caplog.records if record.name == NAME]
 
 
-def test_lines_tell_updates_loss_speed_and_time_left(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+def test_lines_show_updates_loss_speed_and_time_left(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     clock = count(0, 10)  # ten seconds an update
     lines = logged(caplog, ProgressLog(seconds=50, clock=lambda: next(clock)), tmp_path)
     assert lines == [
@@ -54,7 +54,7 @@ def test_lines_tell_updates_loss_speed_and_time_left(caplog: pytest.LogCaptureFi
     ]
 
 
-def test_rows_a_second_are_those_since_the_last_line(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+def test_rows_per_second_are_counted_since_the_last_line(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     times = iter([0, 1, 2, 6, *range(7, 20)])
     lines = logged(caplog, ProgressLog(seconds=4, clock=lambda: next(times)), tmp_path)
     assert [line.partition(", ")[2].partition(" rows")[0] for line in lines] == [

@@ -38,7 +38,7 @@ def teacher(backbones: dict[str, Path]) -> Predictor:
     return untrained("minilm", backbones["minilm"])
 
 
-def test_the_soft_label_loss_is_the_divergence_of_the_softened_classes() -> None:
+def test_the_soft_label_loss_is_the_divergence_of_the_softened_probabilities() -> None:
     rng = np.random.default_rng(0)
     student, told = rng.normal(size=(5, 6)), rng.normal(size=(5, 6))
     p, log_q = softmax(told / 3, axis=-1), log_softmax(student / 3, axis=-1)
@@ -108,7 +108,7 @@ def test_copies_lose_and_swap_the_share_of_words_that_is_asked_for() -> None:
     assert changed_copies(["", "two words"], 1.0, 0.0, rng) == ["", "two"]
 
 
-def test_the_teacher_answers_as_it_predicts_and_remembers(teacher: Predictor) -> None:
+def test_the_teacher_answers_what_it_predicts_and_keeps_its_answers(teacher: Predictor) -> None:
     texts = [text for text, _ in sample_rows("test", 12)]
     texts.append(texts[0])
     asked = Teacher(teacher)
@@ -144,7 +144,7 @@ def test_a_student_of_another_backbone_has_no_more_tokens_than_positions(
     assert student.max_length == 128
 
 
-def test_too_large_a_batch_is_told_in_one_line(
+def test_a_batch_that_is_too_large_is_refused_in_one_line(
     teacher: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(DistilledClassifier, "training_loss", out_of_memory)
@@ -154,7 +154,7 @@ def test_too_large_a_batch_is_told_in_one_line(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_student_comes_to_answer_like_its_teacher(kind: str, backbones: dict[str, Path], tmp_path: Path) -> None:
+def test_a_student_learns_to_answer_like_its_teacher(kind: str, backbones: dict[str, Path], tmp_path: Path) -> None:
     original = untrained(kind, backbones[kind])
     original.temperature = 1.5
     save(original, tmp_path / "teacher.pt")

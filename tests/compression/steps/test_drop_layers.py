@@ -74,7 +74,9 @@ def test_modernberts_layers_keep_their_kind_of_attention(backbones: dict[str, Pa
 
 
 @pytest.mark.parametrize("kind", ["bertweet", "cardiff", "minilm"])
-def test_layer_0_may_go_where_the_others_are_like_it(kind: str, backbones: dict[str, Path], tmp_path: Path) -> None:
+def test_layer_0_may_be_dropped_where_all_layers_are_of_one_kind(
+    kind: str, backbones: dict[str, Path], tmp_path: Path
+) -> None:
     checkpoint = lively(kind, backbones[kind])
     expected = logits_without(checkpoint, kind, {0, 1, 2, 4})
     drop_layers_(checkpoint.model, DropLayersConfig(keep=[3, 5]))
@@ -102,7 +104,7 @@ def test_layers_can_be_dropped_twice(backbones: dict[str, Path]) -> None:
         ),
     ],
 )
-def test_layers_that_are_not_there_are_refused_before_anything_changes(
+def test_layers_that_cannot_be_kept_are_refused_before_anything_changes(
     kind: str, keep: int | list[int], message: str, backbones: dict[str, Path]
 ) -> None:
     checkpoint = lively(kind, backbones[kind])

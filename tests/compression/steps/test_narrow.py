@@ -44,7 +44,7 @@ def shapes(checkpoint: Predictor) -> dict[str, tuple[int, ...]]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_neurons_and_heads_that_nothing_reads_go_and_nothing_changes(
+def test_removing_neurons_and_heads_that_nothing_reads_changes_nothing(
     kind: str, backbones: dict[str, Path], tmp_path: Path
 ) -> None:
     checkpoint = lively(kind, backbones[kind])
@@ -144,7 +144,7 @@ def test_the_most_important_units_stay_with_all_their_weights(kind: str, backbon
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_model_that_was_trimmed_cut_and_narrowed_before_survives_the_file(
+def test_a_model_that_was_trimmed_cut_and_narrowed_twice_survives_the_file(
     kind: str, backbones: dict[str, Path], tmp_path: Path
 ) -> None:
     checkpoint = lively(kind, backbones[kind])

@@ -97,7 +97,7 @@ def operators(checkpoint: Predictor) -> list[str]:
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("kind", KINDS)
-def test_logits_are_those_of_torch_at_any_batch_and_length(
+def test_logits_are_those_of_torch_for_any_batch_size_and_length(
     kind: str, shape: tuple[int, int], exported: dict[str, Exported]
 ) -> None:
     each = exported[kind]
@@ -105,7 +105,7 @@ def test_logits_are_those_of_torch_at_any_batch_and_length(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_probabilities_stay(kind: str, exported: dict[str, Exported]) -> None:
+def test_probabilities_stay_the_same(kind: str, exported: dict[str, Exported]) -> None:
     expected = exported[kind].original.predict_proba(TEXTS)
     assert len(set(expected.argmax(-1).tolist())) > 1, "the labels must differ, or any bug would pass"
     torch.testing.assert_close(exported[kind].fp32.predict_proba(TEXTS), expected, rtol=1e-3, atol=1e-4)
@@ -113,7 +113,7 @@ def test_probabilities_stay(kind: str, exported: dict[str, Exported]) -> None:
 
 @torch.inference_mode()
 @pytest.mark.parametrize("kind", INT8_KINDS)
-def test_int8_is_hardly_off(kind: str, exported: dict[str, Exported]) -> None:
+def test_int8_predictions_are_close_to_the_original(kind: str, exported: dict[str, Exported]) -> None:
     each = exported[kind]
     rows = each.original.encoder.encode(TEXTS)
     errors = [
@@ -170,7 +170,7 @@ def test_8_bit_weights_are_exact_or_a_warning_says_that_they_are_not(
 
 
 @pytest.mark.parametrize("kind", INT8_KINDS)
-def test_int8_is_all_but_the_head(kind: str, exported: dict[str, Exported]) -> None:
+def test_all_matrices_outside_the_head_are_int8(kind: str, exported: dict[str, Exported]) -> None:
     each = exported[kind]
     found = tensors(each.int8)
     floats = [value for value in found.values() if value.dtype == np.float32]
@@ -270,7 +270,7 @@ class _Unexportable(nn.Module):
         return hidden if hidden.numpy().sum() > 0 else -hidden
 
 
-def test_a_model_that_cannot_be_exported_is_told_in_one_line(originals: dict[str, Path]) -> None:
+def test_a_model_that_cannot_be_exported_is_refused_in_one_line(originals: dict[str, Path]) -> None:
     checkpoint = load(originals["minilm"])
     checkpoint.torch_model.dropout = _Unexportable()
     with pytest.raises(UserError, match="onnx: must have a model that can be exported, found ") as caught:
@@ -300,7 +300,7 @@ except UserError as error:
     assert run.stdout.count("\n") == 1
 
 
-def test_exporting_says_nothing(originals: dict[str, Path], caplog: pytest.LogCaptureFixture) -> None:
+def test_exporting_logs_nothing(originals: dict[str, Path], caplog: pytest.LogCaptureFixture) -> None:
     """The exporter's and the quantiser's own messages would hide what users must read."""
     with caplog.at_level(logging.INFO):
         export_onnx_int8(load(originals["minilm"]), OnnxConfig(per_channel=True, reduce_range="auto"), CALIBRATION)

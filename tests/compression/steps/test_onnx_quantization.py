@@ -40,7 +40,7 @@ def test_weights_are_rounded_to_as_many_bits_and_scales_as_asked(
 
 
 @pytest.mark.parametrize(("head", "is_kept"), [("itself", True), ("transposed", True), ("another", False)])
-def test_a_matrix_of_the_head_is_kept_however_it_lies(head: str, is_kept: bool) -> None:
+def test_a_matrix_of_the_head_is_kept_even_if_it_is_transposed(head: str, is_kept: bool) -> None:
     weights = np.random.default_rng(0).normal(size=(4, 16, 8)).astype(np.float32)
     matrix = {"itself": weights[0], "transposed": weights[0].T.copy(), "another": weights[1]}[head]
     model = matrix_products(weights[0], weights[3].T.copy())

@@ -85,7 +85,7 @@ def test_the_smallest_weights_in_scope_become_zero_and_nothing_else_changes(
     assert sparsity([after[name] for name in names]) == zeros / total
 
 
-def test_both_scopes_differ_and_the_amount_counts(backbones: dict[str, Path]) -> None:
+def test_the_scopes_differ_and_the_amount_matters(backbones: dict[str, Path]) -> None:
     def zeros(amount: float, scope: str) -> list[int]:
         after = pruned(untrained("minilm", backbones["minilm"]), amount, scope, include_head=False)
         return [int((after[name] == 0).sum()) for name in in_scope("minilm", include_head=False)]

@@ -84,7 +84,7 @@ def test_the_linear_layers_are_int8_by_row_and_the_rest_fp16(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_int8_file_predicts_what_was_made_and_nearly_what_fp32_does(
+def test_an_int8_file_predicts_as_before_saving_and_nearly_as_fp32_does(
     kind: str, originals: dict[str, Path], tmp_path: Path
 ) -> None:
     original = checkpoint.load(originals[kind])

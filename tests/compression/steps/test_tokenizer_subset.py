@@ -15,7 +15,7 @@ def test_merge_parts_by_hand() -> None:
     assert merge_parts(merges, {"new", "x"}) == {"new", "ne", "n", "e", "w", "x"}
 
 
-def test_wordpiece_keeps_what_its_characters_do_not_spell() -> None:
+def test_wordpiece_keeps_tokens_that_its_characters_cannot_spell() -> None:
     tokens = ["[UNK]", "a", "b", "##a", "##b", "ab", "##ab", "ba", "xa", "a##", "bq", "##"]
     backend = Tokenizer(models.WordPiece({token: id_ for id_, token in enumerate(tokens)}, unk_token="[UNK]"))
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="[UNK]")

@@ -146,7 +146,7 @@ def test_each_token_keeps_its_embedding_and_place(original: Predictor, small: Pr
     assert small.model.get_input_embeddings().num_embeddings == len(vocabulary)
 
 
-def test_any_other_text_is_spelled(kind: str, original: Predictor, small: Predictor) -> None:
+def test_other_texts_are_spelled_with_the_remaining_tokens(kind: str, original: Predictor, small: Predictor) -> None:
     texts = [*TEXTS, *ODD, *other_words(original)]
     assert token_strings(small, texts) != token_strings(original, texts), "the texts must use what was dropped"
     before, after = unknown_counts(original, texts), unknown_counts(small, texts)
@@ -175,7 +175,7 @@ def test_the_merges_still_reach_each_word_of_bertweet(original: Predictor, small
     assert all(small.tokenizer.bpe(word) == word for word in kept)
 
 
-def test_rare_tokens_go_where_asked(original: Predictor, caplog: pytest.LogCaptureFixture) -> None:
+def test_rare_tokens_are_dropped_on_request(original: Predictor, caplog: pytest.LogCaptureFixture) -> None:
     once = set(trimmed(original, 1, FEW).tokenizer.get_vocab())
     with caplog.at_level("INFO", logger="emotion"):
         twice = set(trimmed(original, 2, FEW).tokenizer.get_vocab())
@@ -231,7 +231,7 @@ def test_unknown_pieces_of_the_corpus_stay_unknown(backbones: dict[str, Path], t
     assert torch.equal(small.predict_proba(CORPUS), original.predict_proba(CORPUS))
 
 
-def test_a_word_that_is_cut_keeps_the_merges_of_its_rest(backbones: dict[str, Path]) -> None:
+def test_a_word_that_is_cut_keeps_the_merges_of_its_last_part(backbones: dict[str, Path]) -> None:
     """``user`` falls into ``u s er``, of which ``er`` is cut; without its merge there would be ``u se``."""
     checkpoint = untrained("cardiff", backbones["cardiff"])
     vocabulary = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *sorted(pre_tokenizers.ByteLevel.alphabet()), "er", "se"]

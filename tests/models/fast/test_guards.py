@@ -48,7 +48,7 @@ def test_a_fused_optimizer_leaves_unscaling_to_lightning() -> None:
 
 
 @pytest.mark.parametrize("kind", ["minilm", "modernbert"])
-def test_onnx_runtime_takes_fusions_that_it_does_not_know(kind: str, backbones: dict[str, Path]) -> None:
+def test_onnx_runtime_accepts_names_of_unknown_fusions(kind: str, backbones: dict[str, Path]) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     from emotion.compression.steps.onnx import export
 
@@ -64,7 +64,7 @@ def test_onnx_runtime_takes_fusions_that_it_does_not_know(kind: str, backbones: 
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_onnx_runtime_may_know_no_switch_for_fusions(caplog: pytest.LogCaptureFixture) -> None:
+def test_onnx_runtime_may_lack_a_switch_for_fusions(caplog: pytest.LogCaptureFixture) -> None:
     made: list[tuple[Any, ...]] = []
 
     def session(serialized: bytes, options: object, providers: list[str]) -> str:

@@ -145,7 +145,7 @@ def without_dropout(model: PreTrainedModel) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_a_model_does_not_know_is_refused(kind: str, backbones: dict[str, Path]) -> None:
+def test_arguments_that_a_model_does_not_know_are_refused(kind: str, backbones: dict[str, Path]) -> None:
     model = sped_up(plain(backbones[kind]))
     with pytest.raises(TypeError, match=r"forward\(\) got an unexpected keyword argument 'head_mask'"):
         model(**inputs(), head_mask=torch.ones(2, 2))
@@ -279,7 +279,7 @@ torch.testing.assert_close(fast.predict_proba(texts), slow.predict_proba(texts),
     ],
     ids=["computation", "signature", "unchanged"],
 )
-def test_a_changed_library_stays_plain_and_is_logged_once(
+def test_layers_of_a_changed_library_stay_plain_which_is_logged_once(
     change: str, reason: str | None, originals: dict[str, Path]
 ) -> None:
     program = CHANGED_LIBRARY.format(change=change)
