@@ -1,4 +1,4 @@
-"""Files that version 0.1.0 wrote are read, and mean what they meant."""
+"""Files that version 0.1.0 wrote can still be read and mean the same."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ EXPECTED = json.loads((EARLIER / "expected.json").read_text(encoding="utf-8"))
 
 @pytest.fixture
 def earlier(tmp_path: Path) -> Path:
-    """A copy, as some files are written next to others."""
+    """A copy, as the tests write files into the folder."""
     return shutil.copytree(EARLIER, tmp_path / "earlier")
 
 
@@ -60,7 +60,7 @@ def test_reports_are_read(earlier: Path) -> None:
     assert benchmark.training is None, "it was not measured"
 
 
-@pytest.mark.filterwarnings("ignore:The loaded checkpoint was produced with Lightning")  # of whatever version
+@pytest.mark.filterwarnings("ignore:The loaded checkpoint was produced with Lightning")  # of any version
 def test_an_unfinished_run_is_resumed(earlier: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(earlier)
     overrides = ["data=csv", "data.train=train.csv", "data.validation=validation.csv", "data.batch_size=8"]

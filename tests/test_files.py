@@ -25,7 +25,7 @@ def test_atomic_replaces_only_once_the_block_has_ended(tmp_path: Path):
     path = tmp_path / "report.json"
     path.write_text("old")
     with atomic(path) as temporary:
-        assert temporary.parent == path.parent  # a rename is atomic within a file system only
+        assert temporary.parent == path.parent  # a rename is atomic only within a file system
         assert temporary.suffix == path.suffix
         temporary.write_text("new")
         assert path.read_text() == "old"

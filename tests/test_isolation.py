@@ -79,14 +79,14 @@ else:
     work = lambda: emotion.main(train_csv, validation_csv, folder, "MiniLM")
 random.seed(5), np.random.seed(6), torch.manual_seed(7)
 random.random(), np.random.rand(), torch.rand(1)
-emotion.main, emotion.run_inference, emotion.compress_and_evaluate  # what imports leave is not a call's
+emotion.main, emotion.run_inference, emotion.compress_and_evaluate  # what imports leave behind is not the call's trace
 import bitsandbytes
 before = state()
 try:
     work()
 except emotion.errors.UserError as error:
     print(error, file=sys.stderr)
-    assert call == "main", error  # its backbone's weights are not on this machine
+    assert call == "main", error  # its backbone's weights may be missing on this machine
 after = state()
 print(json.dumps([[name, str(before[name])[:2000], str(after[name])[:2000]] for name in before
     if before[name] != after[name]]))

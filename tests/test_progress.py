@@ -1,4 +1,4 @@
-"""Progress bars fit the terminal, and log lines stand above them."""
+"""Progress bars fit the terminal, and log lines appear above them."""
 
 import io
 import logging
@@ -36,7 +36,7 @@ def test_a_log_line_goes_to_the_stream_that_is_current_when_it_is_logged(
     captured = capsys.readouterr()
     assert (captured.out if stream is stdout else captured.err) == "before\nafter\n"
     written = screen.file.getvalue()  # type: ignore[attr-defined]
-    assert written.index("meanwhile") < written.rindex("the bar"), "the bar is drawn anew below the line"
+    assert written.index("meanwhile") < written.rindex("the bar"), "the bar is drawn again below the line"
 
 
 @pytest.mark.parametrize("script", ["train", "compress", "predict", "benchmark"])
@@ -63,11 +63,11 @@ def test_a_bar_shows_how_much_is_done(monkeypatch: pytest.MonkeyPatch, capsys: p
     assert "10/40" in shown
     with working("a step"):
         print("while it works")
-    assert capsys.readouterr().out.strip() == "while it works", "a moving bar leaves nothing"
+    assert capsys.readouterr().out.strip() == "while it works", "a moving bar leaves nothing behind"
 
 
 def progress_lines(caplog: pytest.LogCaptureFixture, terminal: bool) -> list[str]:
-    """What is logged of 120 rows in batches of 10, 15 seconds each."""
+    """What is logged for 120 rows in batches of 10 that take 15 seconds each."""
     console = Console(file=io.StringIO(), force_terminal=terminal, width=60)
     clock = count(0, 15)
     with (

@@ -75,5 +75,5 @@ def test_two_processes_share_the_rows_and_write_once(
     entry = report["models"]["MiniLM"]
     assert sum(map(sum, entry["confusion_matrix"])) == len(sample_rows("validation", 24))
     last = torch.load(next(tmp_path.glob("outputs/*/*/checkpoints/last.ckpt")), weights_only=True)
-    assert last["global_step"] == 1  # 60 rows, two processes of 32 a step
+    assert last["global_step"] == 1  # 60 rows, 32 for each of two processes in a step
     assert entry["history"][0]["val_macro_f1"] == pytest.approx(entry["macro_f1"], abs=1e-6)

@@ -1,4 +1,4 @@
-"""Sides take turns, other work is refused, and figures are what was measured."""
+"""Sides take turns, sides that do different work are refused, and figures are what was measured."""
 
 import hashlib
 import subprocess
@@ -116,7 +116,7 @@ def test_the_command_measures_in_other_processes_and_writes_its_files(config: Be
     report = read_json(results.report, BenchmarkReport)
     assert report.quick
     assert report.devices is not None
-    assert report.devices.rows == 64, "no more where it is to be quick"
+    assert report.devices.rows == 64, "a quick benchmark has no more rows"
     assert report.training is None
     assert results.tables.read_text(encoding="utf-8").count("|") > 9
 

@@ -1,4 +1,4 @@
-"""The ``.onnx`` file: an ONNX model like any other that holds a whole checkpoint; and all kinds that are none."""
+"""The ``.onnx`` file is an ordinary ONNX model that holds a whole checkpoint; other files are refused."""
 
 import json
 import subprocess
@@ -51,14 +51,14 @@ def word_counter() -> onnx.ModelProto:
 
 
 def word_checkpoint(original: Path) -> Predictor:
-    """All of a checkpoint but its model, which counts words."""
+    """A checkpoint whose model is replaced by the word counter."""
     checkpoint = load(original)
     checkpoint.model = OnnxClassifier(word_counter().SerializeToString(), checkpoint.torch_model.config)
     return checkpoint
 
 
 def content_of(path: Path) -> dict[str, Any]:
-    """Our entry, as the package onnx reads it."""
+    """Our metadata entry, as the package onnx reads it."""
     (value,) = [entry.value for entry in onnx.load(path).metadata_props if entry.key == "emotion_checkpoint"]
     content: dict[str, Any] = json.loads(value)
     return content

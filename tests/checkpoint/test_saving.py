@@ -1,4 +1,4 @@
-"""The portable checkpoint: complete, exact, offline; and every kind of file that is none."""
+"""The portable checkpoint is complete, exact and works offline; other files are refused."""
 
 import pickle
 from pathlib import Path
@@ -50,7 +50,7 @@ def test_a_saved_checkpoint_predicts_what_the_model_does(kind: str, backbones: d
 
 
 def test_bertweet_keeps_whole_words_after_a_round_trip(backbones: dict[str, Path], tmp_path: Path) -> None:
-    """Saving through transformers loses the merges' counts, and the reloaded tokenizer spells every word."""
+    """Saving through transformers loses the merges' counts; the reloaded tokenizer then spells out every word."""
     save(untrained("bertweet", backbones["bertweet"]), tmp_path / "model.pt")
     tokenizer = load(tmp_path / "model.pt").tokenizer
     assert "happy" in tokenizer.convert_ids_to_tokens(tokenizer("so happy now")["input_ids"])

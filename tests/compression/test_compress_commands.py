@@ -1,4 +1,4 @@
-"""Compression from the command line: what it prints, leaves and returns."""
+"""Compression from the command line: what it prints, writes and returns."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A technique that fails costs no other, and nothing that is not ours is lost."""
+"""A technique that fails does not stop the others, and no file that is not ours is lost."""
 
 from pathlib import Path
 
@@ -59,7 +59,7 @@ def test_if_all_techniques_fail_nothing_is_overwritten(
 
 
 def test_the_report_drops_a_variant_whose_file_was_replaced(weights: Path, csv: Path) -> None:
-    """As a run leaves it that was stopped before it could report; a file that was deleted is no other one."""
+    """As after a run that was stopped before it could report. A variant whose file was deleted stays in the report."""
     options = f"weights={weights}", f"data.validation={csv}"
     run(*options, "technique.techniques=[half,prune,drop_layers]", "drop_layers.keep=1", "max_drop=1")
     results = weights.parent / "compression_results"

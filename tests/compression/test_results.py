@@ -94,14 +94,14 @@ def test_no_name_covers_another_or_a_point() -> None:
         assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
         assert not any(box.contains(*point) for box in boxes for point in points)
         for text, box in zip(axes.texts, boxes, strict=True):
-            assert box.x0 >= axes.transData.transform(text.xy)[0], "it stands to the right of its point"
+            assert box.x0 >= axes.transData.transform(text.xy)[0], "a name must begin to the right of its point"
 
 
 def test_no_variant_is_best_if_none_is_good_enough() -> None:
     worse = compression_report({"worse": variant(1.0, 9.0, 0.5)})
-    assert best_variant(worse, ["original", "worse"], 0.1, "size") is None, "the original is no compressed model"
+    assert best_variant(worse, ["original", "worse"], 0.1, "size") is None, "the original is not a compressed model"
     assert best_variant(worse, ["worse"], 0.5, "size") == "worse"
-    assert best_variant(worse, [], 0.5, "size") is None, "its file was moved away"
+    assert best_variant(worse, [], 0.5, "size") is None, "its file is gone"
 
 
 def test_the_front_holds_the_variants_that_no_other_dominates() -> None:
@@ -141,7 +141,7 @@ def results(tmp_path: Path) -> CompressionResults:
 
 
 def with_file(results: CompressionResults, backbone: Path, **variants: Variant) -> CompressionReport:
-    """A report whose variants' file is there."""
+    """A report on variants whose file exists."""
     path = results.folder / "model.pt"
     save(untrained("minilm", backbone), path)
     return compression_report({n: v.model_copy(update={"sha256": sha256(path)}) for n, v in variants.items()})
@@ -165,10 +165,10 @@ def test_the_best_variant_is_copied_next_to_the_original(
     assert not stale.exists()
     assert all(path.is_file() for path in (results.comparison, *results.frontier))
     later = results.publish(compression_report({"prune": variant(70.0)}), max_drop=None, prefer="size")
-    assert later.chosen == published.chosen, "a run that chooses none leaves the choice"
+    assert later.chosen == published.chosen, "a run that makes no choice keeps the earlier one"
     assert "earlier" not in caplog.text
     again = results.publish(compression_report({"small": variant(21.0)}), max_drop=None, prefer="size")
-    assert again.chosen is None, "another model has its name"
+    assert again.chosen is None, "the name now belongs to another model"
     assert f"{beside} is an earlier run's choice" in caplog.text
 
 
@@ -190,7 +190,7 @@ def test_a_file_that_is_not_the_measured_one_is_not_copied(
 ) -> None:
     report = with_file(results, backbones["minilm"], small=variant(20.0, 2.0, 0.896))
     other = untrained("minilm", backbones["minilm"])
-    other.max_length = 9  # of a run that broke off before it measured
+    other.max_length = 9  # as after a run that stopped before it measured
     save(other, results.folder / "model.pt")
     assert results.publish(report, max_drop=0.005, prefer="size").chosen is None
 
@@ -208,7 +208,7 @@ def test_a_choice_in_onnx_does_not_stop_a_run_that_lacks_onnx_and_chooses_none(
 
 
 def rows_of(variants: Mapping[str, Variant], first: float) -> dict[str, Rows]:
-    """Two rows' predictions of each variant."""
+    """Predictions of two rows for each variant."""
     probabilities = np.array([[first, 1 - first], [1 - first, first]])
     return {name: Rows(np.array([0, 1]), probabilities, ("calm", "cross")) for name in variants}
 

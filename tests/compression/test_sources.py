@@ -1,4 +1,4 @@
-"""Which model is compressed and on which data, and which of them are refused."""
+"""Which model and data a compression uses, and which it refuses."""
 
 import json
 import logging
@@ -56,7 +56,7 @@ def test_without_weights_the_best_of_the_training_report_is_taken(
 def test_without_data_the_recorded_csv_is_taken_if_it_is_unchanged(
     backbones: dict[str, Path], originals: dict[str, Path], tmp_path: Path
 ) -> None:
-    """After a true training, on columns of other names than the usual."""
+    """After a real training, on columns with other names than usual."""
     out = tmp_path / "out"
     csvs = {
         split: write_csv(tmp_path / f"{split}.csv", sample_rows(split, 24), ("tweet", "mood"))

@@ -1,4 +1,4 @@
-"""From a technique's name to chains of steps, with every override in its place."""
+"""How a technique's name becomes chains of steps, with the overrides applied."""
 
 import shutil
 from pathlib import Path
@@ -67,7 +67,7 @@ def test_an_impossible_set_is_refused_in_one_line(overrides: list[str], words: s
 
 @pytest.fixture
 def technique_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of ``conf/technique`` that is looked into in its place."""
+    """A copy of ``conf/technique`` that is read in its place."""
     shutil.copytree(CONF, tmp_path / "conf")
     monkeypatch.setattr(config, "CONF", tmp_path / "conf")
     monkeypatch.setattr(techniques, "CONF", tmp_path / "conf")

@@ -1,4 +1,4 @@
-"""Schemas, bounds, composition; every YAML composes, every key of ours is one that Lightning knows."""
+"""Schemas, bounds and composition: every YAML composes, and Lightning knows every key of the trainer."""
 
 import inspect
 import subprocess
@@ -108,7 +108,7 @@ def test_sample_and_conf_are_found_from_anywhere(tmp_path: Path, monkeypatch: py
         ("labels.names=[joy]", ["labels.names: must be at least two names, found ['joy']"]),
         ("labels.names=none", ["labels.names: must be auto or a list of names, found 'none'"]),
         ("model.package.module=[1]", ["model.package.module: must be text, found [1]"]),
-        # What Hydra itself refuses, in one line all the same:
+        # Hydra itself refuses these, but its message must also be one line:
         ("trainer.epochs=3", ["epochs"]),
         ("nope=3", ["nope"]),
         ("+typo=1", ["typo"]),

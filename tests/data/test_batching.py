@@ -1,4 +1,4 @@
-"""Batches: each row once, exactly as many updates as promised, hardly any padding."""
+"""Batches: each row once, exactly as many updates as promised, and little padding."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Tokens go to the device once; batches made there are those that the encoder pads."""
+"""Tokens go to the device once; the batches that are made there equal those that the encoder pads."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -39,7 +39,7 @@ def test_batches_are_padded_as_the_encoder_pads(encoder: TextEncoder) -> None:
 
 
 def test_a_batch_is_made_where_the_rows_are(encoder: TextEncoder) -> None:
-    """The device ``meta`` computes shapes alone, and fails where a tensor of another device is needed."""
+    """The device ``meta`` computes only shapes, and fails if a tensor on another device is needed."""
     rows = TokenisedRows(encoder.encode(TEXTS), {"labels": torch.zeros(len(TEXTS))}).to(torch.device("meta"))
     batch = rows.batch([1, 2, 3], encoder)
     assert {name: values.device.type for name, values in batch.items()} == {

@@ -1,4 +1,4 @@
-"""The sample corpus: its data card is true, and it teaches what it should."""
+"""The sample corpus: its data card is true, and a model learns enough from it."""
 
 import re
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Scores against scikit-learn."""
+"""Scores, compared with those of scikit-learn."""
 
 import numpy as np
 import pytest

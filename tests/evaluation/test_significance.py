@@ -1,4 +1,4 @@
-"""McNemar's test against scipy's binomial test, and by hand."""
+"""McNemar's test, compared with scipy's binomial test and with values computed by hand."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from emotion.evaluation import mcnemar_p
 
 
 def answers(both: int, only_first: int, only_second: int, neither: int) -> tuple[list[int], list[int], list[int]]:
-    """Labels and two classifiers' answers with so many rows of each kind."""
+    """Labels and two classifiers' answers, with the given number of rows of each kind."""
     labels = [1] * (both + only_first + only_second + neither)
     first = [1] * both + [1] * only_first + [0] * only_second + [0] * neither
     second = [1] * both + [0] * only_first + [1] * only_second + [2] * neither

@@ -31,7 +31,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backbones: dict[str, Path]) -> Path:
-    """An installed package with a backbone in ``model/``, whose code must not run; the package's folder."""
+    """The folder of an installed package that has a backbone in ``model/`` and whose code must not run."""
     folder = tmp_path / "site" / "carries_a_backbone"
     shutil.copytree(backbones["minilm"], folder / "model")
     (folder / "__init__.py").write_text("raise RuntimeError('imported')\n")
@@ -54,12 +54,12 @@ def packaged(folder: Path) -> ModelConfig:
 
 
 def put_in_cache(cache: Path, backbone: Path) -> Path:
-    """Lay a folder down as the hub's client does."""
+    """Put a backbone into the cache as the hub's client does."""
     return shutil.copytree(backbone, cache / "models--owner--tiny" / "snapshots" / COMMIT)
 
 
 def test_a_folder_comes_first(cache: Path, package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even one that has the name of something in the cache and in a package."""
+    """Even a folder with the same name as a backbone in the cache and in a package."""
     put_in_cache(cache, package / "model")
     monkeypatch.chdir(tmp_path)
     make_backbone("minilm", tmp_path / "owner" / "tiny", seed=1)
@@ -132,7 +132,7 @@ def test_if_nothing_is_found_the_error_names_all_that_was_tried_in_order(cache: 
 
 @pytest.mark.usefixtures("cache")
 def test_the_pinned_package_is_genuine() -> None:
-    """The package of the ``offline`` extra: all files as pinned, its sizes those of MiniLM."""
+    """The package of the ``offline`` extra: all files are as pinned, and its sizes are those of MiniLM."""
     config = model_choices()["minilm"]
     assert config.package is not None
     if find_spec(config.package.module) is None:
@@ -219,7 +219,7 @@ def test_half_precision_weights_are_loaded_as_float32(backbones: dict[str, Path]
 
 @pytest.mark.parametrize(("kind", "limit"), [("bertweet", 128), ("cardiff", 256), ("modernbert", 256), ("minilm", 128)])
 def test_position_limit_is_the_longest_input_that_runs(backbones: dict[str, Path], kind: str, limit: int) -> None:
-    """Learned positions end there: one token more is out of range. ModernBERT's are computed."""
+    """Learned positions end at the limit, so one more token is out of range. ModernBERT computes its positions."""
     config = AutoConfig.from_pretrained(backbones[kind])
     assert position_limit(config) == limit
     model = AutoModel.from_pretrained(backbones[kind])

@@ -1,4 +1,4 @@
-"""Memory that does not suffice is told in one line; other errors stay what they are."""
+"""If memory runs out, the error is one line; other errors are left as they are."""
 
 import pytest
 import torch

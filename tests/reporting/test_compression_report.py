@@ -1,4 +1,4 @@
-"""The compression report: merging by technique, what belongs to other weights, ranking, its picture."""
+"""The compression report: merging by technique, reports of other weights, ranking and its picture."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ from support.compression_reports import compression_report, variant
 
 
 def publish(report: CompressionReport, folder: Path) -> CompressionReport:
-    """What a run does at its end; the merged report."""
+    """Do what a run does at its end; return the merged report."""
     merged = merge_compression(report, folder)
     write_compression_report(merged, folder)
     return merged

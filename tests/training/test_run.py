@@ -58,7 +58,7 @@ def test_a_run_writes_deliverables_that_agree_with_each_other(
     assert sum(entry["data"]["train"]["label_counts"].values()) == 60
     assert entry["checkpoint_sha256"] == sha256(out / entry["checkpoint"])
     assert entry["config"]["model"]["name"] == name
-    assert entry["environment"]["versions"]["torch"] == version("torch")  # torch.__version__ may also name a CUDA
+    assert entry["environment"]["versions"]["torch"] == version("torch")  # torch.__version__ may add the CUDA version
     assert loaded.metadata["macro_f1"] == entry["macro_f1"]
 
     pictures = {path.name for path in (out / "visualizations").iterdir()}
@@ -159,7 +159,7 @@ def test_a_sweep_keeps_its_best_and_a_later_training_replaces_it(backbones: dict
     assert sha256(previous) == before
     strong = run("strong", 1e-2, "sweep-1")
     assert strong != weak
-    assert sha256(previous) == before, "a sweep's own weaker run is not what was there before"
+    assert sha256(previous) == before, "a weaker run of the same sweep is not kept as the previous file"
     assert run("weak again", 1e-6, "sweep-1") == strong
     report = read_report(out)
     assert [Path(record["run_id"]).name for record in report["runs"] if record["kept"]] == ["before", "weak", "strong"]
@@ -169,7 +169,7 @@ def test_a_sweep_keeps_its_best_and_a_later_training_replaces_it(backbones: dict
     later = run("later", 1e-6, "sweep-2")
     assert later != strong
     assert sha256(previous) == strong
-    assert run("weak, after another training", 1e-7, "sweep-1") == later, "its sweep had a better run before"
+    assert run("weak, after another training", 1e-7, "sweep-1") == later, "its sweep had a better run earlier"
 
 
 def test_best_model_is_named_among_entries_of_the_same_validation_data(
@@ -251,7 +251,7 @@ def test_a_sweep_refuses_several_processes(backbones: dict[str, Path], corpus: d
 def test_the_faster_code_can_be_switched_off(
     backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing of other libraries is replaced then: the very classes and the optimizer are theirs."""
+    """Then nothing of other libraries is replaced: the classes and the optimizer are theirs."""
     seen: set[str] = set()
     step = EmotionClassifier.training_step
 

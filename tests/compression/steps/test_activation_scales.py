@@ -1,4 +1,4 @@
-"""Fixed scales of activations: their ranges, their rounding, and labels that no neighbour in a batch changes."""
+"""Fixed scales of activations: their ranges, their rounding, and results that do not depend on the rest of a batch."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ WEIGHT = RNG.normal(size=(WIDTH, CLASSES)).astype(np.float32)
 
 
 def embed_and_multiply(embedding: np.ndarray = EMBEDDING) -> bytes:
-    """An ONNX model whose only product is of ``embedded``, (texts, tokens, width), with a matrix."""
+    """An ONNX model with a single product: of ``embedded``, (texts, tokens, width), and a matrix."""
     nodes = [
         helper.make_node("Gather", ["embedding", "input_ids"], ["embedded"]),
         helper.make_node("MatMul", ["embedded", "weight"], ["logits"], name="product"),
@@ -72,7 +72,7 @@ def test_activations_are_rounded_to_fixed_steps_and_cut_off_outside_the_range() 
     scale = (seen.max() - seen.min()) / 255
     zero_point = np.rint(-seen.min() / scale)
     rounded = (np.clip(np.rint(EMBEDDING / scale) + zero_point, 0, 255) - zero_point) * scale
-    assert (seen.max() < EMBEDDING).any(), "the texts that are measured must lack some values"
+    assert (seen.max() < EMBEDDING).any(), "the measured texts must lack some values"
     steps = np.abs(WEIGHT).max(axis=0) / 64
     weight = np.rint(WEIGHT / steps) * steps
     np.testing.assert_allclose(found[0], rounded @ weight, atol=0.02 * np.abs(found).max())

@@ -1,4 +1,4 @@
-"""Dropping layers: what is left computes as the whole model does when the others are passed by."""
+"""Dropping layers: the rest computes what the whole model does when the dropped layers are skipped."""
 
 import copy
 from pathlib import Path
@@ -17,7 +17,7 @@ from support.predictors import KINDS
 
 
 def logits_without(checkpoint: Predictor, kind: str, dropped: set[int]) -> Tensor:
-    """The logits when the dropped layers of the whole model hand on what they are given."""
+    """The logits of the whole model when its layers in ``dropped`` return their input."""
     layers = layers_of(checkpoint.model, kind)
     handles = [layers[index].register_forward_hook(lambda _module, inputs, _output: inputs[0]) for index in dropped]
     try:
@@ -63,7 +63,7 @@ def layer_indices(model: PreTrainedModel) -> dict[str, int]:
 
 
 def test_modernberts_layers_keep_their_kind_of_attention(backbones: dict[str, Path], tmp_path: Path) -> None:
-    """Counted anew from the first, layer 3 would become local and layer 4 too, where it must be global and local."""
+    """If the kept layers were numbered again, 3 and 4 would both be local; they must be global and local."""
     checkpoint = lively("modernbert", backbones["modernbert"])
     drop_layers_(checkpoint.model, DropLayersConfig(keep=[0, 3, 4]))
     save(checkpoint, tmp_path / "model.pt")

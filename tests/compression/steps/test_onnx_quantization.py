@@ -51,7 +51,7 @@ def test_a_matrix_of_the_head_is_kept_even_if_it_is_transposed(head: str, is_kep
 
 
 def column_maxima(checkpoint: Predictor, names: list[str]) -> list[Tensor]:
-    """The largest absolute value that a linear layer multiplies, of each input column, after all its hooks."""
+    """For each linear layer, the largest absolute value in each column of its input, after all its hooks."""
     found: dict[str, Tensor] = {}
 
     def record(name: str) -> Any:

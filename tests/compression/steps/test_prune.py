@@ -1,4 +1,4 @@
-"""Pruning, held against a plain ``torch.topk``."""
+"""Pruning, compared with a plain ``torch.topk``."""
 
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def in_scope(kind: str, include_head: bool) -> list[str]:
 
 
 def without_smallest(tensors: list[Tensor], amount: float) -> list[Tensor]:
-    """The tensors with the share ``amount`` of least magnitude, among all of them together, set to zero."""
+    """Set the share ``amount`` of smallest magnitude, among all tensors together, to zero; return the tensors."""
     flat = torch.cat([tensor.flatten() for tensor in tensors])
     smallest = torch.topk(flat.abs(), round(amount * len(flat)), largest=False).indices
     flat[smallest] = 0
@@ -52,7 +52,7 @@ def without_smallest(tensors: list[Tensor], amount: float) -> list[Tensor]:
 
 
 def pruned(checkpoint: Predictor, amount: float, scope: str, include_head: bool) -> dict[str, Tensor]:
-    """The state dict afterwards."""
+    """The state dict after pruning."""
     prune_(checkpoint.model, PruneConfig(amount=amount, scope=scope, include_head=include_head))
     return checkpoint.model.state_dict()
 

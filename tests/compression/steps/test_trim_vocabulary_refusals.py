@@ -23,7 +23,7 @@ def state_of(checkpoint: Predictor) -> tuple[object, ...]:
 
 
 def refusal_of(checkpoint: Predictor) -> str:
-    """The one line of a refusal, which changes nothing."""
+    """The message of a refusal, which is one line and changes nothing."""
     weights, *others = state_of(checkpoint)
     with pytest.raises(UserError) as caught:
         trim_vocabulary_(checkpoint, TrimVocabularyConfig(min_count=1), CORPUS)

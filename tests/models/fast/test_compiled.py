@@ -1,4 +1,4 @@
-"""Compiled training: the same classifier, under the same names, and without compiling where that fails."""
+"""Compiled training gives the same classifier with the same names, and goes on uncompiled if compiling fails."""
 
 import functools
 import logging
@@ -19,7 +19,7 @@ from support.speed import inputs, plain
 def test_a_compiled_classifier_trains_the_same_and_keeps_plain_names(
     backbones: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Traced, but run by torch: what a compiler makes of it is torch's own affair."""
+    """The model is traced but then run by torch itself, as testing compilers is left to torch."""
     compilations: list[object] = []
     trace = functools.partial(torch.compile, backend="eager")
     monkeypatch.setattr(torch, "compile", lambda forward, **_: compilations.append(forward) or trace(forward))
@@ -51,7 +51,7 @@ def test_what_cannot_be_compiled_runs_uncompiled_and_is_logged_once(
         raise RuntimeError("no compiler\nin this place")
 
     compile_with = functools.partial(torch.compile, backend=broken)
-    monkeypatch.setattr(torch, "compile", lambda forward, **_: compile_with(forward))  # a backend of ours has no mode
+    monkeypatch.setattr(torch, "compile", lambda forward, **_: compile_with(forward))  # our own backend takes no mode
     call = compiled(lambda x: x + 1, torch.device("cpu"))
     with caplog.at_level(logging.WARNING, "emotion"):
         for _ in range(3):

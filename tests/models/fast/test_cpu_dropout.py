@@ -1,4 +1,4 @@
-"""Dropout at its rate, scaled, with gradients only where something was kept, repeated by a seed."""
+"""Dropout on a CPU: its rate and scale, gradients only for what is kept, and the same draws from the same seed."""
 
 import pytest
 import torch

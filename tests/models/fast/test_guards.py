@@ -1,4 +1,4 @@
-"""What a newer library may have changed: work goes on, with the plain way of doing it."""
+"""If a newer library has changed, work goes on in the plain way."""
 
 import copy
 import logging
@@ -17,7 +17,7 @@ from support.speed import inputs, plain
 
 
 class Later(BertForSequenceClassification):
-    """As of a transformers that takes no state dict."""
+    """A model as in a later transformers whose ``from_pretrained`` takes no state dict."""
 
     @classmethod
     def from_pretrained(cls, *_: Any, **__: Any) -> Self:
