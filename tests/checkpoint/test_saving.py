@@ -68,15 +68,15 @@ def test_the_file_holds_plain_content_under_the_documented_keys(backbones: dict[
 
 def test_probabilities_come_in_order_and_sum_to_one(backbones: dict[str, Path]) -> None:
     checkpoint = untrained("minilm", backbones["minilm"])
-    told: list[int] = []
+    advances: list[int] = []
     texts = [*TEXTS, *TEXTS[:7]]
-    probabilities = checkpoint.predict_proba(texts, batch_size=4, advance=told.append)
+    probabilities = checkpoint.predict_proba(texts, batch_size=4, advance=advances.append)
     assert probabilities.shape == (len(texts), 6)
     assert torch.allclose(probabilities.sum(-1), torch.ones(len(texts)))
     assert torch.equal(probabilities[:7], probabilities[len(TEXTS) :])
     alone = torch.cat([checkpoint.predict_proba([text]) for text in texts])
     assert torch.allclose(probabilities, alone, atol=1e-5)
-    assert sum(told) == len(texts)
+    assert sum(advances) == len(texts)
     assert checkpoint.predict([]) == []
 
 

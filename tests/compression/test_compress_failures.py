@@ -28,8 +28,8 @@ def test_a_failing_technique_stops_no_other_and_is_reported(
         patched.setattr("emotion.compression.steps.quantize.apply", broken)
         with pytest.raises(UserError) as caught:
             run(*options, "technique=all")
-    told = "technique: 2 of 3 failed: quantize (no such kernel); combined (no such kernel)"
-    assert str(caught.value) == told
+    message = "technique: 2 of 3 failed: quantize (no such kernel); combined (no such kernel)"
+    assert str(caught.value) == message
     assert "quantize failed: no such kernel" in caplog.text
     report = CompressionReport.model_validate_json((results / "compression_report.json").read_bytes())
     assert report.failed == {"quantize": "no such kernel", "combined": "no such kernel"}

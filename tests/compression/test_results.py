@@ -158,10 +158,10 @@ def test_the_best_variant_is_copied_next_to_the_original(
     published = results.publish(report, max_drop=0.005, prefer="size")
     assert published.chosen is not None
     assert published.chosen.variant == "small"
-    beside = results.output_dir / published.chosen.file
-    assert beside.name == "best_MiniLM_compressed.pt"
-    assert beside.read_bytes() == (results.folder / "model.pt").read_bytes()
-    assert load(beside).predict(["so happy"]) == load(results.folder / "model.pt").predict(["so happy"])
+    published_file = results.output_dir / published.chosen.file
+    assert published_file.name == "best_MiniLM_compressed.pt"
+    assert published_file.read_bytes() == (results.folder / "model.pt").read_bytes()
+    assert load(published_file).predict(["so happy"]) == load(results.folder / "model.pt").predict(["so happy"])
     assert not stale.exists()
     assert all(path.is_file() for path in (results.comparison, *results.frontier))
     later = results.publish(compression_report({"prune": variant(70.0)}), max_drop=None, prefer="size")
@@ -169,7 +169,7 @@ def test_the_best_variant_is_copied_next_to_the_original(
     assert "earlier" not in caplog.text
     again = results.publish(compression_report({"small": variant(21.0)}), max_drop=None, prefer="size")
     assert again.chosen is None, "the name now belongs to another model"
-    assert f"{beside} is an earlier run's choice" in caplog.text
+    assert f"{published_file} is an earlier run's choice" in caplog.text
 
 
 def test_nothing_is_copied_if_all_variants_lose_too_much(

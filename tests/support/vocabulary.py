@@ -8,5 +8,5 @@ FEW = [text for text, _ in sample_rows("train", 10)]
 LONG = " ".join(text for text, _ in sample_rows("train", 14)[10:])
 
 
-# The long text begins at every place in a word; another has what the cardiff normalisation changes, and odd characters.
+# Thirty texts begin at different places in words; one has what the cardiff normalisation changes, and odd characters.
 CORPUS = [*FEW, *(LONG[start:] for start in range(30)), "@someone said ∰ at https://example.com 🙂", ""]

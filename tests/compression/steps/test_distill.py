@@ -40,12 +40,12 @@ def teacher(backbones: dict[str, Path]) -> Predictor:
 
 def test_the_soft_label_loss_is_the_divergence_of_the_softened_probabilities() -> None:
     rng = np.random.default_rng(0)
-    student, told = rng.normal(size=(5, 6)), rng.normal(size=(5, 6))
-    p, log_q = softmax(told / 3, axis=-1), log_softmax(student / 3, axis=-1)
+    student, answers = rng.normal(size=(5, 6)), rng.normal(size=(5, 6))
+    p, log_q = softmax(answers / 3, axis=-1), log_softmax(student / 3, axis=-1)
     expected = 9 * np.mean(np.sum(p * (np.log(p) - log_q), axis=-1))
-    assert soft_label_loss(torch.tensor(student), torch.tensor(told), 3.0).item() == pytest.approx(expected)
-    shifted = torch.tensor(told) + torch.arange(5)[:, None]  # a constant per row changes nothing
-    assert soft_label_loss(shifted, torch.tensor(told), 3.0).item() == pytest.approx(0, abs=1e-12)
+    assert soft_label_loss(torch.tensor(student), torch.tensor(answers), 3.0).item() == pytest.approx(expected)
+    shifted = torch.tensor(answers) + torch.arange(5)[:, None]  # a constant per row changes nothing
+    assert soft_label_loss(shifted, torch.tensor(answers), 3.0).item() == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.parametrize(("teacher_size", "balance"), [(32, "none"), (20, "none"), (32, "balanced")])
@@ -160,15 +160,15 @@ def test_a_student_learns_to_answer_like_its_teacher(kind: str, backbones: dict[
     save(original, tmp_path / "teacher.pt")
     teaching = Teacher(original)
     train = labelled(tmp_path, "train", 64)
-    told = teaching.log_probabilities(train.texts)
-    train = replace(train, labels=told.argmax(-1).tolist())
+    answers = teaching.log_probabilities(train.texts)
+    train = replace(train, labels=answers.argmax(-1).tolist())
     student = load(tmp_path / "teacher.pt")
     (head,) = (module for module in student.model.modules() if getattr(module, "out_features", None) == 6)
     with torch.no_grad():
         head.weight.copy_(head.weight.roll(1, dims=0))  # the student mixes up the classes
 
     def distance(checkpoint: Predictor) -> float:
-        return soft_label_loss(checkpoint.predict_proba(train.texts).log(), told, 2.0).item()
+        return soft_label_loss(checkpoint.predict_proba(train.texts).log(), answers, 2.0).item()
 
     before = distance(student)
     config = settings("max_epochs=5", "batch_size=8", "learning_rate=3e-3", "soft_weight=1.0", "hidden_weight=0.1")
