@@ -1,4 +1,4 @@
-"""Put ``conf/`` and the sample corpus into the wheel, inside the package; all else is in pyproject.toml.
+"""Put ``conf/`` and the sample corpus into the wheel, inside the package; everything else is in pyproject.toml.
 
 An editable installation reads both from the checkout (:mod:`emotion.config.folders`).
 """
@@ -11,7 +11,7 @@ from setuptools.command.build_py import build_py
 
 
 class BuildWithData(build_py):
-    """Copies the folders that live beside the package into it."""
+    """Also copies ``conf/`` and the sample, which lie outside the package, into it."""
 
     def run(self) -> None:
         super().run()

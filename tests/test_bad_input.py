@@ -1,4 +1,4 @@
-"""A user's mistake ends as one line that names the key or file, the rule and what was found - and writes nothing."""
+"""A user's mistake gives one line that names the key or file, the rule and what was found; nothing is written."""
 
 import pickle
 import re
@@ -17,7 +17,7 @@ from support.files import files_in, sample_rows, write_csv
 
 
 def run_script(script: str, folder: Path, *overrides: str) -> tuple[list[str], set[str]]:
-    """Run a script that must fail; its lines on stderr, and the modules that it imported."""
+    """Run a script that must fail; return its lines on stderr and the modules that it imported."""
     before = files_in(folder)
     command = [sys.executable, "-X", "importtime", str(PROJECT / "scripts" / script), *overrides]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
@@ -25,7 +25,7 @@ def run_script(script: str, folder: Path, *overrides: str) -> tuple[list[str], s
     assert "Traceback" not in done.stdout + done.stderr
     imports = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
     modules = {line.rpartition("|")[2].strip() for line in imports}
-    assert "emotion.cli" in modules  # else their list proves nothing
+    assert "emotion.cli" in modules  # otherwise the list proves nothing
     assert files_in(folder) == before
     return [line for line in done.stderr.splitlines() if not line.startswith("import time:")], modules
 
@@ -144,7 +144,7 @@ def test_prediction_refuses_a_bad_csv_and_writes_no_file(
 
 
 class Malicious:
-    """An object whose unpickling would write a file."""
+    """An object that writes a file when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -1,4 +1,4 @@
-"""Files that version 0.1.0 wrote are read, and mean what they meant."""
+"""Files that version 0.1.0 wrote can still be read and mean the same."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ EXPECTED = json.loads((EARLIER / "expected.json").read_text(encoding="utf-8"))
 
 @pytest.fixture
 def earlier(tmp_path: Path) -> Path:
-    """A copy, as some files are written next to others."""
+    """A copy, as the tests write files into the folder."""
     return shutil.copytree(EARLIER, tmp_path / "earlier")
 
 
@@ -38,7 +38,7 @@ def test_checkpoints_predict_what_they_did(name: str, earlier: Path) -> None:
     assert torch.equal(found.argmax(-1)[clear], expected.argmax(-1)[clear])
 
 
-def test_the_mandatory_interface_reads_them(earlier: Path) -> None:
+def test_run_inference_reads_them(earlier: Path) -> None:
     labels = run_inference(str(earlier / "best_MiniLM.pt"), str(earlier / "validation.csv"))
     truth = [int(line.rpartition(",")[2]) for line in (earlier / "validation.csv").read_text().splitlines()[1:]]
     assert labels == truth, "its report says that it was right on all rows"
@@ -60,7 +60,7 @@ def test_reports_are_read(earlier: Path) -> None:
     assert benchmark.training is None, "it was not measured"
 
 
-@pytest.mark.filterwarnings("ignore:The loaded checkpoint was produced with Lightning")  # of whatever version
+@pytest.mark.filterwarnings("ignore:The loaded checkpoint was produced with Lightning")  # of any version
 def test_an_unfinished_run_is_resumed(earlier: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(earlier)
     overrides = ["data=csv", "data.train=train.csv", "data.validation=validation.csv", "data.batch_size=8"]

@@ -25,7 +25,7 @@ def test_atomic_replaces_only_once_the_block_has_ended(tmp_path: Path):
     path = tmp_path / "report.json"
     path.write_text("old")
     with atomic(path) as temporary:
-        assert temporary.parent == path.parent  # a rename is atomic within a file system only
+        assert temporary.parent == path.parent  # a rename is atomic only within a file system
         assert temporary.suffix == path.suffix
         temporary.write_text("new")
         assert path.read_text() == "old"
@@ -74,7 +74,7 @@ def test_a_file_that_is_not_ours_is_refused_and_kept(tmp_path: Path):
     require_ours(path, lambda found: found.read_text() == "ours", "output")
 
 
-def test_a_folder_is_never_ours_and_nothing_is_free(tmp_path: Path):
+def test_a_folder_is_never_ours_and_a_free_path_is_accepted(tmp_path: Path):
     with pytest.raises(UserError, match="exists and was not written"):
         require_ours(tmp_path, lambda _: True, "output")
     require_ours(tmp_path / "nothing", lambda _: False, "output")

@@ -79,14 +79,14 @@ else:
     work = lambda: emotion.main(train_csv, validation_csv, folder, "MiniLM")
 random.seed(5), np.random.seed(6), torch.manual_seed(7)
 random.random(), np.random.rand(), torch.rand(1)
-emotion.main, emotion.run_inference, emotion.compress_and_evaluate  # what imports leave is not a call's
+emotion.main, emotion.run_inference, emotion.compress_and_evaluate  # what imports leave behind is not the call's trace
 import bitsandbytes
 before = state()
 try:
     work()
 except emotion.errors.UserError as error:
     print(error, file=sys.stderr)
-    assert call == "main", error  # its backbone's weights are not on this machine
+    assert call == "main", error  # its backbone's weights may be missing on this machine
 after = state()
 print(json.dumps([[name, str(before[name])[:2000], str(after[name])[:2000]] for name in before
     if before[name] != after[name]]))
@@ -113,7 +113,7 @@ def test_a_call_leaves_no_trace(
     assert call not in made or made[call].is_file()
 
 
-def test_what_is_changed_within_is_restored_even_after_an_error() -> None:
+def test_changes_within_the_block_are_undone_even_after_an_error() -> None:
     os.environ["EMOTION_TEST"] = "before"
     filters = list(warnings.filters)
     states = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()
@@ -145,7 +145,7 @@ def test_what_is_changed_within_is_restored_even_after_an_error() -> None:
     assert (torch.are_deterministic_algorithms_enabled(), torch.get_default_dtype(), torch.get_num_threads()) == before
 
 
-def test_a_log_level_holds_within() -> None:
+def test_a_log_level_holds_only_within_the_block() -> None:
     import logging
 
     logger = logging.getLogger("emotion.test_isolation")

@@ -93,7 +93,7 @@ def test_an_unknown_label_is_refused_before_any_work(
     assert not (tmp_path / "out").exists()
 
 
-def test_the_number_of_class_weights_is_that_of_the_labels(backbones: dict[str, Path], tmp_path: Path) -> None:
+def test_the_number_of_class_weights_must_be_that_of_the_labels(backbones: dict[str, Path], tmp_path: Path) -> None:
     corpus = {split: labelled(tmp_path / f"{split}.csv", "labels=auto", 8) for split in ("train", "validation")}
     overrides = ["labels=auto", "optimizer.class_weights=[1,2,3]"]
     config = config_for("minilm", backbones["minilm"], corpus, tmp_path / "out", *overrides)

@@ -11,12 +11,12 @@ from support.labels import EMOTION6
 SENTIMENT = LabelSet(("negative", "Positive"))
 
 
-def test_the_default_numbers_its_emotions_as_before():
+def test_the_default_set_numbers_its_emotions_as_documented():
     assert load_label_set("emotion6").names == EMOTION6.names
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "labels").glob("*.yaml") if path.stem != "auto"))
-def test_every_set_that_ships_is_usable(name: str):
+def test_every_set_in_conf_is_usable(name: str):
     labels = load_label_set(name)
     assert all(labels.parse(each) == index for index, each in enumerate(labels.names))
     assert name.endswith(str(len(labels)))
@@ -63,7 +63,7 @@ def test_an_index_or_a_name_is_a_label(cell: str, label: int):
         "1e99",
     ],
 )
-def test_anything_else_is_none(cell: str):
+def test_anything_else_is_not_a_label(cell: str):
     assert EMOTION6.parse(cell) is None
 
 
@@ -87,7 +87,7 @@ def test_other_cells_do_not_hold_several(cell: str):
         (["喜", "怒"], ("喜", "怒")),
     ],
 )
-def test_a_column_says_which_labels_there_are(cells: list[str], names: tuple[str, ...]):
+def test_the_set_of_labels_is_found_in_a_column(cells: list[str], names: tuple[str, ...]):
     assert find_labels(cells).names == names
 
 

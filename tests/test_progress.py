@@ -1,4 +1,4 @@
-"""Progress bars fit the terminal, and log lines stand above them."""
+"""Progress bars fit the terminal, and log lines appear above them."""
 
 import io
 import logging
@@ -23,7 +23,7 @@ from emotion.training.callbacks import ProgressBar
 
 
 @pytest.mark.parametrize("stream", [stdout, stderr], ids=["stdout", "stderr"])
-def test_a_log_line_goes_where_the_stream_goes_at_the_time(
+def test_a_log_line_goes_to_the_stream_that_is_current_when_it_is_logged(
     stream: CurrentStream, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log = logging.Logger("test")
@@ -36,11 +36,11 @@ def test_a_log_line_goes_where_the_stream_goes_at_the_time(
     captured = capsys.readouterr()
     assert (captured.out if stream is stdout else captured.err) == "before\nafter\n"
     written = screen.file.getvalue()  # type: ignore[attr-defined]
-    assert written.index("meanwhile") < written.rindex("the bar"), "the bar is drawn anew below the line"
+    assert written.index("meanwhile") < written.rindex("the bar"), "the bar is drawn again below the line"
 
 
 @pytest.mark.parametrize("script", ["train", "compress", "predict", "benchmark"])
-def test_every_script_logs_there(script: str) -> None:
+def test_every_script_logs_to_the_current_stdout(script: str) -> None:
     overrides = ["weights=w.pt", "csv=c.csv"] if script == "predict" else []
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
         config = compose(script, overrides, return_hydra_config=True)
@@ -54,7 +54,7 @@ def test_hydras_other_choices_of_logging_still_work(choice: str, tmp_path: Path)
     assert done.stderr.startswith("error: csv: must be a CSV file"), done.stderr
 
 
-def test_a_bar_shows_what_is_done(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bar_shows_how_much_is_done(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     with progress_bar() as progress:
         progress.add_task("reading", total=40, completed=10)
@@ -63,11 +63,11 @@ def test_a_bar_shows_what_is_done(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert "10/40" in shown
     with working("a step"):
         print("while it works")
-    assert capsys.readouterr().out.strip() == "while it works", "a moving bar leaves nothing"
+    assert capsys.readouterr().out.strip() == "while it works", "a moving bar leaves nothing behind"
 
 
 def progress_lines(caplog: pytest.LogCaptureFixture, terminal: bool) -> list[str]:
-    """What is logged of 120 rows in batches of 10, 15 seconds each."""
+    """What is logged for 120 rows in batches of 10 that take 15 seconds each."""
     console = Console(file=io.StringIO(), force_terminal=terminal, width=60)
     clock = count(0, 15)
     with (
@@ -80,7 +80,7 @@ def progress_lines(caplog: pytest.LogCaptureFixture, terminal: bool) -> list[str
     return [record.getMessage() for record in caplog.records if record.name == "emotion.progress"]
 
 
-def test_a_file_gets_a_line_a_minute_where_a_terminal_shows_a_bar(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_file_gets_one_line_per_minute_and_a_terminal_none(caplog: pytest.LogCaptureFixture) -> None:
     assert progress_lines(caplog, terminal=True) == []
     assert progress_lines(caplog, terminal=False) == [
         "MiniLM predicts: 30/120, 0.667/s, 0:02:15 left",

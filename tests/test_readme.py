@@ -1,4 +1,4 @@
-"""The README and the docs are promises: their commands run, or, where they cannot here, at least compose."""
+"""The commands of the README run; those of the README and the docs that cannot run here at least compose."""
 
 import re
 import shlex
@@ -42,10 +42,10 @@ def execute(command: list[str], folder: Path) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_what_the_readme_shows_runs_in_its_order(checkout: Path) -> None:
+def test_the_commands_of_the_readme_run_in_their_order(checkout: Path) -> None:
     """Trainings are shortened by appended overrides; nothing else is changed.
 
-    The first command's training comes first; its installation made the environment that this runs in.
+    The training of the first command runs first, without its installation, as the package is installed already.
     """
     execute([sys.executable, "scripts/train.py", *SHORTER["scripts/train.py"]], checkout)
     ran = 0
@@ -68,7 +68,7 @@ def test_what_the_readme_shows_runs_in_its_order(checkout: Path) -> None:
 
 
 @pytest.mark.parametrize("page", [PROJECT / "README.md", *DOCS], ids=lambda page: page.name)
-def test_what_is_not_run_composes(page: Path) -> None:
+def test_commands_that_are_not_run_compose(page: Path) -> None:
     for block in BLOCK.finditer(page.read_text(encoding="utf-8")):
         if not block["reason"] or block["language"] != "bash":
             continue

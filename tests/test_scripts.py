@@ -25,7 +25,7 @@ def quick(corpus: dict[str, Path]) -> list[str]:
     return [*csvs, "trainer.max_epochs=1", "trainer.enable_progress_bar=false"]
 
 
-def test_a_sweep_keeps_what_succeeded_and_tells_what_failed(
+def test_a_sweep_keeps_what_succeeded_and_reports_what_failed(
     backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path
 ) -> None:
     tiny = [str(backbones["minilm"]), str(tmp_path / "nowhere"), str(backbones["cardiff"])]
@@ -75,5 +75,5 @@ def test_two_processes_share_the_rows_and_write_once(
     entry = report["models"]["MiniLM"]
     assert sum(map(sum, entry["confusion_matrix"])) == len(sample_rows("validation", 24))
     last = torch.load(next(tmp_path.glob("outputs/*/*/checkpoints/last.ckpt")), weights_only=True)
-    assert last["global_step"] == 1  # 60 rows, two processes of 32 a step
+    assert last["global_step"] == 1  # 60 rows, 32 for each of two processes in a step
     assert entry["history"][0]["val_macro_f1"] == pytest.approx(entry["macro_f1"], abs=1e-6)

@@ -1,4 +1,4 @@
-"""What the tests of the benchmark share."""
+"""Fixtures for the tests of the benchmark."""
 
 from support.benchmarks import config
 

@@ -1,4 +1,4 @@
-"""Sides take turns, other work is refused, and figures are what was measured."""
+"""Sides take turns, sides that do different work are refused, and figures are what was measured."""
 
 import hashlib
 import subprocess
@@ -23,7 +23,7 @@ from support.labels import EMOTION6
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def test_other_work_is_found_after_the_first_round() -> None:
+def test_results_are_checked_after_the_first_round() -> None:
     calls: list[int] = []
 
     def check(title: str, results: dict[str, list[int]]) -> None:
@@ -54,14 +54,14 @@ def test_ratios_are_those_of_each_round(config: BenchmarkConfig, monkeypatch: py
     assert speed.utilisation == pytest.approx(6 * parameters * 1000 / 3 / 1e9)
 
 
-def test_sides_that_do_other_work_are_refused(config: BenchmarkConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sides_that_do_different_work_are_refused(config: BenchmarkConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     updates = iter([2] * 9 + [3])
     monkeypatch.setattr(parts, "run_side", lambda *_: Measurement(seconds=1, rows=9, tokens=5, updates=next(updates)))
     with pytest.raises(UserError, match=r"^train: all sides must do the same work, found .*\(9, 5, 2\), \(9, 5, 3\)"):
         parts.training(config)
 
 
-def test_fp32_sides_with_other_labels_are_refused(
+def test_fp32_sides_with_different_labels_are_refused(
     config: BenchmarkConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     labels = iter([[0] * 1000] * 3 + [[0] * 998 + [1] * 2] + [[0] * 1000] * 100)
@@ -73,7 +73,7 @@ def test_fp32_sides_with_other_labels_are_refused(
 
 
 @pytest.mark.parametrize("power", [1, 2])
-def test_the_slope_is_the_power_of_the_cost(
+def test_the_slope_is_the_exponent_of_the_cost(
     config: BenchmarkConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, power: int
 ) -> None:
     def run(_: str, config: BenchmarkConfig) -> Measurement:
@@ -89,7 +89,7 @@ def test_the_slope_is_the_power_of_the_cost(
     assert all(curve.slope == pytest.approx(power) for curve in measured.values())
 
 
-def test_rows_are_drawn_once_each_and_made_up_ones_do_not_repeat(config: BenchmarkConfig) -> None:
+def test_each_row_is_drawn_once_and_made_up_rows_rarely_repeat(config: BenchmarkConfig) -> None:
     data = LabelledTexts.read(config.data.train, "text", "label", EMOTION6, "data.train")
     source = sample_rows("train", ROWS)
     drawn = corpora.draw(data, 40, seed=1)
@@ -116,7 +116,7 @@ def test_the_command_measures_in_other_processes_and_writes_its_files(config: Be
     report = read_json(results.report, BenchmarkReport)
     assert report.quick
     assert report.devices is not None
-    assert report.devices.rows == 64, "no more where it is to be quick"
+    assert report.devices.rows == 64, "a quick benchmark has no more rows"
     assert report.training is None
     assert results.tables.read_text(encoding="utf-8").count("|") > 9
 
@@ -139,7 +139,7 @@ def test_what_the_sides_cannot_do_is_refused_at_once(
         benchmark(config)
 
 
-def test_startup_is_timed_from_the_command_on() -> None:
+def test_startup_is_timed_from_the_start_of_the_command() -> None:
     wait = "import time; time.sleep(0.3); raise SystemExit(3)"
     assert 0.3 < startup._seconds(["-c", wait], 3) < 10
     with pytest.raises(UserError, match=r"^startup: .* must exit with 0, found 3"):
@@ -148,7 +148,9 @@ def test_startup_is_timed_from_the_command_on() -> None:
         assert startup._seconds(*command) > 0
 
 
-def test_the_report_tells_what_was_measured_with(config: BenchmarkConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_report_names_the_weights_and_settings_that_were_measured(
+    config: BenchmarkConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = config.updated(benchmark=config.benchmark.updated(parts=["compress"]))
     measured = CompressionSpeed(tokens=9, sides={})
     monkeypatch.setattr(parts, "compression", lambda *_: measured)

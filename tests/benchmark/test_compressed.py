@@ -19,7 +19,7 @@ def data(config: BenchmarkConfig) -> LabelledTexts:
     return LabelledTexts.read(config.data.train, "text", "label", EMOTION6, "data.train")
 
 
-def test_every_model_is_timed_in_turn_beside_transformers(
+def test_every_model_is_timed_in_turn_with_transformers(
     config: BenchmarkConfig, data: LabelledTexts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compressed, "TECHNIQUES", ("quantize", "narrow"))
@@ -45,7 +45,7 @@ def test_ratios_are_those_of_each_round(
     monkeypatch.setattr(compressed, "model_files", lambda *_: files)
     files = {OURS: Path(str(config.weights)), HUGGING_FACE: tmp_path}
     monkeypatch.setattr(compressed, "_plain", lambda *_: load(files[OURS]).model)
-    times = iter([2.0, 8.0, 3.0, 9.0, 1.0, 5.0, 1.0, 7.0])  # ours and theirs, two rounds alone, two together
+    times = iter([2.0, 8.0, 3.0, 9.0, 1.0, 5.0, 1.0, 7.0])  # ours, theirs, ...: 2 rounds of single texts, 2 of batches
     monkeypatch.setattr(compressed, "_median_ms", lambda *_: next(times))
     ours = compressed.compression(config, data, tmp_path).sides[OURS]
     assert (ours.single_ms.minimum, ours.single_ms.maximum) == (2, 3)
@@ -53,10 +53,10 @@ def test_ratios_are_those_of_each_round(
     assert (ours.speedup.minimum, ours.speedup.maximum) == (5, 7)
 
 
-def test_a_technique_that_fails_is_left_out_and_told(
+def test_a_technique_that_fails_is_left_out_and_logged(
     config: BenchmarkConfig, data: LabelledTexts, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The tiny model has fewer layers than ``small``."""
+    """``small`` keeps more layers than the tiny model has."""
     speed = compressed.compression(config, data, tmp_path)
     assert {"small", "tiny"} & set(speed.sides) == {"tiny"}
     assert "small is left out: drop_layers.keep: must be" in caplog.text

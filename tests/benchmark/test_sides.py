@@ -1,4 +1,4 @@
-"""The benchmark's sides do the same work, as their names say, each in a process of its own."""
+"""The benchmark's sides do the same work in the ways that their names say, each in its own process."""
 
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ def test_all_prediction_sides_give_the_same_labels(config: BenchmarkConfig, tmp_
     models = model_files(load(str(config.weights)), tmp_path)
     for side in (*PREDICTION, FILE):
         if side == "onnx_int8":
-            continue  # rounds; its agreement is reported
+            continue  # it rounds, so some labels may differ; the report says how many agree
         weights = models.get(side, models[OURS if side in (OURS, FILE) else HUGGING_FACE])
         done = _functions()[f"predict/{side}"](config.updated(weights=str(weights)))
         assert done.labels == expected, side
@@ -42,7 +42,7 @@ def test_all_prediction_sides_give_the_same_labels(config: BenchmarkConfig, tmp_
 
 
 def padded_widths(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Columns of each batch that a Hugging Face side trains on, from now on."""
+    """A list that receives the columns of each batch that a Hugging Face side trains on from now on."""
     widths: list[int] = []
 
     class Watching(training_sides.Counting):
@@ -70,7 +70,7 @@ def test_the_other_training_sides_pad_as_their_names_say(
     assert sum(widths["trainer_grouped"]) < sum(widths["trainer_dynamic"]) < 9 * 48
 
 
-def test_the_last_of_two_epochs_is_timed_where_something_is_compiled(config: BenchmarkConfig) -> None:
+def test_the_last_of_two_epochs_is_timed_if_the_model_is_compiled(config: BenchmarkConfig) -> None:
     for side in ("trainer_dynamic", "loop_padded"):
         once, twice = (_functions()[f"train/{side}"](config.updated(compile=choice)) for choice in (False, True))
         assert (once.rows, once.tokens, once.updates) == (twice.rows, twice.tokens, twice.updates), side
@@ -108,10 +108,10 @@ def test_each_side_runs_in_a_fresh_process(config: BenchmarkConfig, capfd: pytes
         assert run_side(f"predict/{OURS}", config).labels == expected
         assert run_side(f"train/{OURS}", config).rows == ROWS  # seeds its process
         assert torch.equal(torch.get_rng_state(), before)
-    assert capfd.readouterr() == ("", ""), "a side's noise would break the progress bar"
+    assert capfd.readouterr() == ("", ""), "a side's output would break the progress bar"
 
 
-def test_a_side_that_is_killed_is_not_told_by_its_last_words(
+def test_a_side_that_is_killed_is_reported_by_its_exit_code(
     config: BenchmarkConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(_: object, errors: Path, __: object) -> int:

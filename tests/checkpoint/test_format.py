@@ -27,7 +27,7 @@ def bits(tensor: Tensor) -> bytes:
 
 
 def round_trip(tensors: dict[str, Tensor], folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The content of a file with these tensors, and the tensors as it gives them back."""
+    """The content of a file with these tensors, and the tensors that are read from it."""
     write({"model_state_dict": tensors, **PLAIN}, folder / "model.pt")
     content = read(folder / "model.pt")
     return content, state_dict(content)
@@ -41,7 +41,7 @@ def assert_same(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
 
 
 @pytest.mark.parametrize("dtype", [*FLOATS, torch.int8, torch.uint8, torch.int64, torch.bool])
-def test_every_bit_comes_back_whatever_is_zero(dtype: torch.dtype, tmp_path: Path) -> None:
+def test_every_bit_comes_back_wherever_there_are_zeros(dtype: torch.dtype, tmp_path: Path) -> None:
     torch.manual_seed(0)
     tensors = {}
     for shape in SHAPES:
@@ -58,7 +58,7 @@ def test_every_bit_comes_back_whatever_is_zero(dtype: torch.dtype, tmp_path: Pat
     }
     content, found = round_trip(tensors, tmp_path)
     assert_same(found, tensors)
-    assert "transposed" in content["sparse_state_dict"], "else nothing was tested"
+    assert "transposed" in content["sparse_state_dict"], "otherwise nothing was tested"
     dense = {"vector", "scalar", "empty", *(name for name in tensors if name.startswith("none"))}
     assert dense <= content["model_state_dict"].keys()
     assert not content["model_state_dict"].keys() & content["sparse_state_dict"].keys()
@@ -75,7 +75,7 @@ def test_negative_zeros_nan_and_infinities_come_back(dtype: torch.dtype, tmp_pat
     assert_same({"values": found["values"]}, {"values": values})
     assert len(content["sparse_state_dict"]["values"]["values"]) == 8
     assert torch.signbit(found["negative"]).all()
-    assert "negative" in content["model_state_dict"], "a negative zero is no zero"
+    assert "negative" in content["model_state_dict"], "negative zeros are kept as values"
 
 
 def test_the_documented_layout_of_a_pruned_matrix(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_the_documented_layout_of_a_pruned_matrix(tmp_path: Path) -> None:
 def test_a_matrix_is_stored_without_zeros_only_where_that_saves_bytes(
     dtype: torch.dtype, zeros: float, tmp_path: Path
 ) -> None:
-    """A bit for each element pays from one zero in so many bits on."""
+    """The mask costs one bit per element, so it pays once more than one in 32, 16 or 8 elements is zero."""
 
     def is_sparse(count: int) -> bool:
         matrix = torch.ones(64, 64, dtype=dtype)
@@ -136,13 +136,13 @@ def test_a_pruned_models_file_is_smaller_and_loads_as_it_was(
     elements = [math.prod(packed["shape"]) for packed in pruned["sparse_state_dict"].values()]
     assert len(elements) == (8 if kind == "modernbert" else 12)
     saved = sum(4 * round(0.6 * count) - math.ceil(count / 8) for count in elements)
-    records = 500 * len(elements)  # of the archive and the pickle: two tensors in place of one
+    records = 500 * len(elements)  # overhead of the archive and the pickle: two tensors in place of one
     difference = (tmp_path / "dense.pt").stat().st_size - (tmp_path / "pruned.pt").stat().st_size
     assert saved - records < difference <= saved
 
 
 def test_a_file_of_the_first_schema_loads(backbones: dict[str, Path], tmp_path: Path) -> None:
-    """It has no ``sparse_state_dict``."""
+    """Such a file has no ``sparse_state_dict``."""
     original = untrained("minilm", backbones["minilm"])
     save(original, tmp_path / "now.pt")
     content = torch.load(tmp_path / "now.pt", weights_only=True)

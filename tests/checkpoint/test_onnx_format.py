@@ -1,4 +1,4 @@
-"""The ``.onnx`` file: an ONNX model like any other that holds a whole checkpoint; and all kinds that are none."""
+"""The ``.onnx`` file is an ordinary ONNX model that holds a whole checkpoint; other files are refused."""
 
 import json
 import subprocess
@@ -51,14 +51,14 @@ def word_counter() -> onnx.ModelProto:
 
 
 def word_checkpoint(original: Path) -> Predictor:
-    """All of a checkpoint but its model, which counts words."""
+    """A checkpoint whose model is replaced by the word counter."""
     checkpoint = load(original)
     checkpoint.model = OnnxClassifier(word_counter().SerializeToString(), checkpoint.torch_model.config)
     return checkpoint
 
 
 def content_of(path: Path) -> dict[str, Any]:
-    """Our entry, as the package onnx reads it."""
+    """Our metadata entry, as the package onnx reads it."""
     (value,) = [entry.value for entry in onnx.load(path).metadata_props if entry.key == "emotion_checkpoint"]
     content: dict[str, Any] = json.loads(value)
     return content
@@ -223,7 +223,7 @@ except UserError as error:
     assert f'found no {missing}: pip install -e ".[onnx]"\n' in run.stdout
 
 
-def test_packages_that_cannot_be_used_here_are_told_in_one_line(
+def test_packages_that_cannot_be_used_here_are_refused_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "compiled_elsewhere.py").write_text("raise OSError('invalid ELF header\\nand more')")

@@ -1,4 +1,4 @@
-"""The portable checkpoint: complete, exact, offline; and every kind of file that is none."""
+"""The portable checkpoint is complete, exact and works offline; other files are refused."""
 
 import pickle
 from pathlib import Path
@@ -29,9 +29,7 @@ def plain_predictions(model: PreTrainedModel, folder: Path, kind: str) -> list[i
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_saved_checkpoint_predicts_alone_what_the_model_does(
-    kind: str, backbones: dict[str, Path], tmp_path: Path
-) -> None:
+def test_a_saved_checkpoint_predicts_what_the_model_does(kind: str, backbones: dict[str, Path], tmp_path: Path) -> None:
     original = untrained(kind, backbones[kind])
     save(original, tmp_path / "model.pt")
     loaded = load(tmp_path / "model.pt")
@@ -52,7 +50,7 @@ def test_a_saved_checkpoint_predicts_alone_what_the_model_does(
 
 
 def test_bertweet_keeps_whole_words_after_a_round_trip(backbones: dict[str, Path], tmp_path: Path) -> None:
-    """Saving through transformers loses the merges' counts, and the reloaded tokenizer spells every word."""
+    """Saving through transformers loses the merges' counts; the reloaded tokenizer then spells out every word."""
     save(untrained("bertweet", backbones["bertweet"]), tmp_path / "model.pt")
     tokenizer = load(tmp_path / "model.pt").tokenizer
     assert "happy" in tokenizer.convert_ids_to_tokens(tokenizer("so happy now")["input_ids"])
@@ -70,15 +68,15 @@ def test_the_file_holds_plain_content_under_the_documented_keys(backbones: dict[
 
 def test_probabilities_come_in_order_and_sum_to_one(backbones: dict[str, Path]) -> None:
     checkpoint = untrained("minilm", backbones["minilm"])
-    told: list[int] = []
+    advances: list[int] = []
     texts = [*TEXTS, *TEXTS[:7]]
-    probabilities = checkpoint.predict_proba(texts, batch_size=4, advance=told.append)
+    probabilities = checkpoint.predict_proba(texts, batch_size=4, advance=advances.append)
     assert probabilities.shape == (len(texts), 6)
     assert torch.allclose(probabilities.sum(-1), torch.ones(len(texts)))
     assert torch.equal(probabilities[:7], probabilities[len(TEXTS) :])
     alone = torch.cat([checkpoint.predict_proba([text]) for text in texts])
     assert torch.allclose(probabilities, alone, atol=1e-5)
-    assert sum(told) == len(texts)
+    assert sum(advances) == len(texts)
     assert checkpoint.predict([]) == []
 
 

@@ -1,4 +1,4 @@
-"""What the tests of whole compressions share."""
+"""Fixtures for the tests of whole compressions."""
 
 from support.compression_runs import csv, few_timings, weights
 

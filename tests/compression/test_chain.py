@@ -1,4 +1,4 @@
-"""Every step is done by its name, and a chain that could not be finished is refused before it begins."""
+"""Every step can be run by its name, and a chain that could not be finished is refused before it begins."""
 
 import importlib
 import logging
@@ -41,7 +41,7 @@ def chains(original: Predictor, tmp_path: Path) -> Chains:
 
 
 def fingerprint(checkpoint: Predictor) -> object:
-    """What any step changes."""
+    """A value that every step changes."""
     if isinstance(checkpoint.model, OnnxClassifier):
         return "onnx", len(checkpoint.model.serialized)
     state = checkpoint.model.state_dict()
@@ -49,7 +49,9 @@ def fingerprint(checkpoint: Predictor) -> object:
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_every_step_does_something_of_its_own(chains: Chains, original: Predictor, backbones: dict[str, Path]) -> None:
+def test_every_step_changes_the_model_in_its_own_way(
+    chains: Chains, original: Predictor, backbones: dict[str, Path]
+) -> None:
     results = {}
     for name in STEPS:
         chain = config_of(f"technique.steps=[{name}]", "drop_layers.keep=1", "distill.max_epochs=1")
@@ -61,7 +63,7 @@ def test_every_step_does_something_of_its_own(chains: Chains, original: Predicto
 
 
 class Scale(Config):
-    """Settings of a step that a newcomer adds."""
+    """Settings of a new step."""
 
     factor: Annotated[float, Field(gt=0)]
 
@@ -73,7 +75,7 @@ def scale(model: Predictor, settings: Scale, _context: Context) -> Predictor:
 
 
 def add_step(apply: Callable[..., Predictor], monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Add the step ``scale``, which ``apply`` does; return the reloaded module of the config."""
+    """Add a step ``scale`` that is done by ``apply``; return the reloaded module of the config."""
     module = ModuleType("emotion.compression.steps.scale")
     module.__dict__["apply"] = apply
     monkeypatch.setitem(sys.modules, module.__name__, module)
@@ -106,7 +108,7 @@ def test_a_result_that_cannot_be_loaded_replaces_no_earlier_file(
 def test_a_step_is_added_by_one_entry(
     chains: Chains, original: Predictor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A module with an object, settings in a YAML and a line in the mapping: nothing else knows steps by name."""
+    """A new step needs a module, settings in a YAML file and a line in the mapping; no other code names steps."""
     config = add_step(scale, monkeypatch)
     composed = compose_config("compress", ["technique=prune", "technique.steps=[scale]", "+scale={factor: 2.0}"])
     chain = resolve(composed, config.CompressConfig)
@@ -151,7 +153,7 @@ def test_a_missing_package_is_named_before_the_first_step(
         chains.check(config)
 
 
-def test_scales_are_measured_on_the_training_texts_while_they_can_be_read(
+def test_scales_are_measured_on_the_training_texts_or_else_on_the_sample(
     chains: Chains, original: Predictor, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     chain = config_of("technique=onnx_int8")

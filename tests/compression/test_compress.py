@@ -1,4 +1,4 @@
-"""Compression as a whole, on tiny models: deliverables, report, merging and failures."""
+"""Compression as a whole, on tiny models: deliverables, report and merging."""
 
 import json
 import math
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def assert_is_what_the_file_predicts(variant: Any, labels: Sequence[int], original: Sequence[int]) -> None:
-    """The scores of the report, computed once more from the labels that a file gives."""
+    """Compare the report's scores with scores of the labels that the file predicts."""
     truth = [label for _, label in ROWS]
     assert variant.accuracy == pytest.approx(accuracy_score(truth, labels))
     assert variant.macro_f1 == pytest.approx(f1_score(truth, labels, average="macro"))
@@ -64,10 +64,10 @@ def test_all_writes_deliverables_that_predict_what_the_report_says(
     assert report.variants.keys() == paths.keys()
     assert report.failed == {}
 
-    # No model here has a backbone on the hub or in a folder: all that is needed is in the file.
+    # These models have no backbone on the hub or in a folder, so the file must hold all that is needed.
     labels = {each: run_inference(str(path), str(csv)) for each, path in paths.items()}
     assert len(set(labels["original"])) > 3
-    assert labels["prune"] != labels["original"], "else the scores below prove little"
+    assert labels["prune"] != labels["original"], "otherwise the scores below prove little"
     for each, variant in report.variants.items():
         assert_is_what_the_file_predicts(variant, labels[each], labels["original"])
         assert (variant.file, variant.sha256) == (paths[each].name, digest(paths[each]))
@@ -82,7 +82,7 @@ def test_all_writes_deliverables_that_predict_what_the_report_says(
         assert rows.probabilities.argmax(1).tolist() == labels[each]
 
 
-def test_the_report_tells_size_speed_and_sparsity(weights: Path, csv: Path) -> None:
+def test_the_report_gives_size_speed_and_sparsity(weights: Path, csv: Path) -> None:
     report = run(f"weights={weights}", f"data.validation={csv}")
     variants = report.variants
     original = variants["original"]
@@ -133,7 +133,7 @@ def test_the_report_tells_size_speed_and_sparsity(weights: Path, csv: Path) -> N
     assert report.ranking.by_macro_f1[0] == max(variants, key=lambda name: variants[name].macro_f1)
 
 
-def test_overrides_hold_for_each_technique_and_a_pruned_head_counts(weights: Path, csv: Path) -> None:
+def test_overrides_apply_to_each_technique_and_the_head_can_be_pruned(weights: Path, csv: Path) -> None:
     variants = run(
         f"weights={weights}",
         f"data.validation={csv}",
@@ -152,7 +152,9 @@ def test_overrides_hold_for_each_technique_and_a_pruned_head_counts(weights: Pat
     assert state["model_state_dict"]["bert.embeddings.word_embeddings.weight"].dtype == torch.bfloat16
 
 
-def test_a_later_run_merges_by_technique_and_other_data_begin_anew(weights: Path, csv: Path, tmp_path: Path) -> None:
+def test_a_later_run_merges_by_technique_and_other_data_start_a_new_report(
+    weights: Path, csv: Path, tmp_path: Path
+) -> None:
     results = weights.parent / "compression_results"
     options = f"weights={weights}", f"data.validation={csv}"
     first = run(*options, "technique=prune")
@@ -175,7 +177,7 @@ def test_a_later_run_merges_by_technique_and_other_data_begin_anew(weights: Path
         assert digest(results / variant["predictions"]["file"]) == variant["predictions"]["sha256"]
     for content in (aside, kept):
         for variant in content["variants"].values():
-            del variant["predictions"]["file"]  # it has a name of its own now
+            del variant["predictions"]["file"]  # the predictions of the earlier report were renamed
     assert aside == kept
 
 

@@ -1,4 +1,4 @@
-"""Compression from the command line: what it prints, leaves and returns."""
+"""Compression from the command line: what it prints, writes and returns."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def test_the_script_compresses_and_prints_the_ranking(weights: Path, csv: Path, 
     assert list((tmp_path / "outputs").glob("*/*/compress.log")), "Hydra's record of the run"
 
 
-def test_where_bitsandbytes_is_broken_the_rest_is_done_and_the_exit_code_says_so(
+def test_if_bitsandbytes_is_broken_the_rest_is_done_and_the_exit_code_is_1(
     weights: Path, csv: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "broken").mkdir()
@@ -69,7 +69,7 @@ def test_the_classic_command_prunes(weights: Path, csv: Path, tmp_path: Path) ->
     assert (tmp_path / "classic" / "compression_results" / "MiniLM_prune.pt").is_file()
 
 
-def test_a_path_that_the_system_refuses_is_one_line(tmp_path: Path) -> None:
+def test_a_path_that_the_system_refuses_gives_an_error_of_one_line(tmp_path: Path) -> None:
     arguments = "--mode", "compress", "--weights", "w" * 300, "--val", "v.csv"
     classic = execute(tmp_path, str(PROJECT / "emotion_classifier.py"), *arguments)
     script = execute(tmp_path, str(PROJECT / "scripts" / "compress.py"), f"weights={'w' * 300}")

@@ -1,4 +1,4 @@
-"""A technique that fails costs no other, and nothing that is not ours is lost."""
+"""A technique that fails does not stop the others, and no file that is not ours is lost."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from support.files import files_in, write_csv
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def test_a_failing_technique_costs_no_other_and_is_told(
+def test_a_failing_technique_stops_no_other_and_is_reported(
     weights: Path, csv: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*_: object) -> None:
@@ -28,8 +28,8 @@ def test_a_failing_technique_costs_no_other_and_is_told(
         patched.setattr("emotion.compression.steps.quantize.apply", broken)
         with pytest.raises(UserError) as caught:
             run(*options, "technique=all")
-    told = "technique: 2 of 3 failed: quantize (no such kernel); combined (no such kernel)"
-    assert str(caught.value) == told
+    message = "technique: 2 of 3 failed: quantize (no such kernel); combined (no such kernel)"
+    assert str(caught.value) == message
     assert "quantize failed: no such kernel" in caplog.text
     report = CompressionReport.model_validate_json((results / "compression_report.json").read_bytes())
     assert report.failed == {"quantize": "no such kernel", "combined": "no such kernel"}
@@ -42,7 +42,9 @@ def test_a_failing_technique_costs_no_other_and_is_told(
     assert run(*options, "technique=combined").failed == {}
 
 
-def test_where_all_fails_nothing_is_overwritten(weights: Path, csv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_if_all_techniques_fail_nothing_is_overwritten(
+    weights: Path, csv: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("no such kernel")
 
@@ -56,8 +58,8 @@ def test_where_all_fails_nothing_is_overwritten(weights: Path, csv: Path, monkey
     assert files_in(weights.parent) == before
 
 
-def test_the_report_forgets_a_variant_whose_file_is_another_one_by_now(weights: Path, csv: Path) -> None:
-    """As a run leaves it that was stopped before it could report; a file that was deleted is no other one."""
+def test_the_report_drops_a_variant_whose_file_was_replaced(weights: Path, csv: Path) -> None:
+    """As after a run that was stopped before it could report. A variant whose file was deleted stays in the report."""
     options = f"weights={weights}", f"data.validation={csv}"
     run(*options, "technique.techniques=[half,prune,drop_layers]", "drop_layers.keep=1", "max_drop=1")
     results = weights.parent / "compression_results"
@@ -79,20 +81,24 @@ def test_a_model_name_that_no_file_can_have_is_refused(name: str, weights: Path,
 
 
 @pytest.mark.parametrize("technique", ["nope", "[prune,half]", "null", "x=y", "../data/csv", ""])
-def test_a_name_that_is_no_technique_is_told_with_those_that_are(technique: str, weights: Path, csv: Path) -> None:
+def test_an_unknown_technique_is_refused_with_a_list_of_the_known_ones(
+    technique: str, weights: Path, csv: Path
+) -> None:
     with pytest.raises(UserError, match=r"^technique: must be one of all, combined, .* found ") as caught:
         compress_and_evaluate(str(weights), str(csv), technique=technique)
     assert "\n" not in str(caught.value)
 
 
-def test_techniques_that_lack_their_training_data_cost_no_other(weights: Path, csv: Path) -> None:
+def test_techniques_that_lack_their_training_data_stop_no_other(weights: Path, csv: Path) -> None:
     options = f"weights={weights}", f"data.validation={csv}", "technique.techniques=[trim_vocabulary,half]"
     with pytest.raises(UserError, match=r"^technique: 1 of 2 failed: trim_vocabulary \(data.train: must be given"):
         run(*options)
     assert (weights.parent / "compression_results" / "MiniLM_half.pt").exists()
 
 
-def test_weights_that_change_meanwhile_are_told(weights: Path, csv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_that_change_during_the_run_are_refused(
+    weights: Path, csv: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def half(model: Predictor, *_: object) -> Predictor:
         with weights.open("ab") as file:
             file.write(b"0")
@@ -126,7 +132,7 @@ def test_a_file_that_is_not_ours_is_refused_before_any_work(name: str, weights: 
 
 
 @pytest.mark.parametrize("metadata", [None, "of its own", {"data": "train.csv", "compression": {}}])
-def test_what_an_earlier_tool_recorded_is_left_alone(metadata: object, weights: Path, csv: Path) -> None:
+def test_what_an_earlier_tool_recorded_is_ignored(metadata: object, weights: Path, csv: Path) -> None:
     content = torch.load(weights, weights_only=True)
     del content["format"], content["schema_version"]
     torch.save({**content, "metadata": metadata}, weights)

@@ -63,7 +63,7 @@ def test_speed_is_that_of_single_texts_and_of_batches() -> None:
     assert best_variant(compression_report(variants), list(variants), 1.0, "speed") == "even"
 
 
-def test_the_frontier_shows_each_variant_where_it_lies() -> None:
+def test_the_frontier_shows_each_variant_at_its_values() -> None:
     report = compression_report({"prune": variant(60.0, 1.0, 0.88), "small": variant(9.0, 4.0, 0.91)})
     by_size, by_speed = frontier_figure(report).axes
     for axes, place in ((by_size, "size_ratio"), (by_speed, "speedup_batch_1")):
@@ -75,7 +75,7 @@ def test_the_frontier_shows_each_variant_where_it_lies() -> None:
     assert by_size.xaxis_inverted()
 
 
-def test_what_lost_everything_stands_at_the_bottom_with_its_score() -> None:
+def test_a_variant_that_lost_everything_is_drawn_at_the_bottom_with_its_score() -> None:
     report = compression_report({"small": variant(9.0, 4.0, 0.88), "ruined": variant(60.0, 3.0, 0.08)})
     for axes in frontier_figure(report).axes:
         heights = sorted(float(points.get_offsets()[0][1]) for points in axes.collections)
@@ -94,17 +94,17 @@ def test_no_name_covers_another_or_a_point() -> None:
         assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
         assert not any(box.contains(*point) for box in boxes for point in points)
         for text, box in zip(axes.texts, boxes, strict=True):
-            assert box.x0 >= axes.transData.transform(text.xy)[0], "it stands to the right of its point"
+            assert box.x0 >= axes.transData.transform(text.xy)[0], "a name must begin to the right of its point"
 
 
-def test_there_may_be_none_good_enough() -> None:
+def test_no_variant_is_best_if_none_is_good_enough() -> None:
     worse = compression_report({"worse": variant(1.0, 9.0, 0.5)})
-    assert best_variant(worse, ["original", "worse"], 0.1, "size") is None, "the original is no compressed model"
+    assert best_variant(worse, ["original", "worse"], 0.1, "size") is None, "the original is not a compressed model"
     assert best_variant(worse, ["worse"], 0.5, "size") == "worse"
-    assert best_variant(worse, [], 0.5, "size") is None, "its file was moved away"
+    assert best_variant(worse, [], 0.5, "size") is None, "its file is gone"
 
 
-def test_the_front_holds_what_nothing_beats_in_both() -> None:
+def test_the_front_holds_the_variants_that_no_other_dominates() -> None:
     merits = {"a": 1.0, "b": 2.0, "c": 2.0, "d": 3.0, "e": 0.5, "f": 3.0}
     scores = {"a": 0.9, "b": 0.8, "c": 0.7, "d": 0.6, "e": 0.9, "f": 0.6}
 
@@ -124,7 +124,7 @@ def test_the_front_holds_what_nothing_beats_in_both() -> None:
 
 
 @pytest.mark.parametrize("suffix", ["png", "pdf"])
-def test_the_frontier_is_drawn_in_a_file_that_is_known_as_ours(suffix: str, tmp_path: Path) -> None:
+def test_the_frontier_is_drawn_in_a_file_that_is_recognised_as_ours(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"pareto_frontier.{suffix}"
     save_figure(frontier_figure(compression_report(VARIANTS)), path)
     assert path.stat().st_size > 5000
@@ -141,13 +141,13 @@ def results(tmp_path: Path) -> CompressionResults:
 
 
 def with_file(results: CompressionResults, backbone: Path, **variants: Variant) -> CompressionReport:
-    """A report whose variants' file is there."""
+    """A report on variants whose file exists."""
     path = results.folder / "model.pt"
     save(untrained("minilm", backbone), path)
     return compression_report({n: v.model_copy(update={"sha256": sha256(path)}) for n, v in variants.items()})
 
 
-def test_the_best_variant_is_put_beside_the_original(
+def test_the_best_variant_is_copied_next_to_the_original(
     results: CompressionResults, backbones: dict[str, Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     report = with_file(results, backbones["minilm"], small=variant(20.0, 2.0, 0.896))
@@ -158,21 +158,21 @@ def test_the_best_variant_is_put_beside_the_original(
     published = results.publish(report, max_drop=0.005, prefer="size")
     assert published.chosen is not None
     assert published.chosen.variant == "small"
-    beside = results.output_dir / published.chosen.file
-    assert beside.name == "best_MiniLM_compressed.pt"
-    assert beside.read_bytes() == (results.folder / "model.pt").read_bytes()
-    assert load(beside).predict(["so happy"]) == load(results.folder / "model.pt").predict(["so happy"])
+    published_file = results.output_dir / published.chosen.file
+    assert published_file.name == "best_MiniLM_compressed.pt"
+    assert published_file.read_bytes() == (results.folder / "model.pt").read_bytes()
+    assert load(published_file).predict(["so happy"]) == load(results.folder / "model.pt").predict(["so happy"])
     assert not stale.exists()
     assert all(path.is_file() for path in (results.comparison, *results.frontier))
     later = results.publish(compression_report({"prune": variant(70.0)}), max_drop=None, prefer="size")
-    assert later.chosen == published.chosen, "a run that chooses none leaves the choice"
+    assert later.chosen == published.chosen, "a run that makes no choice keeps the earlier one"
     assert "earlier" not in caplog.text
     again = results.publish(compression_report({"small": variant(21.0)}), max_drop=None, prefer="size")
-    assert again.chosen is None, "another model has its name"
-    assert f"{beside} is an earlier run's choice" in caplog.text
+    assert again.chosen is None, "the name now belongs to another model"
+    assert f"{published_file} is an earlier run's choice" in caplog.text
 
 
-def test_nothing_is_put_beside_where_all_lose_too_much(
+def test_nothing_is_copied_if_all_variants_lose_too_much(
     results: CompressionResults, backbones: dict[str, Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     report = with_file(results, backbones["minilm"], small=variant(20.0, 2.0, 0.5))
@@ -185,17 +185,17 @@ def test_nothing_is_put_beside_where_all_lose_too_much(
     assert f"{earlier} is an earlier run's choice" in caplog.text
 
 
-def test_a_file_that_is_not_the_measured_one_is_not_put_beside(
+def test_a_file_that_is_not_the_measured_one_is_not_copied(
     results: CompressionResults, backbones: dict[str, Path]
 ) -> None:
     report = with_file(results, backbones["minilm"], small=variant(20.0, 2.0, 0.896))
     other = untrained("minilm", backbones["minilm"])
-    other.max_length = 9  # of a run that broke off before it measured
+    other.max_length = 9  # as after a run that stopped before it measured
     save(other, results.folder / "model.pt")
     assert results.publish(report, max_drop=0.005, prefer="size").chosen is None
 
 
-def test_a_choice_in_onnx_does_not_stop_who_lacks_onnx_and_chooses_none(
+def test_a_choice_in_onnx_does_not_stop_a_run_that_lacks_onnx_and_chooses_none(
     results: CompressionResults, backbones: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     empty = onnx.helper.make_model(onnx.helper.make_graph([], "empty", [], []))
@@ -208,12 +208,12 @@ def test_a_choice_in_onnx_does_not_stop_who_lacks_onnx_and_chooses_none(
 
 
 def rows_of(variants: Mapping[str, Variant], first: float) -> dict[str, Rows]:
-    """Two rows' predictions of each variant."""
+    """Predictions of two rows for each variant."""
     probabilities = np.array([[first, 1 - first], [1 - first, first]])
     return {name: Rows(np.array([0, 1]), probabilities, ("calm", "cross")) for name in variants}
 
 
-def test_predictions_come_into_place_with_the_report(results: CompressionResults) -> None:
+def test_predictions_are_written_with_the_report(results: CompressionResults) -> None:
     report = compression_report({"small": variant(20.0)})
     published = results.publish(report, None, "size", rows_of(report.variants, 0.9))
     assert read_compression_report(results.folder) == published
@@ -241,7 +241,9 @@ def test_a_report_set_aside_keeps_its_predictions(results: CompressionResults) -
             assert read_rows(rows).probabilities[0, 0] == probability
 
 
-def test_predictions_that_a_killed_process_replaced_are_not_passed_off_as_others(results: CompressionResults) -> None:
+def test_predictions_that_a_killed_process_replaced_are_not_taken_for_the_earlier_ones(
+    results: CompressionResults,
+) -> None:
     first = compression_report({"small": variant(20.0), "half": variant(45.0)})
     results.publish(first, None, "size", rows_of(first.variants, 0.9))
     write_rows(rows_of({"small": variant()}, 0.6)["small"], results.folder / "predictions" / "MiniLM_small.csv")

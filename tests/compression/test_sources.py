@@ -1,4 +1,4 @@
-"""Which model is compressed and on which data, and which of them are refused."""
+"""Which model and data a compression uses, and which it refuses."""
 
 import json
 import logging
@@ -53,10 +53,10 @@ def test_without_weights_the_best_of_the_training_report_is_taken(
         run(*options)
 
 
-def test_without_data_the_recorded_csv_is_taken_while_it_is_the_same(
+def test_without_data_the_recorded_csv_is_taken_if_it_is_unchanged(
     backbones: dict[str, Path], originals: dict[str, Path], tmp_path: Path
 ) -> None:
-    """After a true training, on columns of other names than the usual."""
+    """After a real training, on columns with other names than usual."""
     out = tmp_path / "out"
     csvs = {
         split: write_csv(tmp_path / f"{split}.csv", sample_rows(split, 24), ("tweet", "mood"))
@@ -112,7 +112,7 @@ def test_compressed_weights_are_refused(technique: str, weights: Path, csv: Path
         (None, "data.validation: must be a CSV file, found no file at "),
     ],
 )
-def test_a_csv_without_labels_is_one_line_and_nothing_is_written(
+def test_a_csv_without_labels_is_refused_in_one_line_and_nothing_is_written(
     content: bytes | None, words: str, weights: Path, tmp_path: Path
 ) -> None:
     if content is not None:
@@ -137,7 +137,7 @@ def test_unlabelled_texts_must_be_in_the_text_column(originals: dict[str, Path],
         chains(load(originals["minilm"]), tmp_path, config).check(config)
 
 
-def test_unlabelled_texts_are_learned_from_and_texts_that_measure_are_not(
+def test_unlabelled_texts_are_learned_from_and_validation_texts_are_not(
     originals: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []

@@ -1,4 +1,4 @@
-"""From a technique's name to chains of steps, with every override in its place."""
+"""How a technique's name becomes chains of steps, with the overrides applied."""
 
 import shutil
 from pathlib import Path
@@ -16,7 +16,7 @@ def chains_of(*overrides: str) -> list[CompressConfig]:
     return chains(resolve(compose_config("compress", list(overrides)), CompressConfig), overrides)
 
 
-def test_all_is_the_three_classics_and_the_default() -> None:
+def test_all_means_the_three_classic_techniques_and_is_the_default() -> None:
     expected = [("prune", ["prune"]), ("quantize", ["quantize"]), ("combined", ["prune", "quantize"])]
     for overrides in ((), ("technique=all",)):
         assert [(chain.technique.name, chain.technique.steps) for chain in chains_of(*overrides)] == expected
@@ -28,7 +28,7 @@ def test_one_technique_is_one_chain(technique: str) -> None:
     assert chain.technique.name == technique
 
 
-def test_overrides_hold_for_each_technique_of_a_set() -> None:
+def test_overrides_apply_to_each_technique_of_a_set() -> None:
     found = chains_of("prune.amount=0.5", "technique=all", "++quantize.threshold=3", "rounds=1")
     assert [(chain.prune.amount, chain.quantize.threshold, chain.rounds) for chain in found] == [(0.5, 3.0, 1)] * 3
     found = chains_of("technique.techniques=[half,prune]", "half.dtype=bfloat16")
@@ -38,7 +38,7 @@ def test_overrides_hold_for_each_technique_of_a_set() -> None:
     ]
 
 
-def test_a_chain_of_ones_own_needs_no_file() -> None:
+def test_a_custom_chain_needs_no_file() -> None:
     (chain,) = chains_of("technique=prune", "technique.name=prune_half", "technique.steps=[prune,half]")
     assert (chain.technique.name, chain.technique.steps) == ("prune_half", ["prune", "half"])
 
@@ -54,7 +54,7 @@ def test_a_chain_of_ones_own_needs_no_file() -> None:
         (["technique=all", "technique.techniques=[../train]"], "found '../train'"),
     ],
 )
-def test_a_set_that_cannot_be_is_one_line(overrides: list[str], words: str) -> None:
+def test_an_impossible_set_is_refused_in_one_line(overrides: list[str], words: str) -> None:
     with pytest.raises(UserError) as caught:
         chains_of(*overrides)
     message = str(caught.value)
@@ -67,20 +67,20 @@ def test_a_set_that_cannot_be_is_one_line(overrides: list[str], words: str) -> N
 
 @pytest.fixture
 def technique_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of ``conf/technique`` that is looked into in its place."""
+    """A copy of ``conf/technique`` that is read in its place."""
     shutil.copytree(CONF, tmp_path / "conf")
     monkeypatch.setattr(config, "CONF", tmp_path / "conf")
     monkeypatch.setattr(techniques, "CONF", tmp_path / "conf")
     return tmp_path / "conf" / "technique"
 
 
-def test_a_technique_of_a_set_has_its_files_name(technique_files: Path) -> None:
+def test_a_technique_of_a_set_must_have_its_files_name(technique_files: Path) -> None:
     (technique_files / "strong.yaml").write_text((technique_files / "prune.yaml").read_text())
     with pytest.raises(UserError, match=r"^technique.name: must be strong, its file's name, found 'prune'"):
         chains_of("technique.techniques=[prune,strong]")
 
 
-def test_a_set_has_no_settings_of_steps(technique_files: Path) -> None:
+def test_a_set_must_not_have_settings_of_steps(technique_files: Path) -> None:
     text = (technique_files / "all.yaml").read_text()
     (technique_files / "all.yaml").write_text(f"{text}max_drop: 0.1\n")
     assert len(chains_of("technique=all")) == 3

@@ -1,4 +1,4 @@
-"""A wrong key, type or value in a config is one line that names it, the rule and what was found."""
+"""A wrong key, type or value in a config gives one line that names it, the rule and what was found."""
 
 import subprocess
 import sys

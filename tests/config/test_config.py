@@ -1,4 +1,4 @@
-"""Schemas, bounds, composition; every YAML composes, every key of ours is one that Lightning knows."""
+"""Schemas, bounds and composition: every YAML composes, and Lightning knows every key of the trainer."""
 
 import inspect
 import subprocess
@@ -70,7 +70,7 @@ def test_defaults_are_the_documented_ones() -> None:
     assert (config.model.learning_rate, config.seed, config.output_dir) == (5e-5, 42, "outputs")
 
 
-def test_a_users_own_csvs_bring_nothing_of_the_sample_with_them() -> None:
+def test_a_users_own_csvs_leave_nothing_of_the_sample() -> None:
     given_over_sample = OmegaConf.to_container(compose_config("train", CSVS[1:]), resolve=True)
     given_as_csv = OmegaConf.to_container(compose_config("train", CSVS), resolve=True)
     assert given_over_sample == given_as_csv
@@ -115,7 +115,7 @@ def test_sample_and_conf_are_found_from_anywhere(tmp_path: Path, monkeypatch: py
         ("labels.colours.joy=yellow", ["labels.colours", "colours by name, like {joy: '#e0a100'}", "yellow"]),
         ("labels.names=none", ["labels.names: must be auto or a list of names, found 'none'"]),
         ("model.package.module=[1]", ["model.package.module: must be text, found [1]"]),
-        # What Hydra itself refuses, in one line all the same:
+        # Hydra itself refuses these, but its message must also be one line:
         ("trainer.epochs=3", ["epochs"]),
         ("nope=3", ["nope"]),
         ("+typo=1", ["typo"]),
@@ -123,7 +123,7 @@ def test_sample_and_conf_are_found_from_anywhere(tmp_path: Path, monkeypatch: py
         ("model=nope", ["model", "nope"]),
     ],
 )
-def test_a_wrong_value_is_one_line_that_names_key_rule_and_value(override: str, words: list[str]) -> None:
+def test_a_wrong_value_gives_one_line_that_names_key_rule_and_value(override: str, words: list[str]) -> None:
     with pytest.raises(UserError) as caught:
         train_config(override)
     message = str(caught.value)
@@ -187,7 +187,7 @@ def test_all_problems_are_named_at_once() -> None:
     ]
 
 
-def test_numbers_serve_as_text_and_environment_variables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numbers_are_accepted_as_text_and_environment_variables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WHERE_RESULTS_GO", "elsewhere")
     assert train_config("output_dir=2024").output_dir == "2024"
     assert train_config("output_dir=${oc.env:WHERE_RESULTS_GO}").output_dir == "elsewhere"

@@ -1,4 +1,4 @@
-"""Batches: each row once, exactly as many updates as promised, hardly any padding."""
+"""Batches: each row once, exactly as many updates as promised, and little padding."""
 
 import math
 
@@ -14,7 +14,7 @@ def lengths(rows: int) -> np.ndarray:
 
 @pytest.mark.parametrize("rows", [1, 31, 32, 33, 640, 3217])
 @pytest.mark.parametrize("shuffle", [True, False])
-def test_each_row_once_in_exactly_ceil_batches(rows: int, shuffle: bool) -> None:
+def test_each_row_is_in_one_batch_and_the_batches_are_as_few_as_possible(rows: int, shuffle: bool) -> None:
     batches = list(LengthBucketBatchSampler(lengths(rows), 32, shuffle=shuffle))
     assert sorted(row for batch in batches for row in batch) == list(range(rows))
     assert len(batches) == math.ceil(rows / 32)
@@ -35,7 +35,7 @@ def test_replicas_share_the_rows_and_step_equally_often(rows: int, shuffle: bool
     assert all(batch for share in shares for batch in share)
 
 
-def test_every_replica_has_a_row_in_each_batch_even_of_one() -> None:
+def test_every_replica_has_a_row_in_each_batch_even_with_batches_of_one() -> None:
     shares = [
         list(LengthBucketBatchSampler(lengths(5), 1, shuffle=True, replica=replica, replicas=4)) for replica in range(4)
     ]

@@ -26,7 +26,7 @@ def read(tmp_path: Path, content: bytes | str) -> list[list[str]]:
 
 
 def problem(tmp_path: Path, content: bytes | str, columns: tuple[str, ...] = ("text",)) -> str:
-    """The message of the error that the whole file gives: one line, which starts with the file."""
+    """The message of the error that reading the file raises, without the file's name at its start; it is one line."""
     path = write(tmp_path / "input.csv", content)
     with pytest.raises(UserError) as caught:
         rows_of(open_csv(path, columns))
@@ -97,7 +97,7 @@ def test_repeated_and_nameless_extra_columns_are_kept(tmp_path: Path):
     assert frame.to_numpy().tolist() == [["1", "a", "x", "2", "y"]]
 
 
-def test_names_of_columns_are_read_without_spaces_around(tmp_path: Path):
+def test_column_names_are_read_without_surrounding_spaces(tmp_path: Path):
     file = open_csv(write(tmp_path / "input.csv", "id; text ;label\n1;a;2\n"), ("text",))
     assert file.columns == ("id", "text", "label")
 
@@ -126,8 +126,8 @@ def test_the_separator_is_the_one_that_finds_the_required_column(tmp_path: Path)
         ('text,label\n"a\rb",1\n', [["a\rb", "1"]]),
         ('text,label\nhe said "hi",1\n5" nails,2\n', [['he said "hi"', "1"], ['5" nails', "2"]]),
         ('text,label\n"a ""b"" c",1\n', [['a "b" c', "1"]]),
-        ("text,label\na\u2028b\x85c\x0cd,1\n", [["a\u2028b\x85c\x0cd", "1"]]),  # line ends for str.splitlines alone
-        ("text,label\n" + "long " * 60_000 + ",1\n", [["long " * 60_000, "1"]]),  # beyond csv's limit of old
+        ("text,label\na\u2028b\x85c\x0cd,1\n", [["a\u2028b\x85c\x0cd", "1"]]),  # line ends only for str.splitlines
+        ("text,label\n" + "long " * 60_000 + ",1\n", [["long " * 60_000, "1"]]),  # beyond csv's default limit
         ('text,label\nend"of,1\nend"of\n', [['end"of', "1"], ['end"of', ""]]),
         ('text\nend"of', [['end"of']]),
     ],
@@ -139,14 +139,14 @@ def test_irregular_files_are_read_without_losing_a_row(tmp_path: Path, content: 
 @pytest.mark.parametrize(
     ("content", "found"),
     [
-        # The first row of data is no exception: a reader must not take its last cells away.
+        # This also holds for the first row of data: a reader must not drop its last cells.
         ("text,label\nwell, hello,1\nb,2\n", "at most 2 cells, as the header has, found 3 in row 2 "),
         ("text,label\na,1,x\nb,2,y\n", "found 3 in row 2 "),
         ("text\nhello, world\n", "at most 1 cells, as the header has, found 2 in row 2 "),
         ('text;label\na;1\n\n"two\nlines";2\n\nb;c;d;e;3\n', "found 5 in row 4 "),
     ],
 )
-def test_more_cells_than_the_header_has_name_the_row(tmp_path: Path, content: str, found: str):
+def test_a_row_with_more_cells_than_the_header_is_named(tmp_path: Path, content: str, found: str):
     assert f"{found}(the header is row 1); put texts that hold separators between quotes" in problem(tmp_path, content)
 
 
@@ -191,7 +191,7 @@ UNKNOWN = "must be encoded in UTF-8, UTF-16 (with BOM) or cp1252, found none of 
         (codecs.BOM_UTF16_LE + "text\nabc".encode("utf-16-le")[:-1], UNKNOWN),
     ],
 )
-def test_what_cannot_be_read_is_told_in_one_line(tmp_path: Path, content: bytes, message: str):
+def test_what_cannot_be_read_is_refused_in_one_line(tmp_path: Path, content: bytes, message: str):
     assert problem(tmp_path, content) == message
 
 
@@ -231,7 +231,7 @@ def test_the_columns_of_texts_and_labels_may_have_any_name(tmp_path: Path):
 
 @pytest.mark.parametrize("cell", ["7", "hapy", "", "nan", "inf", "True", "-1", "2.5"])
 def test_a_bad_label_names_cell_and_row(tmp_path: Path, cell: str):
-    # A blank line is no row, and a row of several lines is one.
+    # A blank line is not a row, and a row of several lines is one row.
     path = write(tmp_path / "input.csv", f'text,label\n"two\nlines",1\n\nb,2\nc,"{cell}"\n')
     with pytest.raises(UserError) as caught:
         read_labelled(path, "text", "label", EMOTION6, "data.train")

@@ -1,4 +1,4 @@
-"""Tokens go to the device once; batches made there are those that the encoder pads."""
+"""Tokens go to the device once; the batches that are made there equal those that the encoder pads."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -39,7 +39,7 @@ def test_batches_are_padded_as_the_encoder_pads(encoder: TextEncoder) -> None:
 
 
 def test_a_batch_is_made_where_the_rows_are(encoder: TextEncoder) -> None:
-    """The device ``meta`` computes shapes alone, and fails where a tensor of another device is needed."""
+    """The device ``meta`` computes only shapes, and fails if a tensor on another device is needed."""
     rows = TokenisedRows(encoder.encode(TEXTS), {"labels": torch.zeros(len(TEXTS))}).to(torch.device("meta"))
     batch = rows.batch([1, 2, 3], encoder)
     assert {name: values.device.type for name, values in batch.items()} == {
@@ -50,7 +50,7 @@ def test_a_batch_is_made_where_the_rows_are(encoder: TextEncoder) -> None:
     assert batch["input_ids"].shape == encoder.pad(encoder.encode(TEXTS[1:4]))["input_ids"].shape
 
 
-def test_the_loaders_keep_tokens_where_the_trainer_trains(encoder: TextEncoder) -> None:
+def test_the_loaders_keep_tokens_on_the_trainers_device(encoder: TextEncoder) -> None:
     rows = LabelledTexts("", "", TEXTS, [0] * len(TEXTS), EMOTION6)
     data = EmotionDataModule(rows, rows, batch_size=8, seed=0)
     data.tokenise(encoder)

@@ -1,4 +1,4 @@
-"""One item ahead, in order, and no error lost."""
+"""Items are made one ahead and in order, and no error is lost."""
 
 import threading
 from collections.abc import Iterator

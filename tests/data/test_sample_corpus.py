@@ -1,4 +1,4 @@
-"""The sample corpus: its data card is true, and it teaches what it should."""
+"""The sample corpus: its data card is true, and a model learns enough from it."""
 
 import re
 from collections import Counter
@@ -33,7 +33,7 @@ def test_counts_are_those_of_the_data_card(split: str, at_least: int) -> None:
     assert [EMOTION6.names[index] for index in order] == ["joy", "sadness", "anger", "fear", "love", "surprise"]
 
 
-def test_no_text_stands_twice_and_lengths_are_in_range() -> None:
+def test_no_text_occurs_twice_and_lengths_are_in_range() -> None:
     texts = [text for split in SPLITS for text, _ in sample_rows(split)]
     assert len({normal(text) for text in texts}) == len(texts)
     assert all(3 <= len(text.split()) <= 60 for text in texts)

@@ -62,5 +62,5 @@ def test_bertweet_normalises_users_links_and_emoji(backbones: dict[str, Path]) -
     assert as_written.tolist() == normalised
 
 
-def test_nothing_to_encode() -> None:
+def test_no_texts_give_no_rows() -> None:
     assert TextEncoder(None, "none", 8).encode([]) == []  # type: ignore[arg-type]

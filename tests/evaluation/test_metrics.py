@@ -1,4 +1,4 @@
-"""Scores against scikit-learn."""
+"""Scores, compared with those of scikit-learn."""
 
 import numpy as np
 import pytest
@@ -42,6 +42,6 @@ def test_metrics_of_training_equal_evaluate_over_several_batches() -> None:
 
 
 @pytest.mark.parametrize(("labels", "predictions"), [([], []), ([1], [1, 2])])
-def test_evaluate_refuses_what_does_not_pair(labels: list[int], predictions: list[int]) -> None:
+def test_evaluate_refuses_empty_or_unequal_lists(labels: list[int], predictions: list[int]) -> None:
     with pytest.raises(ValueError, match="as many predictions as labels"):
         evaluate(labels, predictions, EMOTION6.names)

@@ -1,4 +1,4 @@
-"""McNemar's test against scipy's binomial test, and by hand."""
+"""McNemar's test, compared with scipy's binomial test and with values computed by hand."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from emotion.evaluation import mcnemar_p
 
 
 def answers(both: int, only_first: int, only_second: int, neither: int) -> tuple[list[int], list[int], list[int]]:
-    """Labels and two classifiers' answers with so many rows of each kind."""
+    """Labels and two classifiers' answers, with the given number of rows of each kind."""
     labels = [1] * (both + only_first + only_second + neither)
     first = [1] * both + [1] * only_first + [0] * only_second + [0] * neither
     second = [1] * both + [0] * only_first + [1] * only_second + [2] * neither
@@ -27,11 +27,11 @@ def answers(both: int, only_first: int, only_second: int, neither: int) -> tuple
         (2, 8, 2 * (1 + 10 + 45) / 2**10),
     ],
 )
-def test_by_hand(only_first: int, only_second: int, p: float) -> None:
+def test_p_values_that_were_computed_by_hand(only_first: int, only_second: int, p: float) -> None:
     assert mcnemar_p(*answers(20, only_first, only_second, 4)) == pytest.approx(p, rel=1e-12)
 
 
-def test_it_is_the_binomial_test_of_the_rows_that_one_of_them_gets_right() -> None:
+def test_it_is_the_binomial_test_of_the_rows_that_only_one_of_them_gets_right() -> None:
     rng = np.random.default_rng(0)
     values = []
     for rows, share in ((1, 0.5), (10, 0.5), (60, 0.3), (500, 0.2), (2000, 0.1), (2000, 0.9)):
@@ -52,7 +52,7 @@ def test_it_is_the_binomial_test_of_the_rows_that_one_of_them_gets_right() -> No
 
 
 @pytest.mark.parametrize("only_second", [30_000, 30_700, 60_000])
-def test_many_rows_are_quick_and_as_exact(only_second: int) -> None:
+def test_many_rows_are_fast_and_accurate(only_second: int) -> None:
     """Exact sums of whole numbers would take minutes."""
     p = mcnemar_p(*answers(5, 30_000, only_second, 5))
     assert p == pytest.approx(binomtest(30_000, 30_000 + only_second).pvalue, rel=1e-7)

@@ -31,7 +31,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backbones: dict[str, Path]) -> Path:
-    """An installed package with a backbone in ``model/``, whose code must not run; the package's folder."""
+    """The folder of an installed package that has a backbone in ``model/`` and whose code must not run."""
     folder = tmp_path / "site" / "carries_a_backbone"
     shutil.copytree(backbones["minilm"], folder / "model")
     (folder / "__init__.py").write_text("raise RuntimeError('imported')\n")
@@ -54,12 +54,12 @@ def packaged(folder: Path) -> ModelConfig:
 
 
 def put_in_cache(cache: Path, backbone: Path) -> Path:
-    """Lay a folder down as the hub's client does."""
+    """Put a backbone into the cache as the hub's client does."""
     return shutil.copytree(backbone, cache / "models--owner--tiny" / "snapshots" / COMMIT)
 
 
 def test_a_folder_comes_first(cache: Path, package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even one that has the name of something in the cache and in a package."""
+    """Even a folder with the same name as a backbone in the cache and in a package."""
     put_in_cache(cache, package / "model")
     monkeypatch.chdir(tmp_path)
     make_backbone("minilm", tmp_path / "owner" / "tiny", seed=1)
@@ -116,7 +116,7 @@ def test_a_package_that_is_not_the_pinned_one_is_refused(
         find_backbone(config)
 
 
-def test_nothing_found_names_all_that_was_tried_in_order(cache: Path) -> None:
+def test_if_nothing_is_found_the_error_names_all_that_was_tried_in_order(cache: Path) -> None:
     config = model_choices()["minilm"]
     assert config.package is not None
     config = config.updated(package=config.package.updated(module="not_installed_anywhere"))
@@ -132,7 +132,7 @@ def test_nothing_found_names_all_that_was_tried_in_order(cache: Path) -> None:
 
 @pytest.mark.usefixtures("cache")
 def test_the_pinned_package_is_genuine() -> None:
-    """The package of the ``offline`` extra: all files as pinned, its sizes those of MiniLM."""
+    """The package of the ``offline`` extra: all files are as pinned, and its sizes are those of MiniLM."""
     config = model_choices()["minilm"]
     assert config.package is not None
     if find_spec(config.package.module) is None:
@@ -171,12 +171,12 @@ def test_a_path_is_never_looked_up_on_the_hub(name: str) -> None:
 
 
 @pytest.mark.usefixtures("cache")
-def test_a_name_that_no_hub_has_is_refused() -> None:
+def test_a_name_that_cannot_be_a_hub_id_is_refused() -> None:
     with pytest.raises(UserError, match=r"a hub id like owner/name, found no/such/folder$"):
         find_backbone(model_config("cardiff", "no/such/folder"))
 
 
-def test_shards_are_read_and_all_needed(backbones: dict[str, Path], tmp_path: Path) -> None:
+def test_all_shards_are_read_and_needed(backbones: dict[str, Path], tmp_path: Path) -> None:
     folder = shutil.copytree(backbones["minilm"], tmp_path / "folder")
     model = AutoModel.from_pretrained(folder)
     (folder / "model.safetensors").unlink()
@@ -192,7 +192,7 @@ def test_shards_are_read_and_all_needed(backbones: dict[str, Path], tmp_path: Pa
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_loaded_are_the_saved_weights_under_a_new_head(backbones: dict[str, Path], kind: str) -> None:
+def test_the_saved_weights_are_loaded_under_a_new_head(backbones: dict[str, Path], kind: str) -> None:
     torch.manual_seed(0)
     model = load_pretrained(find_backbone(model_config(kind, backbones[kind])), EMOTION6)
     assert not model.training
@@ -219,7 +219,7 @@ def test_half_precision_weights_are_loaded_as_float32(backbones: dict[str, Path]
 
 @pytest.mark.parametrize(("kind", "limit"), [("bertweet", 128), ("cardiff", 256), ("modernbert", 256), ("minilm", 128)])
 def test_position_limit_is_the_longest_input_that_runs(backbones: dict[str, Path], kind: str, limit: int) -> None:
-    """Learned positions end there: one token more is out of range. ModernBERT's are computed."""
+    """Learned positions end at the limit, so one more token is out of range. ModernBERT computes its positions."""
     config = AutoConfig.from_pretrained(backbones[kind])
     assert position_limit(config) == limit
     model = AutoModel.from_pretrained(backbones[kind])
@@ -235,7 +235,7 @@ def test_no_position_limit() -> None:
 
 
 @pytest.mark.parametrize("load", ["tokenizer", "model"])
-def test_broken_files_are_told_in_one_line(backbones: dict[str, Path], tmp_path: Path, load: str) -> None:
+def test_broken_files_are_refused_in_one_line(backbones: dict[str, Path], tmp_path: Path, load: str) -> None:
     folder = shutil.copytree(backbones["minilm"], tmp_path / "folder")
     for name in ("model.safetensors", "tokenizer.json"):
         (folder / name).write_text("version https://git-lfs.github.com/spec/v1\n")

@@ -1,4 +1,4 @@
-"""Memory that does not suffice is told in one line; other errors stay what they are."""
+"""If memory runs out, the error is one line; other errors are left as they are."""
 
 import pytest
 import torch
@@ -16,6 +16,6 @@ def test_a_batch_that_does_not_fit_into_memory_is_named() -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
 
-def test_other_errors_stay() -> None:
+def test_other_errors_are_left_as_they_are() -> None:
     with pytest.raises(RuntimeError, match="size mismatch"), batch_size_blamed("data.batch_size", 512):
         raise RuntimeError("size mismatch")

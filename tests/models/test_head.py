@@ -33,7 +33,7 @@ def test_the_head_of_a_half_precision_model_has_the_fp32_weights_and_works(
     reference = checkpoint.predict_proba(TEXTS)
     model = checkpoint.model.half()
     for name, value in expected.items():
-        assert not torch.equal(model.get_parameter(name).float(), value), "rounding must show"
+        assert not torch.equal(model.get_parameter(name).float(), value), "rounding must change the weights"
     keep_head_in_fp32(model, expected)
     for name, parameter in model.named_parameters():
         if name in expected:

@@ -1,4 +1,4 @@
-"""The hub as the commands see it: each in a process of its own, with its own cache, against a hub on this machine.
+"""The hub as the commands see it: each runs in its own process with its own cache, against a hub on this machine.
 
 ``huggingface_hub`` reads its environment at import, so a changed one needs a new process.
 """
@@ -49,12 +49,12 @@ from emotion.models import model_choices
 
 run(lambda: find_backbone(model_choices()["bertweet"]))
 """
-"""What a script does as far as the search, without the imports of training."""
+"""What a script does up to the search for a backbone, without the imports of training."""
 
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    """All four backbones under their real names; Cardiff's weights in the old format alone, as on the real hub."""
+    """All four backbones under their real names; Cardiff's weights only in the old format, as on the real hub."""
     root = tmp_path_factory.mktemp("hub")
     with serve() as hub:
         for kind, model in MODELS.items():
@@ -96,7 +96,7 @@ def training(folder: Path, choice: str) -> list[object]:
 
 
 def error_line(done: subprocess.CompletedProcess[str]) -> str:
-    """The one line that a failed command has to say."""
+    """The only line on stderr of a command that failed."""
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     (line,) = done.stderr.splitlines()
@@ -163,7 +163,7 @@ for repository, revision in (("nobody/nothing", "main"), ("cardiffnlp/twitter-ro
 
 
 def test_every_backbone_comes_from_the_hub(hub: Hub, download: Download) -> None:
-    """Also: what the hub does not have is said so, each in one line."""
+    """Also, each backbone that the hub does not have gives one line of error."""
     done = download.done
     assert (done.returncode, done.stderr) == (0, "")
     *found, other_digest, no_repository, no_revision = done.stdout.splitlines()
@@ -217,7 +217,7 @@ def test_a_file_host_that_is_silent_is_given_up(hub: Hub, tmp_path: Path) -> Non
     assert f"the hub {hub.url} (no answer within 15 s)" in error_line(done)
 
 
-def test_no_hub_at_all(tmp_path: Path) -> None:
+def test_a_hub_that_refuses_connections_is_given_up(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     started = time.monotonic()
@@ -227,7 +227,7 @@ def test_no_hub_at_all(tmp_path: Path) -> None:
     assert f"the hub {url} ([Errno " in error_line(done)
 
 
-def test_switched_off_hub_is_not_asked(hub: Hub, tmp_path: Path) -> None:
+def test_a_hub_that_is_switched_off_is_not_asked(hub: Hub, tmp_path: Path) -> None:
     hub.requests.clear()
     done = execute(["-c", SEARCH], environment(hub.url, tmp_path / "home", HF_HUB_OFFLINE="1"))
     assert f"the hub {hub.url} (switched off by HF_HUB_OFFLINE)" in error_line(done)
@@ -235,7 +235,7 @@ def test_switched_off_hub_is_not_asked(hub: Hub, tmp_path: Path) -> None:
 
 
 def test_a_download_that_breaks_off_is_finished_by_the_next(hub: Hub, tmp_path: Path) -> None:
-    """The hub dies within the weights, with the tokenizer in the cache already; then it comes back."""
+    """The hub dies while it sends the weights, after the tokenizer was cached; then it comes back."""
     hub.requests.clear()
     hub.dies_at = "model.safetensors"
     script = (
@@ -256,7 +256,7 @@ print(next(load_pretrained(find(config), LabelSet(("calm", "angry"))).parameters
     assert sum(request.startswith("GET") and request.endswith("/vocab.txt") for request in hub.requests) == 1
 
 
-def test_an_earlier_tools_checkpoint_fetches_its_tokenizer_alone(hub: Hub, tmp_path: Path) -> None:
+def test_an_earlier_tools_checkpoint_fetches_only_its_tokenizer(hub: Hub, tmp_path: Path) -> None:
     from transformers import AutoModelForSequenceClassification
 
     repository = "vinai/bertweet-base"

@@ -1,4 +1,4 @@
-"""What the tests of predicting CSVs share."""
+"""Fixtures for the tests of predicting CSVs."""
 
 from support.prediction import weights
 

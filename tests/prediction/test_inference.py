@@ -1,4 +1,4 @@
-"""Predicting CSVs, held against a plain transformers loop over one text at a time."""
+"""Predicting CSVs, compared with a plain transformers loop over one text at a time."""
 
 import csv
 import math
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def reference_probabilities(kind: str, backbone: Path, weights: Path, texts: Sequence[str]) -> list[list[float]]:
-    """(texts, 6): the saved tensors in a model of transformers, one text at a time, without padding."""
+    """(texts, 6), from the saved tensors in a model of transformers, one text at a time, without padding."""
     content = torch.load(weights, weights_only=True)
     config = AutoConfig.from_pretrained(backbone, num_labels=6)
     model = AutoModelForSequenceClassification.from_config(config).eval()
@@ -36,7 +36,7 @@ def reference_probabilities(kind: str, backbone: Path, weights: Path, texts: Seq
     tokenizer = AutoTokenizer.from_pretrained(backbone, **({"normalization": True} if kind == "bertweet" else {}))
     rows = []
     for text in texts:
-        if kind == "cardiff":  # the snippet of its model card
+        if kind == "cardiff":  # as its model card does
             words = ["@user" if t.startswith("@") and len(t) > 1 else t for t in text.split(" ")]
             text = " ".join("http" if t.startswith("http") else t for t in words)
         ids = tokenizer(text, truncation=True, max_length=MAX_LENGTH, return_tensors="pt")["input_ids"]
@@ -173,7 +173,7 @@ def test_a_row_without_a_valid_label_is_predicted_without_scores(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_checkpoint_predicts_without_its_backbone(kind: str, weights: dict[str, Path], tmp_path: Path):
-    """The folder that it was trained from may be gone: all that counts is in the file."""
+    """The folder that it was trained from may be gone, as the file holds all that is needed."""
     content = torch.load(weights[kind], weights_only=True)
     assert content["model_name"] == NAMES[kind]
     content["model_id"] = str(tmp_path / "gone")
@@ -202,7 +202,7 @@ def test_the_next_chunk_is_tokenised_while_this_one_is_predicted(
     assert threading.current_thread().name not in threads
 
 
-def test_too_large_a_batch_is_told_in_one_line(
+def test_a_batch_that_is_too_large_is_refused_in_one_line(
     originals: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(Predictor, "predict_proba", out_of_memory)

@@ -1,4 +1,4 @@
-"""What is timed, in which order, and how a text's share is computed; on a clock of our own."""
+"""What is timed, in which order, and how the time per text is computed, on a simulated clock."""
 
 from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
@@ -10,14 +10,14 @@ from emotion.prediction import latencies_ms, latency, latency_ms_per_sample, spr
 
 
 class Clock:
-    """Seconds that pass only while somebody predicts."""
+    """Time that passes only during predictions."""
 
     def __init__(self) -> None:
         self.now = 0.0
         self.calls: list[tuple[str, tuple[str, ...], int]] = []
 
     def predictor(self, name: str, seconds: Sequence[float]) -> SimpleNamespace:
-        """Stands for a checkpoint whose calls take ``seconds``, one after the other."""
+        """Replaces a checkpoint; its calls take the times in ``seconds``, one after the other."""
         waits: Iterator[float] = iter(seconds)
 
         def predict(texts: Sequence[str], batch_size: int) -> list[int]:
@@ -48,7 +48,7 @@ def test_checkpoints_take_turns_and_the_first_call_of_a_turn_is_not_counted(cloc
     assert turns == [3, 6, 9, 12]
 
 
-def test_latency_is_the_median_of_a_batch_over_its_texts(clock: Clock) -> None:
+def test_latency_is_the_median_time_of_a_batch_divided_by_its_texts(clock: Clock) -> None:
     texts = [str(number) for number in range(12)]
     predictor = clock.predictor("", [100, 0.25, 9.0, 0.5])
     assert latency_ms_per_sample(predictor, texts, batch_size=4) == 500 / 4
@@ -62,7 +62,7 @@ def test_latency_is_the_median_of_a_batch_over_its_texts(clock: Clock) -> None:
         (10, 1, 2, [[0], [5]]),
         (24, 2, 3, [[0, 4], [8, 12], [16, 20]]),
         (5, 2, 16, [[0, 1], [2, 3]]),  # full batches only
-        (3, 32, 8, [[0, 1, 2]]),  # but where there is none
+        (3, 32, 8, [[0, 1, 2]]),  # unless there is no full one
         (1, 1, 64, [[0]]),
     ],
 )

@@ -30,7 +30,7 @@ def test_our_earlier_output_is_replaced_and_nothing_else(weights: dict[str, Path
     assert output.read_bytes() == corrected
     assert files_in(tmp_path).keys() == {"input.csv", "input_predictions.csv"}
     output.unlink()
-    run_inference(str(weights["minilm"]), str(path))  # its place is free
+    run_inference(str(weights["minilm"]), str(path))  # the name is free again
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_our_earlier_output_is_replaced_and_nothing_else(weights: dict[str, Path
         ("text,predicted_emotion,predicted_label,confidence,empty_text", False),
     ],
 )
-def test_an_output_of_a_version_without_notes_is_known_by_its_last_columns(
+def test_an_output_of_a_version_without_notes_is_recognised_by_its_last_columns(
     header: str, is_ours: bool, weights: dict[str, Path], tmp_path: Path
 ) -> None:
     path, output = write_csv(tmp_path / "input.csv", [("a", 1)]), tmp_path / "input_predictions.csv"
@@ -62,7 +62,7 @@ def test_a_failure_keeps_the_earlier_output(weights: dict[str, Path], tmp_path: 
     path = write_csv(tmp_path / "input.csv", [("a", 1)])
     run_inference(str(weights["minilm"]), str(path))
     before = (tmp_path / "input_predictions.csv").read_bytes()
-    # Far enough that a first chunk was predicted and written when the bad row is met
+    # The bad row comes after a first chunk, which is predicted and written by then
     path.write_text("text,label\n" + "a,1\n" * 65_600 + "b,2,surplus\n")
     with pytest.raises(UserError, match="found 3 in row 65602 "):
         run_inference(str(weights["minilm"]), str(path))

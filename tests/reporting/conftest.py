@@ -1,4 +1,4 @@
-"""What the tests of reports share."""
+"""Fixtures for the tests of reports."""
 
 from support.benchmarks import config
 

@@ -1,4 +1,4 @@
-"""The benchmark's report: its tables, its picture, and what becomes of earlier ones."""
+"""The benchmark's report: its tables, its picture, and what happens to earlier reports."""
 
 import json
 import multiprocessing
@@ -63,7 +63,7 @@ def test_the_picture_has_bars_and_curves(
         assert all(line.get_xdata().tolist() == [10, 1000] for line in axes.lines)
 
 
-def test_parts_of_the_same_work_are_merged_and_other_reports_kept_beside(
+def test_parts_of_the_same_work_are_merged_and_other_reports_are_renamed(
     config: BenchmarkConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     results = BenchmarkResults(tmp_path / "out")
@@ -85,7 +85,7 @@ def test_the_tables_hold_medians_and_ranges(
     config: BenchmarkConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     text = tables(report_of(config, monkeypatch, tmp_path))
-    # two rounds of 64 rows in 2 and 3 seconds beside ours in 1 and 2
+    # two rounds of 64 rows: in 2 and 3 seconds, while ours took 1 and 2
     assert "| HF Trainer, grouped by length | 26.7 (21.3-32.0) | 1.75 (1.50-2.00) |" in text
     assert "| pipeline, in batches | 7 (6-7) | 1.46 (1.43-1.50) | 5.00 | 100.0% |" in text
     assert "| train.py --help | 0.70 (0.50-0.90) |" in text
@@ -115,7 +115,7 @@ def test_files_that_are_not_ours_are_kept(
 
 
 def publish_part(folder: Path, report: BenchmarkReport, part: str) -> None:
-    """What one of several processes does, at its end."""
+    """What each of several processes does at its end."""
     others = {name: None for name in PARTS if name != part}
     BenchmarkResults(folder).publish(report.model_copy(update=others))
 

@@ -1,4 +1,4 @@
-"""The compression report: merging by technique, what belongs to other weights, ranking, its picture."""
+"""The compression report: merging by technique, reports of other weights, ranking and its picture."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ from support.compression_reports import compression_report, variant
 
 
 def publish(report: CompressionReport, folder: Path) -> CompressionReport:
-    """What a run does at its end; the merged report."""
+    """Do what a run does at its end; return the merged report."""
     merged = merge_compression(report, folder)
     write_compression_report(merged, folder)
     return merged
@@ -58,7 +58,7 @@ def test_variants_of_the_same_weights_and_data_are_merged_by_technique(tmp_path:
 
 
 @pytest.mark.parametrize("other", [{"weights": "other"}, {"data": "other"}])
-def test_the_report_of_other_weights_or_data_is_kept_beside(other: dict[str, str], tmp_path: Path) -> None:
+def test_the_report_of_other_weights_or_data_is_kept_under_another_name(other: dict[str, str], tmp_path: Path) -> None:
     first = publish(compression_report({"prune": variant(60.0)}, failed={"quantize": "no bitsandbytes"}), tmp_path)
     bytes_of_first = (tmp_path / COMPRESSION_REPORT_NAME).read_bytes()
     second = publish(compression_report({"half": variant(45.0)}, **other), tmp_path)
@@ -71,7 +71,7 @@ def test_the_report_of_other_weights_or_data_is_kept_beside(other: dict[str, str
     assert CompressionReport.model_validate_json(kept.read_bytes()) == first
 
 
-def test_a_technique_that_failed_is_told_until_it_succeeds(tmp_path: Path) -> None:
+def test_a_technique_that_failed_is_listed_until_it_succeeds(tmp_path: Path) -> None:
     failed = {"quantize": "no bitsandbytes", "onnx": "no onnxruntime"}
     publish(compression_report({"prune": variant()}, failed=failed), tmp_path)
     assert publish(compression_report({"half": variant()}), tmp_path).failed == failed
@@ -105,7 +105,7 @@ def test_rankings_put_the_best_first() -> None:
         ('{"schema_version": 1, "variants": {"prune": {}}}', r"\w+: Field required"),
     ],
 )
-def test_what_is_no_report_is_one_line_and_stays(text: str, words: str, tmp_path: Path) -> None:
+def test_a_file_that_is_no_report_is_refused_in_one_line_and_kept(text: str, words: str, tmp_path: Path) -> None:
     path = tmp_path / COMPRESSION_REPORT_NAME
     path.write_text(text, encoding="latin-1")
     before = path.read_bytes()
@@ -122,7 +122,7 @@ def test_what_is_no_report_is_one_line_and_stays(text: str, words: str, tmp_path
     ("name", "value"),
     [("accuracy", 1.2), ("macro_f1", float("nan")), ("sparsity", -0.1), ("size_mb", 0.0), ("mcnemar_p", 2.0), ("x", 1)],
 )
-def test_the_schema_refuses_numbers_that_are_none(name: str, value: float) -> None:
+def test_the_schema_refuses_impossible_numbers_and_unknown_fields(name: str, value: float) -> None:
     with pytest.raises(ValidationError):
         Variant(**{**variant().model_dump(), name: value})
 

@@ -1,4 +1,4 @@
-"""Row-level predictions: what is written is read, and other files are refused."""
+"""Row-level predictions: what was written can be read, and other files are refused."""
 
 from pathlib import Path
 

@@ -19,7 +19,7 @@ def test_a_terminal_shows_every_cell_as_it_is() -> None:
         assert text in printed
 
 
-def test_markdown_has_a_line_a_row() -> None:
+def test_markdown_has_one_line_per_row() -> None:
     assert to_markdown(TABLE).splitlines() == [
         "| Two & more | macro F1 | size % |",
         "| --- | ---: | ---: |",

@@ -49,21 +49,21 @@ def test_a_report_survives_the_file(tmp_path: Path) -> None:
         ('{"schema_version": 1, "extra": 5}', "extra"),
     ],
 )
-def test_what_is_no_report_is_one_line(text: str, words: str, tmp_path: Path) -> None:
+def test_a_file_that_is_no_report_is_refused_in_one_line(text: str, words: str, tmp_path: Path) -> None:
     (tmp_path / REPORT_NAME).write_text(text)
     with pytest.raises(UserError, match=words) as caught:
         read_report(tmp_path)
     assert "\n" not in str(caught.value)
 
 
-def test_the_schema_refuses_numbers_that_are_none() -> None:
+def test_the_schema_refuses_impossible_numbers() -> None:
     with pytest.raises(ValidationError):
         run_record(macro_f1=float("nan"))
     with pytest.raises(ValidationError):
         run_record(macro_f1=1.2)
 
 
-def test_a_run_meets_only_rivals_of_its_own_sweep_and_data() -> None:
+def test_a_run_is_compared_only_with_runs_of_its_own_sweep_and_data() -> None:
     report, first = TrainingReport(), run_record(macro_f1=0.7, sweep="s")
     merge_run(report, first, entry(first))
     assert sweep_rival(report, run_record(sweep=None)) is None
@@ -71,7 +71,7 @@ def test_a_run_meets_only_rivals_of_its_own_sweep_and_data() -> None:
     assert sweep_rival(report, run_record("BERTweet", sweep="s")) is None
     assert sweep_rival(report, run_record(sweep="s", data="other")) is None
     assert sweep_rival(report, run_record(sweep="s")) == first
-    merge_run(report, run_record(macro_f1=0.2), entry(run_record(macro_f1=0.2)))  # a training of its own in between
+    merge_run(report, run_record(macro_f1=0.2), entry(run_record(macro_f1=0.2)))  # a separate training in between
     assert sweep_rival(report, run_record(sweep="s")) == first
     assert not is_of_sweep(report, "MiniLM", "s")
     assert not replaces(run_record(macro_f1=0.7, sweep="s"), first)
@@ -108,7 +108,7 @@ def test_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
 
 
 def test_runs_are_collected_from_their_own_files(tmp_path: Path) -> None:
-    """As after a process ended between a run's file and the report, or somebody deleted the report."""
+    """As when a process ended after it wrote the run's file but not the report, or somebody deleted the report."""
     first, second = run_record(macro_f1=0.4), run_record("BERTweet", macro_f1=0.6)
     report = TrainingReport()
     merge_run(report, first, entry(first))
@@ -141,7 +141,7 @@ def test_a_report_of_version_1_is_read(tmp_path: Path) -> None:
     assert read_report(tmp_path) == report
 
 
-def test_a_half_written_run_of_a_killed_process_is_passed_over(tmp_path: Path) -> None:
+def test_a_half_written_run_of_a_killed_process_is_ignored(tmp_path: Path) -> None:
     run = run_record()
     write_run(run, entry(run), tmp_path)
     (tmp_path / "emotion_runs" / ".MiniLM_0.1234.json").write_text('{"run": ')
@@ -149,7 +149,7 @@ def test_a_half_written_run_of_a_killed_process_is_passed_over(tmp_path: Path) -
 
 
 def test_a_run_that_ended_earlier_does_not_displace_a_later_one(tmp_path: Path) -> None:
-    """As where an old copy of the report was put back."""
+    """The earlier run has a file of its own, but is not in the report."""
     early = run_record(macro_f1=0.4).model_copy(update={"finished": "2030-01-01T00:00:00+00:00"})
     late = run_record(macro_f1=0.3).model_copy(update={"finished": "2030-01-02T00:00:00+00:00"})
     report = TrainingReport()
@@ -161,8 +161,8 @@ def test_a_run_that_ended_earlier_does_not_displace_a_later_one(tmp_path: Path) 
     assert collected.models["MiniLM"].run_id == late.run_id
 
 
-def test_a_resumed_run_takes_the_place_of_its_earlier_state(tmp_path: Path) -> None:
-    """Its own file is newer than the report, where the process was killed before it wrote that."""
+def test_a_resumed_run_replaces_its_earlier_state(tmp_path: Path) -> None:
+    """The run's file is newer than the report if the process was killed before it wrote the report."""
     run = run_record()
     report = TrainingReport()
     merge_run(report, run, entry(run))

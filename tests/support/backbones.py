@@ -59,15 +59,16 @@ def _bertweet(folder: Path, texts: list[str]) -> int:
     (folder / "bpe.codes").write_text("".join(f"{a} {b} 0\n" for a, b in merges), encoding="utf-8")
     words = {token[:-4] if token.endswith("</w>") else f"{token}@@" for token in learned["vocab"]}
     words |= {"@USER", "HTTPURL", ":red_heart:"}
-    # Every byte of BERTweet's vocabulary file is a word and a count.
+    # Each line of BERTweet's vocabulary file is a word and a count.
     (folder / "vocab.txt").write_text("".join(f"{word} 0\n" for word in sorted(words)), encoding="utf-8")
     return 4 + len(words) + 1
 
 
 def _letters(texts: list[str]) -> list[str]:
-    """In a fixed order: trainers number pieces as their hash tables come, and equal counts go by number.
+    """The letters of the texts, in a fixed order.
 
-    Given to a trainer beforehand, with what marks their place in a word, they make it learn the same in each process.
+    A trainer numbers pieces in the order of its hash tables, which differs between processes, and uses the numbers to
+    break ties. If it gets the letters beforehand, marked by their place in a word, it learns the same in each process.
     """
     return sorted({letter for text in texts for letter in text if not letter.isspace()})
 
@@ -88,7 +89,7 @@ def _byte_level(texts: list[str], specials: list[str]) -> Tokenizer:
 
 def _cardiff(folder: Path, texts: list[str]) -> int:
     tokenizer = _byte_level(texts, ["<s>", "<pad>", "</s>", "<unk>", "<mask>"])
-    tokenizer.model.save(str(folder))  # vocab.json and merges.txt alone, as on the hub
+    tokenizer.model.save(str(folder))  # only vocab.json and merges.txt, as on the hub
     return tokenizer.get_vocab_size()
 
 

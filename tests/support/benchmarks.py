@@ -1,4 +1,4 @@
-"""A small benchmark, and measurements that never ran."""
+"""A small benchmark, and made-up measurements."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Reports of compressions that never ran."""
+"""Made-up reports of compressions."""
 
 from emotion.evaluation import evaluate
 from emotion.reporting import (

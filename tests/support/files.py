@@ -26,7 +26,7 @@ def write_csv(path: Path, rows: list[tuple[str, object]], header: tuple[str, str
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
-    """The content of every file but our hidden ones and Hydra's own record of a run, by its path in the folder."""
+    """The content of each file by its path in the folder, without our hidden files and Hydra's record of a run."""
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     kept = {name: path for name, path in files.items() if not path.name.startswith(".emotion.")}
     return {name: path.read_bytes() for name, path in kept.items() if not _HYDRA_RECORD.fullmatch(name)}

@@ -22,13 +22,13 @@ class Hub:
     requests: list[str] = field(default_factory=list)
     """Method and path of each request, in order."""
     dies_at: str | None = None
-    """File in whose middle the connection breaks; nothing is answered after that, until ``/revive`` is asked for."""
+    """The connection breaks in the middle of this file; then nothing is answered until ``/revive`` is requested."""
     dead: bool = False
     files_answer: Event = field(default_factory=Event)
-    """While it is clear, requests for files get no answer, though the hub itself answers."""
+    """While it is not set, requests for files get no answer, though the hub itself answers."""
 
     def add(self, repository: str, folder: Path, commit: str | None = None) -> str:
-        """Serve a folder; its commit."""
+        """Serve a folder; return its commit."""
         self.folders[repository] = folder
         self.commits[repository] = commit or hashlib.sha1(repository.encode()).hexdigest()
         return self.commits[repository]
@@ -50,7 +50,7 @@ def serve() -> Iterator[Hub]:
 
     Handler.hub = hub
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.handle_error = lambda *_: None  # clients that gave up, as the tests have them do
+    server.handle_error = lambda *_: None  # some tests make clients give up, which is no error
     hub.url = f"http://127.0.0.1:{server.server_port}"
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()

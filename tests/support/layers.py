@@ -19,10 +19,10 @@ LAYERS = 6
 
 
 def lively(kind: str, folder: Path) -> Predictor:
-    """A tiny checkpoint of six layers and four heads, with weights large enough that each layer and head tells.
+    """A tiny checkpoint of six layers and four heads, with weights so large that each layer and head matters.
 
-    ModernBERT's config is as on the hub: ``global_attn_every_n_layers`` rather than a list; attention is local within
-    fewer tokens than texts have.
+    ModernBERT's config is as on the hub: ``global_attn_every_n_layers`` rather than a list; its local
+    attention covers fewer tokens than texts have.
     """
     checkpoint = untrained(kind, folder)
     settings = checkpoint.model.config.to_dict() | {"num_hidden_layers": LAYERS, "num_attention_heads": 4}

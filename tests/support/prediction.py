@@ -1,4 +1,4 @@
-"""Predicted CSVs on tiny backbones."""
+"""Checkpoints of tiny backbones, texts and configs for predicting CSVs."""
 
 import csv
 from pathlib import Path

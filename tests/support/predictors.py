@@ -16,15 +16,15 @@ NAMES = {choice: config.name for choice, config in model_choices().items()}
 
 
 def untrained(kind: str, folder: Path) -> Predictor:
-    """A checkpoint of a tiny backbone as if it were trained: no weight is 0 or 1, and texts get different labels.
+    """A checkpoint of a tiny backbone as if it were trained: texts get different labels.
 
-    Hardly any of its weights is a half-precision number.
+    No weight is 0 or 1, except in the padding's embedding. Almost none can be stored exactly in half precision.
     """
     config = model_config(kind, folder)
     backbone = find_backbone(config)
     torch.manual_seed(3)
     model = load_pretrained(backbone, EMOTION6)
-    speed_up_(model)  # as training does, so that a loaded one rounds alike
+    speed_up_(model)  # as training does, so that a loaded model rounds in the same way
     checkpoint = Predictor(
         model=model,
         tokenizer=load_tokenizer(backbone.folder, config.normalization),
@@ -51,7 +51,7 @@ def untrained(kind: str, folder: Path) -> Predictor:
 
 
 def _logits(checkpoint: Predictor) -> torch.Tensor:
-    """(texts, 6), but for a constant a text."""
+    """(texts, 6), up to a constant for each text."""
     return checkpoint.predict_proba(TEXTS).clamp(min=1e-30).log()
 
 

@@ -8,7 +8,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 
 def plain(folder: Path, attention: str = "sdpa") -> PreTrainedModel:
-    """A tiny model as transformers makes it, with weights that tell."""
+    """A tiny model as transformers makes it, with weights large enough to matter."""
     torch.manual_seed(4)
     model = AutoModelForSequenceClassification.from_pretrained(
         folder, num_labels=6, dtype=torch.float32, attn_implementation=attention

@@ -1,4 +1,4 @@
-"""Short trainings on tiny backbones, and what they leave."""
+"""Short trainings on tiny backbones, and what they write."""
 
 import json
 from pathlib import Path

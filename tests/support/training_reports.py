@@ -1,4 +1,4 @@
-"""Reports of trainings that never ran."""
+"""Made-up reports of trainings."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -62,7 +62,7 @@ def entry(run: RunRecord) -> ModelEntry:
 
 
 def publish_run(output_dir: Path, predictor: Predictor, name: str, run_name: str, macro_f1: float) -> TrainingReport:
-    """Publish a run that never was: its rows go to ``output_dir/<run_name>``."""
+    """Publish a made-up run, whose rows are written to ``output_dir/<run_name>``."""
     run = run_record(name, macro_f1).model_copy(update={"run_id": str(output_dir / run_name)})
     rows = output_dir / run_name / "validation_predictions.csv"
     rows.parent.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from support.files import sample_rows, write_csv
 from support.training import read_report
 
 
-def test_main_trains_one_model_from_the_embedded_weights(
+def test_main_trains_one_model_from_the_installed_weights(
     corpus: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     short = {key: write_csv(tmp_path / f"{key}_short.csv", sample_rows(key, 6)) for key in corpus}

@@ -48,7 +48,7 @@ def fit(module: EmotionClassifier, steps: int, epochs: int) -> Trainer:
 
 
 def test_dropout_is_active_in_lightnings_fit(backbones: dict[str, Path]) -> None:
-    """At a learning rate of 0 the same batch gives another loss in each step, before and after validation."""
+    """At a learning rate of 0, the same batch gives a different loss in each step, before and after validation."""
     module = classifier(backbones["minilm"])
     module.learning_rate = 0.0
     losses: list[float] = []
@@ -97,7 +97,7 @@ def test_loss_is_weighted_cross_entropy(backbones: dict[str, Path]) -> None:
 
 
 def test_mixed_precision_clips_and_steps(backbones: dict[str, Path]) -> None:
-    """Lightning refuses to clip for a fused optimizer that says it could unscale."""
+    """Lightning refuses to clip for a fused optimizer that says it can unscale gradients."""
     module = classifier(backbones["minilm"])
     before = {name: value.clone() for name, value in module.model.state_dict().items()}
     trainer = Trainer(

@@ -1,4 +1,4 @@
-"""A model's files are replaced together, whoever publishes at the same time and wherever a process is killed."""
+"""A model's files are replaced together, even if others publish at the same time or the process is killed."""
 
 import json
 import os
@@ -81,7 +81,7 @@ def run_processes(backbone: Path, folder: Path, mode: str) -> None:
 
 
 def require_consistent(folder: Path) -> None:
-    """What the report says of each model's files is what they are."""
+    """Check that what the report says about each model's files is true."""
     report = read_report(folder)
     for name, entry in report.models.items():
         files = Deliverables(folder, name)
@@ -115,13 +115,13 @@ def test_a_process_that_is_killed_leaves_the_old_state_or_the_new_one(
 ) -> None:
     run_processes(backbones["minilm"], tmp_path, "killed")
     folders = sorted(tmp_path.glob("killed_at_*"), key=lambda path: int(path.name.rpartition("_")[2]))
-    assert len(folders) > 8, "each of the files has its moment"
+    assert len(folders) > 8, "a process must be killed at each of the files"
     before, after = (_visible(folder) for folder in (tmp_path / "before", folders[-1]))
-    curves = "visualizations/MiniLM_training_curves.png"  # of the same history
+    curves = "visualizations/MiniLM_training_curves.png"  # both runs have the same history
     assert all(before[name] != after[name] for name in before if name != curves)
     states = []
     for folder in folders:
-        Deliverables(folder, "Other").require_free()  # as the next training does, of whichever model
+        Deliverables(folder, "Other").require_free()  # as the next training does, of any model
         require_consistent(folder)
         found = _visible(folder)
         report = found.pop("report")
@@ -160,7 +160,7 @@ def test_predictions_that_were_edited_are_not_replaced(originals: dict[str, Path
 
 
 def test_what_an_earlier_version_recorded_is_kept(originals: dict[str, Path], tmp_path: Path) -> None:
-    """Its runs have no files of their own."""
+    """Runs of an earlier version have no files of their own."""
     earlier = Path(__file__).parents[1] / "support" / "earlier_version" / "emotion_classification_report.json"
     content = json.loads(earlier.read_text(encoding="utf-8"))
     assert content["schema_version"] == 1

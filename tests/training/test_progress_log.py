@@ -1,4 +1,4 @@
-"""A training in a file's log says where it is, at most once in the seconds asked for."""
+"""A training that logs to a file logs its progress, at most once per interval."""
 
 import io
 import logging
@@ -20,7 +20,7 @@ NAME = "emotion.training.progress_log"
 
 
 class Learner(LightningModule):
-    """Its loss is the number of the update, from 1."""
+    """A model whose loss is the number of the update, counted from 1."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class Learner(LightningModule):
 
 
 def logged(caplog: pytest.LogCaptureFixture, callback: ProgressLog, folder: Path) -> list[str]:
-    """The lines of two epochs of six updates of four rows."""
+    """The lines that are logged in two epochs of six updates with four rows each."""
     trainer = Trainer(
         max_epochs=2, accelerator="cpu", logger=False, enable_checkpointing=False, enable_model_summary=False,
         enable_progress_bar=False, callbacks=[callback], default_root_dir=folder,
@@ -45,8 +45,8 @@ def logged(caplog: pytest.LogCaptureFixture, callback: ProgressLog, folder: Path
     return [record.getMessage() for record in caplog.records if record.name == NAME]
 
 
-def test_lines_tell_updates_loss_speed_and_time_left(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
-    clock = count(0, 10)  # ten seconds an update
+def test_lines_show_updates_loss_speed_and_time_left(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    clock = count(0, 10)  # ten seconds per update
     lines = logged(caplog, ProgressLog(seconds=50, clock=lambda: next(clock)), tmp_path)
     assert lines == [
         "epoch 1/2, update 5/12: loss 3.0000, 0 rows/s, 0:01:10 left",
@@ -54,7 +54,7 @@ def test_lines_tell_updates_loss_speed_and_time_left(caplog: pytest.LogCaptureFi
     ]
 
 
-def test_rows_a_second_are_those_since_the_last_line(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+def test_rows_per_second_are_counted_since_the_last_line(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     times = iter([0, 1, 2, 6, *range(7, 20)])
     lines = logged(caplog, ProgressLog(seconds=4, clock=lambda: next(times)), tmp_path)
     assert [line.partition(", ")[2].partition(" rows")[0] for line in lines] == [

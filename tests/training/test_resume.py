@@ -1,4 +1,4 @@
-"""Resuming: where an uninterrupted run would have ended, moved folders, and what cannot be resumed."""
+"""Resuming ends as an uninterrupted run does; folders may be moved; what cannot be resumed is refused."""
 
 import logging
 import re

@@ -58,7 +58,7 @@ def test_a_run_writes_deliverables_that_agree_with_each_other(
     assert sum(entry["data"]["train"]["label_counts"].values()) == 60
     assert entry["checkpoint_sha256"] == sha256(out / entry["checkpoint"])
     assert entry["config"]["model"]["name"] == name
-    assert entry["environment"]["versions"]["torch"] == version("torch")  # torch.__version__ may also name a CUDA
+    assert entry["environment"]["versions"]["torch"] == version("torch")  # torch.__version__ may add the CUDA version
     assert loaded.metadata["macro_f1"] == entry["macro_f1"]
 
     pictures = {path.name for path in (out / "visualizations").iterdir()}
@@ -93,7 +93,7 @@ def test_a_run_writes_deliverables_that_agree_with_each_other(
     assert "val/confusion_matrix" in events["images"]
 
 
-def test_the_same_seed_gives_the_same_bits_and_another_seed_others(
+def test_the_same_seed_gives_the_same_bits_and_another_seed_different_ones(
     backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path
 ) -> None:
     def run(name: str, seed: int) -> dict[str, torch.Tensor]:
@@ -108,7 +108,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(
     assert not same(first, run("c", 2))
 
 
-def test_a_misspelt_backbone_is_never_another_one(corpus: dict[str, Path], tmp_path: Path) -> None:
+def test_a_misspelt_backbone_is_never_replaced_by_another(corpus: dict[str, Path], tmp_path: Path) -> None:
     config = config_for("minilm", Path("my_finetuned_model"), corpus, tmp_path / "out")
     with pytest.raises(UserError, match=r"model\.backbone: my_finetuned_model was not found; .*none carries it"):
         train(config, tmp_path / "run")
@@ -140,9 +140,7 @@ def test_a_diverged_training_says_so(backbones: dict[str, Path], corpus: dict[st
         train(config, tmp_path / "run")
 
 
-def test_within_a_sweep_the_best_stays_and_a_later_training_replaces(
-    backbones: dict[str, Path], tmp_path: Path
-) -> None:
+def test_a_sweep_keeps_its_best_and_a_later_training_replaces_it(backbones: dict[str, Path], tmp_path: Path) -> None:
     out = tmp_path / "out"
     words = ["gloomy tears", "happy smile", "tender kiss", "furious rage", "scared dread", "stunned wow"]
     learnable = {
@@ -161,7 +159,7 @@ def test_within_a_sweep_the_best_stays_and_a_later_training_replaces(
     assert sha256(previous) == before
     strong = run("strong", 1e-2, "sweep-1")
     assert strong != weak
-    assert sha256(previous) == before, "a sweep's own weaker run is not what was there before"
+    assert sha256(previous) == before, "a weaker run of the same sweep is not kept as the previous file"
     assert run("weak again", 1e-6, "sweep-1") == strong
     report = read_report(out)
     assert [Path(record["run_id"]).name for record in report["runs"] if record["kept"]] == ["before", "weak", "strong"]
@@ -171,7 +169,7 @@ def test_within_a_sweep_the_best_stays_and_a_later_training_replaces(
     later = run("later", 1e-6, "sweep-2")
     assert later != strong
     assert sha256(previous) == strong
-    assert run("weak, after another training", 1e-7, "sweep-1") == later, "its sweep had a better run before"
+    assert run("weak, after another training", 1e-7, "sweep-1") == later, "its sweep had a better run earlier"
 
 
 def test_best_model_is_named_among_entries_of_the_same_validation_data(
@@ -227,14 +225,14 @@ def test_max_length_beyond_the_positions_is_refused(
         ("trainer.precision=16-mixed", r"trainer\.precision: 16-mixed needs a GPU"),
     ],
 )
-def test_a_device_that_is_not_there_is_one_line(
+def test_a_device_that_is_not_there_is_refused_in_one_line(
     override: str, words: str, backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=words):
         train(config_for("minilm", backbones["minilm"], corpus, tmp_path / "out", override), tmp_path / "run")
 
 
-def test_too_large_a_batch_is_told_in_one_line(
+def test_a_batch_that_is_too_large_is_refused_in_one_line(
     backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(EmotionClassifier, "training_loss", out_of_memory)
@@ -250,10 +248,10 @@ def test_a_sweep_refuses_several_processes(backbones: dict[str, Path], corpus: d
         train(config, tmp_path / "run", sweep="sweep")
 
 
-def test_the_fast_ways_can_be_switched_off(
+def test_the_faster_code_can_be_switched_off(
     backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing of other libraries is replaced then: the very classes and the optimizer are theirs."""
+    """Then nothing of other libraries is replaced: the classes and the optimizer are theirs."""
     seen: set[str] = set()
     step = EmotionClassifier.training_step
 

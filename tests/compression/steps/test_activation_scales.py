@@ -1,4 +1,4 @@
-"""Fixed scales of activations: their ranges, their rounding, and labels that no neighbour in a batch changes."""
+"""Fixed scales of activations: their ranges, their rounding, and results that do not depend on the rest of a batch."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ WEIGHT = RNG.normal(size=(WIDTH, CLASSES)).astype(np.float32)
 
 
 def embed_and_multiply(embedding: np.ndarray = EMBEDDING) -> bytes:
-    """An ONNX model whose only product is of ``embedded``, (texts, tokens, width), with a matrix."""
+    """An ONNX model with a single product: of ``embedded``, (texts, tokens, width), and a matrix."""
     nodes = [
         helper.make_node("Gather", ["embedding", "input_ids"], ["embedded"]),
         helper.make_node("MatMul", ["embedded", "weight"], ["logits"], name="product"),
@@ -45,7 +45,7 @@ def rows(count: int, tokens: int) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("tokens", [1, 20, 10_000])
-def test_a_range_leaves_out_the_most_extreme_values_of_each_end(tokens: int) -> None:
+def test_a_range_leaves_out_the_most_extreme_values_at_each_end(tokens: int) -> None:
     texts = rows(3, tokens)
     values = np.sort(EMBEDDING[np.concatenate(texts)].ravel())
     beyond = max(1, round(len(values) / 100_000)) - 1
@@ -54,12 +54,12 @@ def test_a_range_leaves_out_the_most_extreme_values_of_each_end(tokens: int) -> 
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_a_range_holds_zero(sign: int) -> None:
+def test_a_range_includes_zero(sign: int) -> None:
     ((low, high),) = measure_ranges(embed_and_multiply(sign * np.abs(EMBEDDING)), ["embedded"], rows(3, 5)).values()
     assert (low == 0 < high) if sign > 0 else (low < 0 == high)
 
 
-def test_activations_are_rounded_to_fixed_steps_and_cut_off_beyond_them() -> None:
+def test_activations_are_rounded_to_fixed_steps_and_cut_off_outside_the_range() -> None:
     texts = rows(4, 6)
     dynamic = quantize_linear_layers(embed_and_multiply(), [], per_channel=True, reduce_range=True)
     fixed = fix_activation_scales(dynamic, embed_and_multiply(), texts)
@@ -72,14 +72,14 @@ def test_activations_are_rounded_to_fixed_steps_and_cut_off_beyond_them() -> Non
     scale = (seen.max() - seen.min()) / 255
     zero_point = np.rint(-seen.min() / scale)
     rounded = (np.clip(np.rint(EMBEDDING / scale) + zero_point, 0, 255) - zero_point) * scale
-    assert (seen.max() < EMBEDDING).any(), "the texts that are measured must lack some values"
+    assert (seen.max() < EMBEDDING).any(), "the measured texts must lack some values"
     steps = np.abs(WEIGHT).max(axis=0) / 64
     weight = np.rint(WEIGHT / steps) * steps
     np.testing.assert_allclose(found[0], rounded @ weight, atol=0.02 * np.abs(found).max())
     assert np.abs(found[0] - rounded @ weight).mean() < np.abs(found[0] - EMBEDDING @ WEIGHT).mean()
 
 
-def test_a_model_without_activations_divides_by_no_zero() -> None:
+def test_activations_that_are_all_zero_cause_no_division_by_zero() -> None:
     still = np.zeros_like(EMBEDDING)
     dynamic = quantize_linear_layers(embed_and_multiply(still), [], per_channel=True, reduce_range=True)
     fixed = fix_activation_scales(dynamic, embed_and_multiply(still), rows(1, 4))
@@ -89,7 +89,7 @@ def test_a_model_without_activations_divides_by_no_zero() -> None:
     assert (found == 0).all()
 
 
-def test_a_texts_probabilities_do_not_depend_on_what_shares_its_batch(originals: dict[str, Path]) -> None:
+def test_a_texts_probabilities_do_not_depend_on_the_rest_of_its_batch(originals: dict[str, Path]) -> None:
     texts = [text for text, _ in sample_rows("train", 64)]
     config = OnnxConfig(per_channel=True, reduce_range=True)
     for kind in ("minilm", "modernbert"):

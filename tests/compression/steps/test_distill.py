@@ -1,4 +1,4 @@
-"""A student learns the teacher's answers: the losses by hand, the lesson, and that it does learn."""
+"""A student learns the teacher's answers: its losses against hand calculations, its lesson, and its progress."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -38,14 +38,14 @@ def teacher(backbones: dict[str, Path]) -> Predictor:
     return untrained("minilm", backbones["minilm"])
 
 
-def test_the_soft_label_loss_is_the_divergence_of_the_softened_classes() -> None:
+def test_the_soft_label_loss_is_the_divergence_of_the_softened_probabilities() -> None:
     rng = np.random.default_rng(0)
-    student, told = rng.normal(size=(5, 6)), rng.normal(size=(5, 6))
-    p, log_q = softmax(told / 3, axis=-1), log_softmax(student / 3, axis=-1)
+    student, answers = rng.normal(size=(5, 6)), rng.normal(size=(5, 6))
+    p, log_q = softmax(answers / 3, axis=-1), log_softmax(student / 3, axis=-1)
     expected = 9 * np.mean(np.sum(p * (np.log(p) - log_q), axis=-1))
-    assert soft_label_loss(torch.tensor(student), torch.tensor(told), 3.0).item() == pytest.approx(expected)
-    shifted = torch.tensor(told) + torch.arange(5)[:, None]  # a constant a row is no difference
-    assert soft_label_loss(shifted, torch.tensor(told), 3.0).item() == pytest.approx(0, abs=1e-12)
+    assert soft_label_loss(torch.tensor(student), torch.tensor(answers), 3.0).item() == pytest.approx(expected)
+    shifted = torch.tensor(answers) + torch.arange(5)[:, None]  # a constant per row changes nothing
+    assert soft_label_loss(shifted, torch.tensor(answers), 3.0).item() == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.parametrize(("teacher_size", "balance"), [(32, "none"), (20, "none"), (32, "balanced")])
@@ -90,7 +90,7 @@ def test_the_lesson_is_the_training_texts_their_copies_and_the_unlabelled_texts(
     assert labels[:20].tolist() == train.labels
     assert labels[20:].tolist() == teacher.predict(texts[20:])
     assert texts[20:40] != train.texts, "copies are changed"
-    assert texts[20:40] != texts[40:60], "and not alike"
+    assert texts[20:40] != texts[40:60], "and differ from each other"
     again, _ = lesson(Teacher(teacher), train, ["one more text", "and another"], config, seed=1)
     assert again == texts
 
@@ -108,7 +108,7 @@ def test_copies_lose_and_swap_the_share_of_words_that_is_asked_for() -> None:
     assert changed_copies(["", "two words"], 1.0, 0.0, rng) == ["", "two"]
 
 
-def test_the_teacher_answers_as_it_predicts_and_remembers(teacher: Predictor) -> None:
+def test_the_teacher_answers_what_it_predicts_and_keeps_its_answers(teacher: Predictor) -> None:
     texts = [text for text, _ in sample_rows("test", 12)]
     texts.append(texts[0])
     asked = Teacher(teacher)
@@ -122,14 +122,14 @@ def test_the_teacher_answers_as_it_predicts_and_remembers(teacher: Predictor) ->
     with torch.no_grad():
         for parameter in teacher.model.parameters():
             parameter.zero_()
-    assert torch.equal(asked.log_probabilities(texts[::-1]), answers.flip(0)), "asked once"
+    assert torch.equal(asked.log_probabilities(texts[::-1]), answers.flip(0)), "the teacher is asked only once"
     assert torch.equal(asked.hidden_states(texts), hidden)
 
 
 def test_a_student_of_another_backbone_has_no_more_tokens_than_positions(
     backbones: dict[str, Path], tmp_path: Path
 ) -> None:
-    """It learns on the sample, and is judged by other data."""
+    """It learns from texts of the sample corpus, and is validated on another CSV."""
     teacher = untrained("modernbert", backbones["modernbert"])
     teacher.max_length = 200
     config = settings("model=minilm", "max_epochs=1")
@@ -144,7 +144,7 @@ def test_a_student_of_another_backbone_has_no_more_tokens_than_positions(
     assert student.max_length == 128
 
 
-def test_too_large_a_batch_is_told_in_one_line(
+def test_a_batch_that_is_too_large_is_refused_in_one_line(
     teacher: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(DistilledClassifier, "training_loss", out_of_memory)
@@ -154,28 +154,28 @@ def test_too_large_a_batch_is_told_in_one_line(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_student_comes_to_answer_like_its_teacher(kind: str, backbones: dict[str, Path], tmp_path: Path) -> None:
+def test_a_student_learns_to_answer_like_its_teacher(kind: str, backbones: dict[str, Path], tmp_path: Path) -> None:
     original = untrained(kind, backbones[kind])
     original.temperature = 1.5
     save(original, tmp_path / "teacher.pt")
     teaching = Teacher(original)
     train = labelled(tmp_path, "train", 64)
-    told = teaching.log_probabilities(train.texts)
-    train = replace(train, labels=told.argmax(-1).tolist())
+    answers = teaching.log_probabilities(train.texts)
+    train = replace(train, labels=answers.argmax(-1).tolist())
     student = load(tmp_path / "teacher.pt")
     (head,) = (module for module in student.model.modules() if getattr(module, "out_features", None) == 6)
     with torch.no_grad():
-        head.weight.copy_(head.weight.roll(1, dims=0))  # it has mixed up the classes
+        head.weight.copy_(head.weight.roll(1, dims=0))  # the student mixes up the classes
 
     def distance(checkpoint: Predictor) -> float:
-        return soft_label_loss(checkpoint.predict_proba(train.texts).log(), told, 2.0).item()
+        return soft_label_loss(checkpoint.predict_proba(train.texts).log(), answers, 2.0).item()
 
     before = distance(student)
     config = settings("max_epochs=5", "batch_size=8", "learning_rate=3e-3", "soft_weight=1.0", "hidden_weight=0.1")
     weights = {name: value.clone() for name, value in original.model.state_dict().items()}
     learned = distill(student, config, teaching, train, [], train, tmp_path / "run", seed=1)
     assert distance(learned) < 0.7 * before
-    assert learned.temperature == 1, "what it learned was calibrated"
+    assert learned.temperature == 1, "the probabilities that it learned were calibrated already"
     assert not learned.model.training
     assert all(torch.equal(value, weights[name]) for name, value in original.model.state_dict().items())
     save(learned, tmp_path / "student.pt")

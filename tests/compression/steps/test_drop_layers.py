@@ -1,4 +1,4 @@
-"""Dropping layers: what is left computes as the whole model does when the others are passed by."""
+"""Dropping layers: the rest computes what the whole model does when the dropped layers are skipped."""
 
 import copy
 from pathlib import Path
@@ -17,7 +17,7 @@ from support.predictors import KINDS
 
 
 def logits_without(checkpoint: Predictor, kind: str, dropped: set[int]) -> Tensor:
-    """The logits when the dropped layers of the whole model hand on what they are given."""
+    """The logits of the whole model when its layers in ``dropped`` return their input."""
     layers = layers_of(checkpoint.model, kind)
     handles = [layers[index].register_forward_hook(lambda _module, inputs, _output: inputs[0]) for index in dropped]
     try:
@@ -63,7 +63,7 @@ def layer_indices(model: PreTrainedModel) -> dict[str, int]:
 
 
 def test_modernberts_layers_keep_their_kind_of_attention(backbones: dict[str, Path], tmp_path: Path) -> None:
-    """Counted anew from the first, layer 3 would become local and layer 4 too, where it must be global and local."""
+    """If the kept layers were numbered again, 3 and 4 would both be local; they must be global and local."""
     checkpoint = lively("modernbert", backbones["modernbert"])
     drop_layers_(checkpoint.model, DropLayersConfig(keep=[0, 3, 4]))
     save(checkpoint, tmp_path / "model.pt")
@@ -74,7 +74,9 @@ def test_modernberts_layers_keep_their_kind_of_attention(backbones: dict[str, Pa
 
 
 @pytest.mark.parametrize("kind", ["bertweet", "cardiff", "minilm"])
-def test_layer_0_may_go_where_the_others_are_like_it(kind: str, backbones: dict[str, Path], tmp_path: Path) -> None:
+def test_layer_0_may_be_dropped_where_all_layers_are_of_one_kind(
+    kind: str, backbones: dict[str, Path], tmp_path: Path
+) -> None:
     checkpoint = lively(kind, backbones[kind])
     expected = logits_without(checkpoint, kind, {0, 1, 2, 4})
     drop_layers_(checkpoint.model, DropLayersConfig(keep=[3, 5]))
@@ -102,7 +104,7 @@ def test_layers_can_be_dropped_twice(backbones: dict[str, Path]) -> None:
         ),
     ],
 )
-def test_layers_that_are_not_there_are_refused_before_anything_changes(
+def test_layers_that_cannot_be_kept_are_refused_before_anything_changes(
     kind: str, keep: int | list[int], message: str, backbones: dict[str, Path]
 ) -> None:
     checkpoint = lively(kind, backbones[kind])

@@ -1,4 +1,4 @@
-"""Narrowing: what matters least goes, the rest computes as before, and the file holds the smaller matrices."""
+"""Narrowing: the least important units are removed, the rest computes as before, and the file is smaller."""
 
 import copy
 from pathlib import Path
@@ -33,7 +33,7 @@ NEURONS, HEADS, HEAD_SIZE = 48, 4, 8
 
 
 def readers(checkpoint: Predictor, kind: str) -> list[tuple[nn.Linear, nn.Linear]]:
-    """Of each layer, the linear layers that read its neurons and its heads."""
+    """For each layer, the linear layers that read its neurons and its heads."""
     if kind == "modernbert":
         return [(layer.mlp.Wo, layer.attn.Wo) for layer in layers_of(checkpoint.model, kind)]
     return [(layer.output.dense, layer.attention.output.dense) for layer in layers_of(checkpoint.model, kind)]
@@ -44,7 +44,7 @@ def shapes(checkpoint: Predictor) -> dict[str, tuple[int, ...]]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_neurons_and_heads_that_nothing_reads_go_and_nothing_changes(
+def test_removing_neurons_and_heads_that_nothing_reads_changes_nothing(
     kind: str, backbones: dict[str, Path], tmp_path: Path
 ) -> None:
     checkpoint = lively(kind, backbones[kind])
@@ -80,7 +80,7 @@ def test_neurons_and_heads_that_nothing_reads_go_and_nothing_changes(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_importance_is_the_slope_of_each_texts_loss(kind: str, backbones: dict[str, Path]) -> None:
-    """Against central differences, in double precision, one unpadded text at a time; no autograd, no hooks."""
+    """Compared with central differences in double precision, one unpadded text at a time, without autograd or hooks."""
     checkpoint = lively(kind, backbones[kind])
     texts, labels, step = TEXTS[:3], LABELS[:3], 1e-3
     assert len(set(labels)) > 1
@@ -144,7 +144,7 @@ def test_the_most_important_units_stay_with_all_their_weights(kind: str, backbon
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_model_that_was_trimmed_cut_and_narrowed_before_survives_the_file(
+def test_a_model_that_was_trimmed_cut_and_narrowed_twice_survives_the_file(
     kind: str, backbones: dict[str, Path], tmp_path: Path
 ) -> None:
     checkpoint = lively(kind, backbones[kind])

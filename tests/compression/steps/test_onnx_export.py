@@ -1,4 +1,4 @@
-"""Export to ONNX Runtime: the same logits as torch's in FP32, close ones in INT8, and a head that no bit is lost of."""
+"""Export to ONNX Runtime: torch's logits in FP32, close ones in INT8, and a head that is kept bit for bit."""
 
 import logging
 import subprocess
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 SHAPES = [(1, 1), (1, 2), (2, 5), (3, 17), (1, 48), (4, 48), (1, 96)]
 """(texts, tokens) of a batch; the model is exported with an example of (2, 5), and the longest is beyond max_length."""
 INT8_KINDS = ("cardiff", "modernbert", "minilm")
-"""An export takes seconds; BERTweet's architecture is Cardiff's."""
+"""Without BERTweet, whose architecture is Cardiff's, as each export takes seconds."""
 HEADS = {
     "cardiff": ["classifier.dense.weight", "classifier.out_proj.weight"],
     "modernbert": ["head.dense.weight", "classifier.weight"],
@@ -44,11 +44,11 @@ LINEAR_LAYERS = {"cardiff": 12, "modernbert": 8, "minilm": 12}
 
 @dataclass(frozen=True)
 class Exported:
-    """A checkpoint and what it became."""
+    """A checkpoint and its exports."""
 
     original: Predictor
     state: dict[str, Tensor]
-    """Of the original, copied before it was exported."""
+    """The original's state dict, copied before the export."""
     fp32: Predictor
     int8: Predictor | None
 
@@ -71,7 +71,7 @@ def exported(originals: dict[str, Path]) -> dict[str, Exported]:
 
 
 def batch(checkpoint: Predictor, rows: int, tokens: int) -> dict[str, Tensor]:
-    """Random tokens; but for the first each text has padding, the last hardly anything else."""
+    """Random tokens: the first text has no padding, each later one has more, and the last has a single token."""
     generator = torch.Generator().manual_seed(rows * 100 + tokens)
     ids = torch.randint(5, 300, (rows, tokens), generator=generator)
     lengths = torch.linspace(tokens, 1, rows).ceil().long()
@@ -97,7 +97,7 @@ def operators(checkpoint: Predictor) -> list[str]:
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("kind", KINDS)
-def test_logits_are_those_of_torch_at_any_batch_and_length(
+def test_logits_are_those_of_torch_for_any_batch_size_and_length(
     kind: str, shape: tuple[int, int], exported: dict[str, Exported]
 ) -> None:
     each = exported[kind]
@@ -105,7 +105,7 @@ def test_logits_are_those_of_torch_at_any_batch_and_length(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_probabilities_stay(kind: str, exported: dict[str, Exported]) -> None:
+def test_probabilities_stay_the_same(kind: str, exported: dict[str, Exported]) -> None:
     expected = exported[kind].original.predict_proba(TEXTS)
     assert len(set(expected.argmax(-1).tolist())) > 1, "the labels must differ, or any bug would pass"
     torch.testing.assert_close(exported[kind].fp32.predict_proba(TEXTS), expected, rtol=1e-3, atol=1e-4)
@@ -113,7 +113,7 @@ def test_probabilities_stay(kind: str, exported: dict[str, Exported]) -> None:
 
 @torch.inference_mode()
 @pytest.mark.parametrize("kind", INT8_KINDS)
-def test_int8_is_hardly_off(kind: str, exported: dict[str, Exported]) -> None:
+def test_int8_predictions_are_close_to_the_original(kind: str, exported: dict[str, Exported]) -> None:
     each = exported[kind]
     rows = each.original.encoder.encode(TEXTS)
     errors = [
@@ -147,7 +147,7 @@ def test_weights_have_7_bits_unless_asked_otherwise(
 def test_8_bit_weights_are_exact_or_a_warning_says_that_they_are_not(
     exported: dict[str, Exported], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What is promised on processors with VNNI and without; the tests run on either."""
+    """Tests what is promised for the processor at hand, which may have VNNI or not."""
     original = exported["minilm"].original
     save(
         export_onnx_int8(original, OnnxConfig(per_channel=True, reduce_range=False), CALIBRATION),
@@ -170,7 +170,7 @@ def test_8_bit_weights_are_exact_or_a_warning_says_that_they_are_not(
 
 
 @pytest.mark.parametrize("kind", INT8_KINDS)
-def test_int8_is_all_but_the_head(kind: str, exported: dict[str, Exported]) -> None:
+def test_all_matrices_outside_the_head_are_int8(kind: str, exported: dict[str, Exported]) -> None:
     each = exported[kind]
     found = tensors(each.int8)
     floats = [value for value in found.values() if value.dtype == np.float32]
@@ -184,8 +184,8 @@ def test_int8_is_all_but_the_head(kind: str, exported: dict[str, Exported]) -> N
     nodes = onnx.load_from_string(each.int8.model.serialized).graph.node
     makers = {output: node.op_type for node in nodes for output in node.output}
     quantized = [makers[node.input[0]] for node in nodes if node.op_type == "QuantizeLinear"]
-    assert "DynamicQuantizeLinear" not in makers.values(), "a scale of the batch would make labels depend on it"
-    assert set(quantized) == {"Mul"}, "what is quantised is smoothed before"
+    assert "DynamicQuantizeLinear" not in makers.values(), "a scale per batch would make labels depend on the batch"
+    assert set(quantized) == {"Mul"}, "what is quantised must be smoothed first"
     assert "MatMulInteger" not in operators(each.fp32)
     embeddings = sum(isinstance(module, nn.Embedding) for module in each.original.torch_model.modules())
     assert sum(value.dtype == np.int8 and value.ndim == 2 for value in found.values()) == (
@@ -249,7 +249,7 @@ print(len(expected))
 
 
 def test_a_shrunk_model_exports_quietly(backbones: dict[str, Path], capfd: pytest.CaptureFixture[str]) -> None:
-    """Local attention within fewer tokens than texts have: padding lies beyond all that some tokens see."""
+    """Local attention covers fewer tokens than texts have, so some tokens have no padding within reach."""
     checkpoint = lively("modernbert", backbones["modernbert"])
     texts, labels = zip(*sample_rows("train", 40), strict=True)
     trim_vocabulary_(checkpoint, TrimVocabularyConfig(min_count=1), texts)
@@ -270,7 +270,7 @@ class _Unexportable(nn.Module):
         return hidden if hidden.numpy().sum() > 0 else -hidden
 
 
-def test_a_model_that_cannot_be_exported_is_told_in_one_line(originals: dict[str, Path]) -> None:
+def test_a_model_that_cannot_be_exported_is_refused_in_one_line(originals: dict[str, Path]) -> None:
     checkpoint = load(originals["minilm"])
     checkpoint.torch_model.dropout = _Unexportable()
     with pytest.raises(UserError, match="onnx: must have a model that can be exported, found ") as caught:
@@ -300,7 +300,7 @@ except UserError as error:
     assert run.stdout.count("\n") == 1
 
 
-def test_exporting_says_nothing(originals: dict[str, Path], caplog: pytest.LogCaptureFixture) -> None:
+def test_exporting_logs_nothing(originals: dict[str, Path], caplog: pytest.LogCaptureFixture) -> None:
     """The exporter's and the quantiser's own messages would hide what users must read."""
     with caplog.at_level(logging.INFO):
         export_onnx_int8(load(originals["minilm"]), OnnxConfig(per_channel=True, reduce_range="auto"), CALIBRATION)

@@ -40,7 +40,7 @@ def test_weights_are_rounded_to_as_many_bits_and_scales_as_asked(
 
 
 @pytest.mark.parametrize(("head", "is_kept"), [("itself", True), ("transposed", True), ("another", False)])
-def test_a_matrix_of_the_head_is_kept_however_it_lies(head: str, is_kept: bool) -> None:
+def test_a_matrix_of_the_head_is_kept_even_if_it_is_transposed(head: str, is_kept: bool) -> None:
     weights = np.random.default_rng(0).normal(size=(4, 16, 8)).astype(np.float32)
     matrix = {"itself": weights[0], "transposed": weights[0].T.copy(), "another": weights[1]}[head]
     model = matrix_products(weights[0], weights[3].T.copy())
@@ -51,7 +51,7 @@ def test_a_matrix_of_the_head_is_kept_however_it_lies(head: str, is_kept: bool) 
 
 
 def column_maxima(checkpoint: Predictor, names: list[str]) -> list[Tensor]:
-    """The largest absolute value that a linear layer multiplies, of each input column, after all its hooks."""
+    """For each linear layer, the largest absolute value in each column of its input, after all its hooks."""
     found: dict[str, Tensor] = {}
 
     def record(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Pruning, held against a plain ``torch.topk``."""
+"""Pruning, compared with a plain ``torch.topk``."""
 
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def in_scope(kind: str, include_head: bool) -> list[str]:
 
 
 def without_smallest(tensors: list[Tensor], amount: float) -> list[Tensor]:
-    """The tensors with the share ``amount`` of least magnitude, among all of them together, set to zero."""
+    """Set the share ``amount`` of smallest magnitude, among all tensors together, to zero; return the tensors."""
     flat = torch.cat([tensor.flatten() for tensor in tensors])
     smallest = torch.topk(flat.abs(), round(amount * len(flat)), largest=False).indices
     flat[smallest] = 0
@@ -52,7 +52,7 @@ def without_smallest(tensors: list[Tensor], amount: float) -> list[Tensor]:
 
 
 def pruned(checkpoint: Predictor, amount: float, scope: str, include_head: bool) -> dict[str, Tensor]:
-    """The state dict afterwards."""
+    """The state dict after pruning."""
     prune_(checkpoint.model, PruneConfig(amount=amount, scope=scope, include_head=include_head))
     return checkpoint.model.state_dict()
 
@@ -85,7 +85,7 @@ def test_the_smallest_weights_in_scope_become_zero_and_nothing_else_changes(
     assert sparsity([after[name] for name in names]) == zeros / total
 
 
-def test_both_scopes_differ_and_the_amount_counts(backbones: dict[str, Path]) -> None:
+def test_the_scopes_differ_and_the_amount_matters(backbones: dict[str, Path]) -> None:
     def zeros(amount: float, scope: str) -> list[int]:
         after = pruned(untrained("minilm", backbones["minilm"]), amount, scope, include_head=False)
         return [int((after[name] == 0).sum()) for name in in_scope("minilm", include_head=False)]

@@ -1,4 +1,4 @@
-"""INT8 and half precision: what each tensor becomes, and that the file gives what was made."""
+"""INT8 and half precision: what each tensor becomes, and that a file gives back the model that was saved."""
 
 from pathlib import Path
 
@@ -54,7 +54,7 @@ def test_an_int8_file_holds_the_fine_tuned_head_bit_for_bit(
         parameter = loaded.model.get_parameter(name)
         assert parameter.dtype == torch.float32
         assert torch.equal(parameter, before[name])
-        assert not torch.equal(before[name], before[name].half().float()), "rounding must show"
+        assert not torch.equal(before[name], before[name].half().float()), "rounding must change the weights"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -84,7 +84,7 @@ def test_the_linear_layers_are_int8_by_row_and_the_rest_fp16(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_int8_file_predicts_what_was_made_and_nearly_what_fp32_does(
+def test_an_int8_file_predicts_as_before_saving_and_nearly_as_fp32_does(
     kind: str, originals: dict[str, Path], tmp_path: Path
 ) -> None:
     original = checkpoint.load(originals[kind])
@@ -111,7 +111,7 @@ def test_an_int8_file_predicts_what_was_made_and_nearly_what_fp32_does(
 
 
 def test_an_int8_file_is_half_the_size_or_less(originals: dict[str, Path], tmp_path: Path) -> None:
-    """A byte a weight of the linear layers and two of the embeddings, in place of four."""
+    """One byte per weight of the linear layers and two per weight of the embeddings, in place of four."""
     original = checkpoint.load(originals["bertweet"])
     path = tmp_path / "int8.pt"
     save(quantize(original, QuantizeConfig(threshold=6.0)), path)

@@ -1,4 +1,4 @@
-"""Tokenizers with fewer tokens, by hand: what is kept so that the kept can be made."""
+"""Tokenizers with fewer tokens, by hand: which pieces are kept so that the kept tokens can be made."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def test_merge_parts_by_hand() -> None:
     assert merge_parts(merges, {"new", "x"}) == {"new", "ne", "n", "e", "w", "x"}
 
 
-def test_wordpiece_keeps_what_its_characters_do_not_spell() -> None:
+def test_wordpiece_keeps_tokens_that_its_characters_cannot_spell() -> None:
     tokens = ["[UNK]", "a", "b", "##a", "##b", "ab", "##ab", "ba", "xa", "a##", "bq", "##"]
     backend = Tokenizer(models.WordPiece({token: id_ for id_, token in enumerate(tokens)}, unk_token="[UNK]"))
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="[UNK]")
@@ -24,7 +24,7 @@ def test_wordpiece_keeps_what_its_characters_do_not_spell() -> None:
 
 
 def test_bertweets_pieces_by_hand(tmp_path: Path) -> None:
-    """``nes`` is no token but ``amnes`` is; so a text's ``xnes`` has an unknown piece, and ``amnes`` has none."""
+    """``nes`` is not a token but ``amnes`` is, so ``xnes`` has an unknown piece and ``amnes`` has none."""
     words = ["x@@", "n@@", "e@@", "s", "a@@", "m@@", "am@@", "amnes", "ma@@"]
     merges = ["e s</w>", "n es</w>", "a m", "am nes</w>", "m a"]
     files = {

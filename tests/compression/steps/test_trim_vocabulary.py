@@ -1,4 +1,4 @@
-"""Trimming the vocabulary: the corpus' tokens and predictions stay, any other text is spelled, the rest is gone."""
+"""Trimming the vocabulary: the corpus keeps its tokens and predictions; other texts are spelled in smaller pieces."""
 
 import copy
 import json
@@ -19,7 +19,7 @@ from support.files import TEXTS
 from support.predictors import KINDS, untrained
 from support.vocabulary import CORPUS, FEW
 
-# Cut at every place in a word, with what the cardiff normalisation changes, and with unknown characters.
+# Control characters, emoji, other scripts, combining marks, a very long word, and special tokens.
 ODD = [
     "\x00",
     "a\x00b",
@@ -55,7 +55,7 @@ def trimmed(checkpoint: Predictor, min_count: int = 1, texts: list[str] = CORPUS
 
 
 def other_words(checkpoint: Predictor) -> list[str]:
-    """Tokens of the old vocabulary, alone and up to three glued together."""
+    """Tokens of the old vocabulary, alone and joined in twos and threes."""
     marks = str.maketrans({"@": "", "#": "", "Ġ": ""})
     tokens = checkpoint.tokenizer.get_vocab().keys() - checkpoint.tokenizer.get_added_vocab().keys()
     words = [word for token in sorted(tokens) if (word := token.translate(marks))]
@@ -64,7 +64,7 @@ def other_words(checkpoint: Predictor) -> list[str]:
 
 
 def with_gaps(folder: Path, target: Path) -> Predictor:
-    """BERTweet as it is: some of the pieces that its merges make, and some characters, are no tokens."""
+    """Like the genuine BERTweet: some pieces that its merges make, and some characters, are not tokens."""
     shutil.copytree(folder, target)
     lines = (target / "vocab.txt").read_text(encoding="utf-8").splitlines(keepends=True)
     (target / "vocab.txt").write_text("".join(line for place, line in enumerate(lines) if place % 5), encoding="utf-8")
@@ -72,7 +72,7 @@ def with_gaps(folder: Path, target: Path) -> Predictor:
 
 
 def with_specials_last(checkpoint: Predictor) -> Predictor:
-    """As the genuine ModernBERT: the ids of the five special tokens follow all others."""
+    """Like the genuine ModernBERT: the ids of the five special tokens follow all others."""
     old = checkpoint.tokenizer.get_vocab()
     content = json.loads(checkpoint.tokenizer_files["tokenizer.json"])
     size = len(old)
@@ -108,13 +108,13 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def original(kind: str, backbones: dict[str, Path]) -> Predictor:
-    """Not to be changed."""
+    """An untrained checkpoint that tests must not change."""
     return untrained(kind, backbones[kind])
 
 
 @pytest.fixture(scope="module")
 def small(original: Predictor) -> Predictor:
-    """Trimmed to the corpus; not to be changed."""
+    """The original trimmed to the corpus; tests must not change it."""
     return trimmed(original)
 
 
@@ -146,15 +146,15 @@ def test_each_token_keeps_its_embedding_and_place(original: Predictor, small: Pr
     assert small.model.get_input_embeddings().num_embeddings == len(vocabulary)
 
 
-def test_any_other_text_is_spelled(kind: str, original: Predictor, small: Predictor) -> None:
+def test_other_texts_are_spelled_with_the_remaining_tokens(kind: str, original: Predictor, small: Predictor) -> None:
     texts = [*TEXTS, *ODD, *other_words(original)]
-    assert token_strings(small, texts) != token_strings(original, texts), "the texts must use what was dropped"
+    assert token_strings(small, texts) != token_strings(original, texts), "the texts must use dropped tokens"
     before, after = unknown_counts(original, texts), unknown_counts(small, texts)
     assert all(new <= old for old, new in zip(before, after, strict=True))
     for text, old, new in zip(texts, encode(original, texts, 100_000), encode(small, texts, 100_000), strict=True):
         assert small.tokenizer.decode(new) == original.tokenizer.decode(old), text
     if kind in ("cardiff", "modernbert"):
-        assert not any(after), "bytes spell all"
+        assert not any(after), "bytes can spell every text"
     assert torch.isfinite(small.predict_proba([*TEXTS, *ODD])).all()
 
 
@@ -175,7 +175,7 @@ def test_the_merges_still_reach_each_word_of_bertweet(original: Predictor, small
     assert all(small.tokenizer.bpe(word) == word for word in kept)
 
 
-def test_rare_tokens_go_where_asked(original: Predictor, caplog: pytest.LogCaptureFixture) -> None:
+def test_rare_tokens_are_dropped_on_request(original: Predictor, caplog: pytest.LogCaptureFixture) -> None:
     once = set(trimmed(original, 1, FEW).tokenizer.get_vocab())
     with caplog.at_level("INFO", logger="emotion"):
         twice = set(trimmed(original, 2, FEW).tokenizer.get_vocab())
@@ -231,8 +231,8 @@ def test_unknown_pieces_of_the_corpus_stay_unknown(backbones: dict[str, Path], t
     assert torch.equal(small.predict_proba(CORPUS), original.predict_proba(CORPUS))
 
 
-def test_a_word_that_is_cut_keeps_the_merges_of_its_rest(backbones: dict[str, Path]) -> None:
-    """``user`` falls into ``u s er``, of which ``er`` is cut; without its merge there would be ``u se``."""
+def test_a_word_that_is_cut_keeps_the_merges_of_its_last_part(backbones: dict[str, Path]) -> None:
+    """``user`` is split into ``u s er`` and then cut to ``u s``; without the merge of ``er`` it would be ``u se``."""
     checkpoint = untrained("cardiff", backbones["cardiff"])
     vocabulary = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *sorted(pre_tokenizers.ByteLevel.alphabet()), "er", "se"]
     checkpoint.tokenizer_files = {

@@ -23,7 +23,7 @@ def state_of(checkpoint: Predictor) -> tuple[object, ...]:
 
 
 def refusal_of(checkpoint: Predictor) -> str:
-    """The one line of a refusal, which changes nothing."""
+    """The message of a refusal, which is one line and changes nothing."""
     weights, *others = state_of(checkpoint)
     with pytest.raises(UserError) as caught:
         trim_vocabulary_(checkpoint, TrimVocabularyConfig(min_count=1), CORPUS)
@@ -56,13 +56,13 @@ def test_a_pad_token_that_numbers_the_positions_must_stay(backbones: dict[str, P
     assert "must keep the pad token's id in a roberta, found 699 and then" in refusal_of(checkpoint)
 
 
-def test_a_tokenizer_that_is_not_that_of_its_files_is_refused(backbones: dict[str, Path]) -> None:
+def test_a_tokenizer_that_differs_from_its_files_is_refused(backbones: dict[str, Path]) -> None:
     checkpoint = untrained("bertweet", backbones["bertweet"])
     checkpoint.tokenizer.add_tokens("happyhappy")
     assert "must have a tokenizer that its files describe" in refusal_of(checkpoint)
 
 
-def test_a_tokenizer_that_draws_lots_is_refused(backbones: dict[str, Path]) -> None:
+def test_a_tokenizer_that_splits_words_at_random_is_refused(backbones: dict[str, Path]) -> None:
     checkpoint = untrained("modernbert", backbones["modernbert"])
     content = json.loads(checkpoint.tokenizer_files["tokenizer.json"])
     content["model"]["dropout"] = 0.5

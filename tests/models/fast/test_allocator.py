@@ -1,4 +1,4 @@
-"""Freed memory is kept: blocks that are taken anew bring no page faults."""
+"""Freed memory is kept, so that taking it again causes few page faults."""
 
 import platform
 import subprocess

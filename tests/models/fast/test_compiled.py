@@ -1,4 +1,4 @@
-"""Compiled training: the same classifier, under the same names, and without compiling where that fails."""
+"""Compiled training gives the same classifier with the same names, and goes on uncompiled if compiling fails."""
 
 import functools
 import logging
@@ -16,10 +16,10 @@ from emotion.training.config import OptimizerConfig
 from support.speed import inputs, plain
 
 
-def test_a_compiled_classifier_trains_alike_and_keeps_plain_names(
+def test_a_compiled_classifier_trains_the_same_and_keeps_plain_names(
     backbones: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Traced, but run by torch: what a compiler makes of it is torch's own affair."""
+    """The model is traced but then run by torch itself, as testing compilers is left to torch."""
     compilations: list[object] = []
     trace = functools.partial(torch.compile, backend="eager")
     monkeypatch.setattr(torch, "compile", lambda forward, **_: compilations.append(forward) or trace(forward))
@@ -44,14 +44,14 @@ def test_a_compiled_classifier_trains_alike_and_keeps_plain_names(
     assert modules[1].state_dict().keys() == modules[0].state_dict().keys()
 
 
-def test_what_cannot_be_compiled_runs_without_and_is_told_once(
+def test_what_cannot_be_compiled_runs_uncompiled_and_is_logged_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("no compiler\nin this place")
 
     compile_with = functools.partial(torch.compile, backend=broken)
-    monkeypatch.setattr(torch, "compile", lambda forward, **_: compile_with(forward))  # a backend of ours has no mode
+    monkeypatch.setattr(torch, "compile", lambda forward, **_: compile_with(forward))  # our own backend takes no mode
     call = compiled(lambda x: x + 1, torch.device("cpu"))
     with caplog.at_level(logging.WARNING, "emotion"):
         for _ in range(3):
@@ -78,7 +78,7 @@ def test_a_backward_pass_that_cannot_be_compiled_does_not_end_the_training(
     assert "no such kernel" in caplog.text
 
 
-def test_an_error_of_the_model_itself_is_not_taken_for_the_compilers(
+def test_an_error_of_the_model_itself_is_not_blamed_on_the_compiler(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
@@ -93,7 +93,7 @@ def test_an_error_of_the_model_itself_is_not_taken_for_the_compilers(
     assert "emotion.models.fast.compiled" not in {record.name for record in caplog.records}
 
 
-def test_few_lengths_where_each_is_recorded() -> None:
+def test_lengths_are_padded_to_multiples_only_if_compiling_on_a_gpu() -> None:
     gpu, cpu = torch.device("cuda"), torch.device("cpu")
     assert padding_multiple(compile=True, device=gpu) == 32
     assert padding_multiple(compile=True, device=cpu) == 1

@@ -1,4 +1,4 @@
-"""Dropout at its rate, scaled, with gradients only where something was kept, repeated by a seed."""
+"""Dropout on a CPU: its rate and scale, gradients only for what is kept, and the same draws from the same seed."""
 
 import pytest
 import torch
@@ -28,7 +28,7 @@ def test_neighbours_are_dropped_independently() -> None:
         assert both == pytest.approx(0.25, abs=0.006)
 
 
-def test_a_seed_repeats_it_and_evaluation_leaves_it_out() -> None:
+def test_a_seed_repeats_the_draws_and_evaluation_drops_nothing() -> None:
     layer, values = CpuDropout(0.3), torch.randn(50, 7)
     torch.manual_seed(1)
     first = layer(values)

@@ -1,4 +1,4 @@
-"""What a newer library may have changed: work goes on, with the plain way of doing it."""
+"""If a newer library has changed, work goes on in the plain way."""
 
 import copy
 import logging
@@ -17,7 +17,7 @@ from support.speed import inputs, plain
 
 
 class Later(BertForSequenceClassification):
-    """As of a transformers that takes no state dict."""
+    """A model as in a later transformers whose ``from_pretrained`` takes no state dict."""
 
     @classmethod
     def from_pretrained(cls, *_: Any, **__: Any) -> Self:
@@ -48,7 +48,7 @@ def test_a_fused_optimizer_leaves_unscaling_to_lightning() -> None:
 
 
 @pytest.mark.parametrize("kind", ["minilm", "modernbert"])
-def test_onnx_runtime_takes_fusions_that_it_does_not_know(kind: str, backbones: dict[str, Path]) -> None:
+def test_onnx_runtime_accepts_names_of_unknown_fusions(kind: str, backbones: dict[str, Path]) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     from emotion.compression.steps.onnx import export
 
@@ -64,7 +64,7 @@ def test_onnx_runtime_takes_fusions_that_it_does_not_know(kind: str, backbones: 
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_onnx_runtime_may_know_no_switch_for_fusions(caplog: pytest.LogCaptureFixture) -> None:
+def test_onnx_runtime_may_lack_a_switch_for_fusions(caplog: pytest.LogCaptureFixture) -> None:
     made: list[tuple[Any, ...]] = []
 
     def session(serialized: bytes, options: object, providers: list[str]) -> str:

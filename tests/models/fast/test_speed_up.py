@@ -63,7 +63,7 @@ def test_the_last_layer_is_computed_for_one_token_where_the_head_reads_one(
     kind: str, backbones: dict[str, Path]
 ) -> None:
     model = sped_up(plain(backbones[kind]))
-    speed_up_(model)  # twice is as once
+    speed_up_(model)  # the second time changes nothing
     shapes: list[tuple[int, ...]] = []
     for layer in transformer_layers(model):
         layer.register_forward_hook(lambda _layer, _inputs, output: shapes.append(tuple(output.shape[:2])))
@@ -73,7 +73,7 @@ def test_the_last_layer_is_computed_for_one_token_where_the_head_reads_one(
         assert shapes == [(5, 9), (5, tokens)]
         del transformer_layers(model)[1:], shapes[:]
         model(**inputs())
-        assert shapes == [(5, tokens)], "the layer that is last by now"
+        assert shapes == [(5, tokens)], "the layer that is last now"
 
 
 @pytest.mark.parametrize("training", [False, True])
@@ -121,7 +121,7 @@ def test_attentions_have_gradients_that_reach_the_weights(kind: str, backbones: 
 def test_int8_models_return_attentions_and_predict_as_before(
     kind: str, used_before: bool, originals: dict[str, Path]
 ) -> None:
-    """Their rounding depends on all that is computed, so only the first layer's attentions are near the plain ones."""
+    """Rounding depends on all earlier values, so only the first layer's attentions are close to the plain ones."""
     made, untouched, eager = (quantized(load(originals[kind], fast=False).torch_model, threshold=6.0) for _ in range(3))
     speed_up_(made)
     speed_up_(untouched)
@@ -145,7 +145,7 @@ def without_dropout(model: PreTrainedModel) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_a_model_does_not_know_is_refused(kind: str, backbones: dict[str, Path]) -> None:
+def test_arguments_that_a_model_does_not_know_are_refused(kind: str, backbones: dict[str, Path]) -> None:
     model = sped_up(plain(backbones[kind]))
     with pytest.raises(TypeError, match=r"forward\(\) got an unexpected keyword argument 'head_mask'"):
         model(**inputs(), head_mask=torch.ones(2, 2))
@@ -279,7 +279,7 @@ torch.testing.assert_close(fast.predict_proba(texts), slow.predict_proba(texts),
     ],
     ids=["computation", "signature", "unchanged"],
 )
-def test_a_changed_library_stays_plain_and_is_logged_once(
+def test_layers_of_a_changed_library_stay_plain_which_is_logged_once(
     change: str, reason: str | None, originals: dict[str, Path]
 ) -> None:
     program = CHANGED_LIBRARY.format(change=change)
@@ -339,14 +339,14 @@ def test_a_packed_layer_multiplies_any_shape(shape: tuple[int, ...]) -> None:
 
 @needs_kernels
 def test_a_packed_layer_follows_its_weights() -> None:
-    """Updates in place, new parameters, a loaded state dict and a copy: none is answered with old weights."""
+    """No old weights are used after updates in place, new parameters, a loaded state dict or a copy."""
     layer, values = packed()
     with torch.no_grad():
         layer(values)
         first = layer._packed
         layer(values)
         assert first is not None
-        assert layer._packed is first, "laid out once"
+        assert layer._packed is first, "the weights are packed only once"
         layer.weight.mul_(3)
         torch.testing.assert_close(layer(values), values @ layer.weight.T + layer.bias)
         layer.weight = nn.Parameter(torch.randn(10, 24))
