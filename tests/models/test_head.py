@@ -12,8 +12,6 @@ from support.predictors import KINDS, untrained
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-TENSORS["cardiff"] = TENSORS["bertweet"]
-
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_head_is_all_that_comes_after_the_encoder(kind: str, backbones: dict[str, Path]) -> None:
