@@ -11,6 +11,7 @@ section 4.2.
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
 from emotion.data import TokenIds
 from emotion.models import require_packages
@@ -78,4 +79,4 @@ def measure_ranges(serialized: bytes, names: Sequence[str], rows: Sequence[Token
 
 def _largest(values: np.ndarray, count: int) -> np.ndarray:
     """The ``count`` largest of ``values``, in any order; all where there are fewer."""
-    return np.partition(values, -count)[-count:] if count < len(values) else values
+    return torch.from_numpy(values).topk(min(count, len(values)), sorted=False).values.numpy()
