@@ -78,5 +78,5 @@ def measure_ranges(serialized: bytes, names: Sequence[str], rows: Sequence[Token
 
 
 def _largest(values: np.ndarray, count: int) -> np.ndarray:
-    """The ``count`` largest of ``values``, in any order; all where there are fewer."""
+    """Return the ``count`` largest of ``values``, in any order, or all if there are fewer."""
     return torch.from_numpy(values).topk(min(count, len(values)), sorted=False).values.numpy()
