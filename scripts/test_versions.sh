@@ -18,7 +18,7 @@ done
 for resolution in "${resolutions[@]}"; do
     environment=$(mktemp -d)
     trap 'rm -rf "$environment"' EXIT
-    uv venv --quiet "$environment"
+    uv venv --quiet --seed "$environment" # the tests build a wheel with pip
     VIRTUAL_ENV=$environment uv pip install --quiet --resolution "$resolution" -e ".[dev]"
     echo "== $resolution"
     VIRTUAL_ENV=$environment uv pip freeze
