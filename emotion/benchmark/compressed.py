@@ -99,7 +99,7 @@ def _make(technique: str, weights: Path, data: LabelledTexts, config: BenchmarkC
 
 def _plain(folder: Path, device: torch.device) -> PreTrainedModel:
     with quiet_transformers():
-        model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(folder)
+        model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(folder, trust_remote_code=False)
     return model.to(device).eval()  # type: ignore[arg-type, no-any-return, no-untyped-call]
 
 

@@ -62,10 +62,12 @@ class Material:
         with quiet_transformers():
             model: PreTrainedModel
             if self.config.random_weights:
-                model = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
+                model = AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]
+                    config, dtype=torch.float32, trust_remote_code=False
+                )
             else:
                 model = AutoModelForSequenceClassification.from_pretrained(
-                    self.backbone.folder, config=config, dtype=torch.float32
+                    self.backbone.folder, config=config, dtype=torch.float32, trust_remote_code=False
                 )
         return model
 

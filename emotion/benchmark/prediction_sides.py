@@ -48,7 +48,9 @@ def hugging_face_pipeline(config: BenchmarkConfig, batch_size: int | None = None
     """Time ``transformers.pipeline`` in batches of ``batch_size``, or ours; ``weights`` is a Hugging Face folder."""
     assert config.weights is not None
     tokenizer: Any = _tokenizer(config)
-    classify: Any = pipeline("text-classification", config.weights, tokenizer=tokenizer, device=_device(config))
+    classify: Any = pipeline(
+        "text-classification", config.weights, tokenizer=tokenizer, device=_device(config), trust_remote_code=False
+    )
     label_of: dict[str, int] = classify.model.config.label2id
     batch_size = batch_size or config.data.batch_size
     options = {"batch_size": batch_size, "truncation": True, "max_length": config.data.max_length}
@@ -64,7 +66,11 @@ def padded_loop(config: BenchmarkConfig) -> Measurement:
     """
     assert config.weights is not None
     tokenizer = _tokenizer(config)
-    model = AutoModelForSequenceClassification.from_pretrained(config.weights).to(_device(config)).eval()
+    model = (
+        AutoModelForSequenceClassification.from_pretrained(config.weights, trust_remote_code=False)
+        .to(_device(config))
+        .eval()
+    )
 
     @torch.no_grad()
     def predict(texts: Sequence[str]) -> list[int]:

@@ -20,6 +20,8 @@ An ``.onnx`` file (:mod:`emotion.checkpoint.onnx_format`) has an ONNX model, ``o
 
 import math
 import pickle
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +30,14 @@ import torch
 from torch import Tensor
 
 from emotion.checkpoint import onnx_format
-from emotion.errors import UserError
+from emotion.errors import UserError, first_line
 from emotion.models import NORMALIZATIONS, require_packages
 
 FORMAT = "emotion-checkpoint"
 SCHEMA_VERSION = 2
+
+LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.01, 100.0
+"""Beyond them all probabilities are 0 or 1, or all are equal."""
 
 _BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 """By bytes per element: values are compared as integers, so that only positive zeros are left out and NaN stays."""
@@ -84,21 +89,75 @@ def read(path: Path) -> dict[str, Any]:
             f"{path}: config.normalization must be one of {', '.join(NORMALIZATIONS)}, found {normalization!r}"
         )
     temperature = settings.get("temperature", 1.0)
-    if not isinstance(temperature, int | float) or not 0 < temperature < math.inf:
-        raise UserError(f"{path}: config.temperature must be a number > 0, found {temperature!r}")
+    if not isinstance(temperature, int | float) or not LOWEST_TEMPERATURE <= temperature <= HIGHEST_TEMPERATURE:
+        rule = f"must be a number from {LOWEST_TEMPERATURE:g} to {HIGHEST_TEMPERATURE:g}"
+        raise UserError(f"{path}: config.temperature {rule}, found {temperature!r}")
+    _refuse_larger_than_file(content, path)
     checked: dict[str, Any] = content
     return checked
 
 
+def require_intact(path: Path) -> None:
+    """Compare every byte that counts with the checksums that the file was written with: a CRC-32, or SHA-256.
+
+    They guard against accidents, not against forgery.
+
+    Raises:
+        UserError: A byte has changed since the file was written.
+    """
+    if path.suffix == ".onnx":
+        onnx_format.require_intact(path)
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError) as error:
+        raise UserError(f"{path}: must be a whole .pt checkpoint, found {first_line(error)}") from error
+    if damaged is not None:
+        raise UserError(f"{path}: must be as it was written, found that {damaged} in it was damaged; copy it again")
+
+
+def _refuse_larger_than_file(content: dict[str, Any], path: Path) -> None:
+    """Refuse tensors that claim more elements than their storage has, such as one number repeated a billion times."""
+    for tensor in _tensors(content):
+        if tensor.device.type != "cpu" or tensor.nbytes > tensor.untyped_storage().nbytes():
+            raise UserError(
+                f"{path}: must hold tensors with all their elements, found one of shape {tuple(tensor.shape)} without"
+            )
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from _tensors(each)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _tensors(each)
+
+
 def _read_pt(path: Path) -> Any:
     try:
+        _refuse_compressed(path)
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
         raise UserError(
             f"{path}: must hold tensors and plain values only, found code or other objects; refused"
         ) from error
+    except UserError:
+        raise
     except Exception as error:  # a damaged file fails in many ways
         raise UserError(f"{path}: must be a whole .pt checkpoint, found a truncated or foreign file") from error
+
+
+def _refuse_compressed(path: Path) -> None:
+    """Refuse a zip that inflates: torch stores what it writes as it is."""
+    if not zipfile.is_zipfile(path):
+        return  # torch says what is wrong with it
+    with zipfile.ZipFile(path) as archive:
+        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+            raise UserError(f"{path}: must hold tensors as they are, found compressed ones; refused")
 
 
 def _read_onnx(path: Path) -> Any:

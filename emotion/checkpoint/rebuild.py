@@ -35,7 +35,7 @@ def build_tokenizer(files: dict[str, bytes], config: PretrainedConfig, normaliza
     """Build a tokenizer from only its original files; the backbone's config determines its class."""
     with TemporaryDirectory() as folder, quiet_transformers():
         for name, data in files.items():
-            (Path(folder) / Path(name).name).write_bytes(data)
+            (Path(folder) / name).write_bytes(data)
         config.save_pretrained(folder)
         return load_tokenizer(Path(folder), normalization)
 
@@ -69,9 +69,10 @@ def build_model(
 
     It has the config's dtype and quantisation; the head is always in FP32.
     """
+    _require_layers(config, tensors, path)
     with torch.device("meta"):
         skeleton: PreTrainedModel = AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]
-            config, attn_implementation="sdpa"
+            config, attn_implementation="sdpa", trust_remote_code=False
         )
     keep_configured_heads_(skeleton)
     expected = {name: value.shape for name, value in skeleton.state_dict().items()}
@@ -88,3 +89,13 @@ def build_model(
         keep_head_in_fp32(model, weights)
     model.to(device).eval()  # type: ignore[arg-type]
     return model
+
+
+def _require_layers(config: PretrainedConfig, tensors: dict[str, Tensor], path: Path) -> None:
+    """Refuse a config of more layers than there are tensors, which would take hours to build."""
+    for name, value in config.to_dict().items():
+        if "layers" in name and isinstance(value, int) and value > len(tensors):
+            raise UserError(
+                f"{path}: backbone_config.{name} must be at most {len(tensors):,}, the number of tensors in the file,"
+                f" found {value:,}"
+            )

@@ -1,6 +1,7 @@
 """Save and load portable checkpoints: single files that predict with no network, no cache and no other file."""
 
 import copy
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,21 @@ from typing import Any
 import torch
 from transformers import AutoConfig, PreTrainedModel
 
-from emotion.checkpoint.format import FORMAT, read, state_dict, to_tensor, write
+from emotion.checkpoint.format import FORMAT, read, require_intact, state_dict, to_tensor, write
 from emotion.checkpoint.rebuild import build_model, build_tokenizer, find_config_and_tokenizer
 from emotion.config import earlier_label_set
 from emotion.errors import UserError, first_line
 from emotion.files import atomic
 from emotion.labels import LabelSet
-from emotion.models import OnnxClassifier, Predictor, int8_products_overflow, position_limit
+from emotion.models import (
+    TOKENIZER_FILES,
+    OnnxClassifier,
+    Predictor,
+    int8_products_overflow,
+    loading_alone,
+    names_code,
+    position_limit,
+)
 from emotion.models.fast import speed_up_
 
 log = logging.getLogger(__name__)
@@ -48,6 +57,7 @@ def content(predictor: Predictor) -> dict[str, Any]:
     }
 
 
+@loading_alone()
 def load(path: str | Path, device: torch.device | str = "cpu", fast: bool = True) -> Predictor:
     """Load a checkpoint, ``.pt`` or ``.onnx``; an ``.onnx`` always runs on the CPU.
 
@@ -55,7 +65,7 @@ def load(path: str | Path, device: torch.device | str = "cpu", fast: bool = True
     for the latter the backbone's config and tokenizer are looked up by ``model_id``.
 
     Args:
-        path: The file.
+        path: The file. Several threads may load at once; they take turns.
         device: Where a ``.pt`` runs.
         fast: Whether :mod:`emotion.models.fast` speeds it up.
 
@@ -65,6 +75,7 @@ def load(path: str | Path, device: torch.device | str = "cpu", fast: bool = True
     """
     path = Path(path)
     checked = read(path)
+    require_intact(path)
     try:
         return _restore(checked, path, torch.device(device), fast)
     except UserError:
@@ -97,6 +108,7 @@ def _restore(content: dict[str, Any], path: Path, device: torch.device, fast: bo
     normalization = settings.get("normalization", "none")
     if not files:
         raise UserError(f"{path}: must hold a tokenizer's files, found none")
+    _refuse_code(content.get("backbone_config"), files, path)
     try:
         tokenizer = build_tokenizer(files, config, normalization)
     except UserError as error:
@@ -116,7 +128,7 @@ def _restore(content: dict[str, Any], path: Path, device: torch.device, fast: bo
         if fast:
             speed_up_(model)
     model.config.name_or_path = content["model_id"]
-    return Predictor(
+    predictor = Predictor(
         model=model,
         tokenizer=tokenizer,
         tokenizer_files=files,
@@ -129,6 +141,18 @@ def _restore(content: dict[str, Any], path: Path, device: torch.device, fast: bo
         metadata=content.get("metadata", {}) if content.get("format") == FORMAT else {},
         temperature=settings.get("temperature", 1.0),
     )
+    predictor.encoder.encode([""])  # the first call sets the tokenizer's truncation, which threads must not do together
+    return predictor
+
+
+def _refuse_code(backbone_config: Any, files: dict[str, bytes], path: Path) -> None:
+    """Raise :class:`UserError` where transformers could find Python code to run, which it is told not to, too."""
+    if foreign := sorted(files.keys() - set(TOKENIZER_FILES)):
+        raise UserError(f"{path}: must hold no files but a tokenizer's, found {foreign[0]!r}; refused")
+    tokenizer_config = json.loads(files.get("tokenizer_config.json", b"{}"))
+    for name, settings in (("backbone_config", backbone_config), ("tokenizer_config.json", tokenizer_config)):
+        if names_code(settings):
+            raise UserError(f"{path}: must need no code of its own, found auto_map in {name}; refused")
 
 
 def _has_8_bit_weights(content: dict[str, Any]) -> bool:

@@ -1,6 +1,7 @@
 from .attention_heads import HEADS_LEFT as HEADS_LEFT
 from .attention_heads import keep_configured_heads_ as keep_configured_heads_
 from .attention_heads import loading_class as loading_class
+from .backbone import TOKENIZER_FILES as TOKENIZER_FILES
 from .backbone import Backbone as Backbone
 from .backbone import find_backbone as find_backbone
 from .config import NAME_PATTERN as NAME_PATTERN
@@ -25,10 +26,14 @@ from .layers import transformer_layers as transformer_layers
 from .onnx_runtime import OnnxClassifier as OnnxClassifier
 from .onnx_runtime import require_packages as require_packages
 from .predictor import BATCH_SIZE as BATCH_SIZE
+from .predictor import NotFiniteError as NotFiniteError
+from .predictor import Predictions as Predictions
 from .predictor import Predictor as Predictor
 from .pretrained import load_config as load_config
 from .pretrained import load_pretrained as load_pretrained
 from .pretrained import load_tokenizer as load_tokenizer
+from .pretrained import loading_alone as loading_alone
+from .pretrained import names_code as names_code
 from .pretrained import position_limit as position_limit
 from .pretrained import quiet_transformers as quiet_transformers
 from .processor import int8_products_overflow as int8_products_overflow

@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import PretrainedConfig
@@ -42,9 +43,20 @@ class OnnxClassifier:
         self._session = inference_session(onnxruntime, serialized, options, SLOW_FUSIONS if fast else ())
 
     def __call__(self, input_ids: Tensor, attention_mask: Tensor) -> ClassifierOutput:
-        """Compute logits; both inputs are (rows, tokens), int64."""
+        """Compute logits; both inputs are (rows, tokens), int64.
+
+        Raises:
+            UserError: The model fails, or returns something else.
+        """
         inputs = {"input_ids": input_ids.numpy(), "attention_mask": attention_mask.numpy()}
-        (logits,) = self._session.run(["logits"], inputs)
+        try:
+            (logits,) = self._session.run(["logits"], inputs)
+        except Exception as error:  # ONNX Runtime's own kinds are not public
+            raise UserError(f"weights: must be an ONNX model that runs, found {first_line(error)}") from error
+        expected = (len(input_ids), self.config.num_labels)
+        if logits.shape != expected or logits.dtype != np.float32:
+            found = f"{logits.shape} in {logits.dtype}"
+            raise UserError(f"weights: must be an ONNX model that gives logits {expected} in float32, found {found}")
         return ClassifierOutput(torch.from_numpy(logits))
 
 

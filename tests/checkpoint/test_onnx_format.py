@@ -74,7 +74,7 @@ def test_what_is_written_comes_back_and_other_programs_see_a_valid_model(tmp_pat
     assert found["b"]["c"].pop("d.txt").numpy().tobytes() == FILE
     assert found == {"a": content["a"], "b": {"c": {}}}
     onnx.checker.check_model(path, full_check=True)
-    assert {entry.key for entry in onnx.load(path).metadata_props} == {"author", "emotion_checkpoint"}
+    assert {entry.key for entry in onnx.load(path).metadata_props} == {"author", "emotion_checkpoint", "emotion_sha256"}
     properties = onnxruntime.InferenceSession(path).get_modelmeta().custom_metadata_map
     assert json.loads(properties["emotion_checkpoint"])["a"] == content["a"]
 
@@ -151,6 +151,10 @@ def damage(path: Path, how: str) -> None:
         case "truncated entry":
             path.write_bytes(whole[:-1])
         case "no JSON":
+            broken = onnx.load(path)
+            next(each for each in broken.metadata_props if each.key == "emotion_checkpoint").value = "{"
+            onnx.save(broken, path)
+        case "another end":
             path.write_bytes(whole[:-1] + b"]")
         case "text":
             path.write_text("text,label\n")
@@ -177,6 +181,7 @@ def damage(path: Path, how: str) -> None:
         ("truncated graph", "truncated or foreign"),
         ("truncated entry", "truncated or foreign"),
         ("no JSON", "truncated or foreign"),
+        ("another end", "was damaged"),
         ("text", "truncated or foreign"),
         ("empty", "found no emotion_checkpoint"),
         ("pt", "truncated or foreign"),

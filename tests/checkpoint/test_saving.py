@@ -176,7 +176,7 @@ def damage(content: dict[str, Any], path: Path, how: str) -> None:
         ("no tokenizer", "must hold a tokenizer's files, found none"),
         ("junk tokenizer", "found unusable tokenizer.json"),
         ("unknown architecture", "zzz"),
-        ("no temperature", "config.temperature must be a number > 0, found 0.0"),
+        ("no temperature", "config.temperature must be a number from 0.01 to 100, found 0.0"),
         ("unknown normalisation", "config.normalization must be one of none, bertweet, cardiff, found 'zzz'"),
         ("config of another kind", "config.max_length"),
         ("code", "found code"),

@@ -20,3 +20,17 @@ def matrix_products(*weights: np.ndarray) -> bytes:
     opsets = [onnx.helper.make_opsetid("", 23)]
     serialized: bytes = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString()
     return serialized
+
+
+def constant_logits(rows: int, classes: int) -> bytes:
+    """An ONNX model that answers any batch with zeros, (rows, classes)."""
+    inputs = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.INT64, ["texts", "tokens"])
+        for name in ("input_ids", "attention_mask")
+    ]
+    output = onnx.helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, [rows, classes])
+    zeros = numpy_helper.from_array(np.zeros((rows, classes), np.float32), "zeros")
+    node = onnx.helper.make_node("Identity", ["zeros"], ["logits"])
+    graph = onnx.helper.make_graph([node], "g", inputs, [output], [zeros])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 23)], ir_version=10)
+    return bytes(model.SerializeToString())

@@ -80,7 +80,7 @@ def _tiny(config: PretrainedConfig, attention: str) -> PreTrainedModel:
     with torch.random.fork_rng(devices=[]), torch.device("cpu"), torch.no_grad():
         torch.manual_seed(0)
         model: PreTrainedModel = AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]
-            small, dtype=torch.float32, attn_implementation=attention
+            small, dtype=torch.float32, attn_implementation=attention, trust_remote_code=False
         )
         for parameter in model.parameters():
             parameter.normal_(std=0.5)

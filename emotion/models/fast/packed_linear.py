@@ -36,8 +36,9 @@ class PackedLinear(nn.Linear):
     def _copy(self) -> Tensor:
         weight = self.weight.detach()
         version = 0 if weight.is_inference() else weight._version
-        if self._packed is not None:
-            copy, of, of_version = self._packed  # kept, so that no other weights can take its address
+        kept = self._packed  # another thread may replace it meanwhile
+        if kept is not None:
+            copy, of, of_version = kept  # the weights are kept, so that no other weights can take its address
             if of.data_ptr() == weight.data_ptr() and of_version == version:
                 return copy
         packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight)
