@@ -33,13 +33,36 @@ def atomic(path: Path) -> Iterator[Path]:
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        # A full disk names no file, and people know nothing of ours.
+        if error.errno is not None and error.filename in (None, str(temporary)):
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
 
+def _sync_folder(folder: Path) -> None:
+    """Make the names in a folder outlast a power failure, on systems that can sync folders."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return  # Windows opens no folders
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass  # neither can some network file systems
+    finally:
+        os.close(descriptor)
+
+
 @contextmanager
-def marked(path: Path) -> Iterator[Path]:
+def marked(path: Path, key: str, is_earlier: Callable[[Path], bool] = lambda _: False) -> Iterator[Path]:
     """Write like :func:`atomic`, and note the digest by which :func:`require_unchanged` recognises the file.
+
+    A file that somebody else put at ``path`` meanwhile is not replaced either: the arguments are those of
+    :func:`require_unchanged`, which is asked again at the end.
 
     The note is ``.emotion.<name>.sha256`` in the same folder: one digest a line, the new content's first, then the one
     before it. It is written before ``path`` is replaced, so that a crash leaves no file unrecognised.
@@ -47,6 +70,7 @@ def marked(path: Path) -> Iterator[Path]:
     note = _note(path)
     with atomic(path) as temporary:
         yield temporary
+        require_unchanged(path, key, is_earlier)
         written = sha256(temporary)
         digests = [written, *(each for each in _noted(note) if each != written)]
         with atomic(note) as new_note:

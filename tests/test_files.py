@@ -1,5 +1,6 @@
 """Files are replaced whole or not at all, and only where they are ours."""
 
+import errno
 import hashlib
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from emotion.errors import UserError
+from emotion.errors import UserError, of_file
 from emotion.files import atomic, marked, require_ours, require_unchanged, require_writable, sha256
 
 Writer = Callable[[Path], AbstractContextManager[Path]]
@@ -81,7 +82,7 @@ def test_a_folder_is_never_ours_and_a_free_path_is_accepted(tmp_path: Path):
 
 
 def mark(path: Path, text: str) -> None:
-    with marked(path) as temporary:
+    with marked(path, "output") as temporary:
         temporary.write_text(text)
 
 
@@ -117,7 +118,7 @@ from pathlib import Path
 from emotion.files import marked
 path = Path(sys.argv[1])
 sys.addaudithook(lambda event, args: event == "os.rename" and Path(args[1]) == path and os._exit(9))
-with marked(path) as temporary:
+with marked(path, "output") as temporary:
     temporary.write_text("new")
 """
     assert subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode == 9
@@ -127,12 +128,25 @@ with marked(path) as temporary:
     require_unchanged(path, "output")
 
 
+def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path: Path):
+    path = tmp_path / "out.csv"
+
+    def write() -> None:
+        with marked(path, "output") as temporary:
+            temporary.write_text("ours")
+            path.write_text("theirs")
+
+    with pytest.raises(UserError, match=r"^output: .*out\.csv exists and was not written by this program"):
+        write()
+    assert {each.name: each.read_text() for each in tmp_path.iterdir()} == {"out.csv": "theirs"}
+
+
 def test_a_failure_leaves_file_and_note_as_they_were(tmp_path: Path):
     path = tmp_path / "out.csv"
     mark(path, "old")
     before = {each.name: each.read_bytes() for each in tmp_path.iterdir()}
     with pytest.raises(RuntimeError):
-        _fail_halfway(path, RuntimeError, marked)
+        _fail_halfway(path, RuntimeError, lambda target: marked(target, "output"))
     assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == before
 
 
@@ -148,3 +162,14 @@ def test_a_folder_below_a_file_cannot_be_written(tmp_path: Path):
         with pytest.raises(UserError, match=r"^output_dir: must be a writable folder, found .*file.* \(.+\)$"):
             require_writable(folder, "output_dir")
     assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_a_full_disk_is_named_by_the_file_that_was_to_be_written(tmp_path: Path):
+    def fill() -> None:
+        with atomic(tmp_path / "model.pt"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left") as caught:
+        fill()
+    assert of_file(caught.value) == f"{tmp_path / 'model.pt'}: must be usable, found: No space left on device"
+    assert list(tmp_path.iterdir()) == []

@@ -100,7 +100,7 @@ class CompressionResults:
                     save_figure(frontier_figure(report), pending.enter_context(atomic(path)))
                 for name, each in (rows or {}).items():
                     path = self._rows(name)
-                    temporary = pending.enter_context(marked(path))
+                    temporary = pending.enter_context(marked(path, "output_dir"))
                     write_rows(each, temporary)
                     file = path.relative_to(self.folder).as_posix()
                     report.variants[name].predictions = RowsFile(file=file, sha256=sha256(temporary))

@@ -2,17 +2,21 @@
 
 import codecs
 import csv
+import gzip
 import logging
 import os
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
-from typing import TextIO
+from threading import Lock
+from typing import IO, TextIO, cast
 
 import pandas as pd
 
-from emotion.errors import UserError
+from emotion.errors import UserError, first_line
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +25,10 @@ CHUNK_ROWS = 65_536
 _BLOCK = 1 << 20
 _LONGEST_CELL = 10_000_000
 """Characters; the limit keeps a quote that is never closed from reading the whole file into memory."""
+_LIMIT = Lock()
+_UNREADABLE = (OSError, EOFError, zlib.error)
+"""The last two are of compressed files that are truncated or damaged."""
+_CHANGED = "must stay as it is while it is read, found that it has changed"
 _END = 'end"of'
 """A line added after the last one: in an open quote, the reader takes its quote as the closing one and drops it."""
 
@@ -35,6 +43,8 @@ class CsvFile:
     columns: tuple[str, ...]
     lines: int
     """Line breaks in the file: at least the number of rows, more where texts hold line breaks."""
+    version: tuple[int, ...]
+    """Size, time of the last change and inode when the file was opened."""
 
     def chunks(self, rows: int = CHUNK_ROWS) -> Iterator[pd.DataFrame]:
         """Yield frames of up to ``rows`` rows under this file's column names, indexed from 0 through the file.
@@ -43,8 +53,9 @@ class CsvFile:
         empty texts.
 
         Raises:
-            UserError: A row has more cells than the header, or a quote is never closed; it names the row, counted as
-                everywhere: the header is row 1, a row may span lines, skipped lines do not count.
+            UserError: The file changes meanwhile; or a row has more cells than the header, or a quote is never closed.
+                The error names the row, counted as everywhere: the header is row 1, a row may span lines, skipped
+                lines do not count.
         """
         records = self._records()
         start = 0
@@ -52,6 +63,8 @@ class CsvFile:
             index = pd.RangeIndex(start, start + len(chunk))
             yield pd.DataFrame(chunk, index=index, columns=list(self.columns), dtype=str)
             start += len(chunk)
+        if _version(self.path) != self.version:
+            raise UserError(f"{self.path}: {_CHANGED}")
 
     def _records(self) -> Iterator[list[str]]:
         """Yield the rows below the header, each with as many cells as the header has."""
@@ -73,8 +86,10 @@ class CsvFile:
                 yield record[:width] + [""] * (width - len(record))
         except csv.Error as error:
             raise UserError(f"{self.path}: {error} in row {row + 1} (the header is row 1)") from error
-        except OSError as error:
-            raise UserError(f"{self.path}: must be readable, found {error.strerror}") from error
+        except _UNREADABLE as error:
+            raise UserError(f"{self.path}: must be readable, found {_reason(error)}") from error
+        except UnicodeDecodeError as error:  # the whole file had this encoding when it was opened
+            raise UserError(f"{self.path}: {_CHANGED}") from error
 
     def column(self, frame: pd.DataFrame, name: str) -> list[str]:
         """Return the cells of the column ``name``."""
@@ -93,13 +108,14 @@ def open_csv(path: str | Path, required: Sequence[str] = (), key: str = "csv") -
     """
     path = Path(path)
     if not os.path.isfile(path):  # unlike Path.is_file, False for a name that no file can have
-        found = "a folder" if os.path.isdir(path) else "no file"
+        found = "a folder" if os.path.isdir(path) else "a pipe or device" if os.path.exists(path) else "no file"
         raise UserError(f"{key}: must be a CSV file, found {found} at {path}")
     try:
+        version = _version(path)
         encoding, lines = _detect_encoding(path)
         header_by_separator = _headers(path, encoding)
-    except OSError as error:
-        raise UserError(f"{key}: must be readable, found {path} ({error.strerror})") from error
+    except _UNREADABLE as error:
+        raise UserError(f"{key}: must be readable, found {path} ({_reason(error)})") from error
 
     def fit(separator: str) -> tuple[int, int]:
         header = header_by_separator[separator]
@@ -113,7 +129,21 @@ def open_csv(path: str | Path, required: Sequence[str] = (), key: str = "csv") -
         if columns.count(name) != 1:
             found = "it twice" if name in columns else ", ".join(map(repr, columns))[:200]
             raise UserError(f"{path}: must have one column {name!r}, found {found}")
-    return CsvFile(path, encoding, separator, columns, lines)
+    return CsvFile(path, encoding, separator, columns, lines, version)
+
+
+def _open(path: Path) -> IO[bytes]:
+    """Open a file that may be compressed, as its name says."""
+    return cast(IO[bytes], gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or first_line(error)
+
+
+def _version(path: Path) -> tuple[int, ...]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def _holds_text(cells: Sequence[str]) -> bool:
@@ -134,18 +164,19 @@ def _read(path: Path, encoding: str, separator: str) -> Iterator[list[str]]:
         at_end = True
         yield _END
 
-    with path.open(encoding=encoding, newline="") as file:
+    with TextIOWrapper(_open(path), encoding=encoding, newline="") as file:
         records = csv.reader(lines(file), delimiter=separator)
         while True:
-            limit = csv.field_size_limit(_LONGEST_CELL)  # of the whole process, so set it for one record at a time
-            try:
-                csv.field_size_limit(max(limit, _LONGEST_CELL))
-                record = next(records)
-            except csv.Error as error:
-                rule = f"every cell must have at most {_LONGEST_CELL:,} characters"
-                raise csv.Error(f"{rule}, found a longer one (or a quote that is never closed)") from error
-            finally:
-                csv.field_size_limit(limit)
+            with _LIMIT:
+                limit = csv.field_size_limit(_LONGEST_CELL)  # of the whole process, so set it for one record at a time
+                try:
+                    csv.field_size_limit(max(limit, _LONGEST_CELL))
+                    record = next(records)
+                except csv.Error as error:
+                    rule = f"every cell must have at most {_LONGEST_CELL:,} characters"
+                    raise csv.Error(f"{rule}, found a longer one (or a quote that is never closed)") from error
+                finally:
+                    csv.field_size_limit(limit)
             if not at_end:
                 yield record
             elif record == [_END]:
@@ -171,14 +202,14 @@ def _headers(path: Path, encoding: str) -> dict[str, tuple[str, ...]]:
 
 def _detect_encoding(path: Path) -> tuple[str, int]:
     """Return the encoding that decodes the whole file, and the number of line breaks; read in constant memory."""
-    with path.open("rb") as file:
+    with _open(path) as file:
         start = file.read(4)
     is_utf16 = start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     for encoding in ("utf-16",) if is_utf16 else ("utf-8-sig", "cp1252"):
         decoder = codecs.getincrementaldecoder(encoding)()
         lines = 0
         try:
-            with path.open("rb") as file:
+            with _open(path) as file:
                 while block := file.read(_BLOCK):
                     text = decoder.decode(block)
                     if "\0" in text:

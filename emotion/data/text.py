@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -27,6 +28,16 @@ def normalize_cardiff(text: str) -> str:
     return " ".join(word(piece) for piece in text.split(" "))
 
 
+class UniqueRows(NamedTuple):
+    """The token ids of texts, each distinct text once."""
+
+    rows: list[TokenIds]
+    truncated: np.ndarray
+    """(rows,), bool: whether the text had more tokens than ``max_length``."""
+    places: np.ndarray
+    """(texts,), int64: the row of each text."""
+
+
 @dataclass(frozen=True, slots=True)
 class TextEncoder:
     """Turns texts into token ids and token ids into padded batches.
@@ -42,19 +53,31 @@ class TextEncoder:
 
     def encode(self, texts: Sequence[str]) -> list[TokenIds]:
         """Return the token ids of each text, cut to ``max_length``, specials included."""
+        rows, _ = self.encode_and_mark(texts)
+        return rows
+
+    def encode_and_mark(self, texts: Sequence[str]) -> tuple[list[TokenIds], np.ndarray]:
+        """Return what :meth:`encode` does, and whether each text was cut, (texts,), bool."""
         if not texts:
-            return []
+            return [], np.zeros(0, dtype=bool)
         if self.normalization == "cardiff":
             texts = [normalize_cardiff(text) for text in texts]
-        rows = self.tokenizer(list(texts), truncation=True, max_length=self.max_length, return_attention_mask=False)[
-            "input_ids"
-        ]
-        return [np.asarray(row, dtype=np.int32) for row in rows]
+        batch = self.tokenizer(list(texts), truncation=True, max_length=self.max_length, return_attention_mask=False)
+        rows = [np.asarray(row, dtype=np.int32) for row in batch["input_ids"]]
+        if batch.encodings is not None:
+            truncated = [bool(encoding.overflowing) for encoding in batch.encodings]
+        else:  # a tokenizer in Python, which does not say
+            truncated = [
+                len(row) == self.max_length and len(self.tokenizer(text)["input_ids"]) > self.max_length
+                for row, text in zip(rows, texts, strict=True)
+            ]
+        return rows, np.array(truncated)
 
-    def encode_unique(self, texts: Sequence[str]) -> tuple[list[TokenIds], np.ndarray]:
-        """Return the token ids of each distinct text, and each text's place among them, (texts,), int64."""
+    def encode_unique(self, texts: Sequence[str]) -> "UniqueRows":
+        """Encode each distinct text once."""
         places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
-        return self.encode(list(places)), np.array([places[text] for text in texts], dtype=np.int64)
+        rows, truncated = self.encode_and_mark(list(places))
+        return UniqueRows(rows, truncated, np.array([places[text] for text in texts], dtype=np.int64))
 
     def padded_length(self, longest: int) -> int:
         """Return the padded length, in tokens, of a batch whose longest row has ``longest``."""

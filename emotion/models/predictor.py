@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from pathlib import Path
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -21,6 +22,38 @@ from emotion.models.onnx_runtime import OnnxClassifier
 BATCH_SIZE: int = conf_value("data/csv", "batch_size")
 CHUNK_TEXTS = 8_192
 """Texts that are sorted by length together: enough to fill batches with texts of similar length."""
+
+
+class NotFiniteError(UserError):
+    """The model's logits for some texts are NaN or infinite, so that no label would mean anything.
+
+    Args:
+        places: Indices of those texts in their sequence.
+    """
+
+    def __init__(self, places: list[int]) -> None:
+        self.places = places
+        super().__init__(f"weights: must give finite logits, found others for {_listed('text', places)}")
+
+    def in_csv(self, path: Path, first_row: int) -> UserError:
+        """Return the same error with the rows of a CSV, of which ``first_row`` holds the sequence's first text."""
+        rows = [first_row + place for place in self.places]
+        return UserError(f"weights: must give finite logits, found others for {_listed('row', rows)} of {path}")
+
+
+def _listed(noun: str, numbers: list[int]) -> str:
+    shown = ", ".join(map(str, numbers[:10]))
+    more = f" and {len(numbers) - 10:,} more" if len(numbers) > 10 else ""
+    return f"{noun}{'s' if len(numbers) > 1 else ''} {shown}{more}"
+
+
+class Predictions(NamedTuple):
+    """What a predictor says of texts, in their order."""
+
+    probabilities: Tensor
+    """(texts, classes), float32 on the CPU, rows sum to 1."""
+    truncated: np.ndarray
+    """(texts,), bool: whether the text had more than ``max_length`` tokens, of which only the first were read."""
 
 
 @dataclass(slots=True)
@@ -96,11 +129,17 @@ class Predictor:
         indices: list[int] = self.predict_proba(texts, batch_size).argmax(dim=-1).tolist()
         return indices
 
-    @torch.inference_mode()
     def predict_proba(
         self, texts: Sequence[str], batch_size: int = BATCH_SIZE, advance: Callable[[int], None] | None = None
     ) -> Tensor:
-        """Predict the probability of each class for each text.
+        """Predict the probability of each class for each text, (texts, classes), as :meth:`predict_texts` does."""
+        return self.predict_texts(texts, batch_size, advance).probabilities
+
+    @torch.inference_mode()
+    def predict_texts(
+        self, texts: Sequence[str], batch_size: int = BATCH_SIZE, advance: Callable[[int], None] | None = None
+    ) -> "Predictions":
+        """Predict the probability of each class for each text, and say which texts were cut.
 
         The same texts in the same order with the same batch size always share the same batches. Equal texts of a
         chunk are computed once, and a chunk is tokenised while the one before it is predicted.
@@ -110,27 +149,31 @@ class Predictor:
             batch_size: Texts a forward pass, >= 1.
             advance: Called after each batch with the number of texts that are done.
 
-        Returns:
-            (texts, classes), float32 on the CPU, rows sum to 1.
+        Raises:
+            NotFiniteError: The model's logits for a text are not finite.
         """
         if isinstance(texts, str):
             raise TypeError("texts must be a sequence of strings, not one string")
         probabilities = torch.empty(len(texts), len(self.labels))
+        truncated = np.zeros(len(texts), dtype=bool)
         encoder = self.encoder
         chunks = [texts[start : start + CHUNK_TEXTS] for start in range(0, len(texts), CHUNK_TEXTS)]
         done = 0
         encoded = (encoder.encode_unique(chunk) for chunk in chunks)
-        for rows, place in prefetched(encoded) if len(chunks) > 1 else encoded:
+        for rows, cut, place in prefetched(encoded) if len(chunks) > 1 else encoded:
             copies = np.bincount(place)
-            unique = torch.empty(len(rows), len(self.labels))
+            logits = torch.empty(len(rows), len(self.labels))
             for batch, inputs in self.batches(rows, batch_size):
-                logits = self.model(**inputs).logits.float() / self.temperature
-                unique[batch] = logits.softmax(dim=-1).cpu()
+                logits[batch] = self.model(**inputs).logits.float().cpu()
                 if advance is not None:
                     advance(int(copies[batch].sum()))
-            probabilities[done : done + len(place)] = unique[place]
+            finite = logits.isfinite().all(dim=-1)
+            if not finite.all():
+                raise NotFiniteError((done + (~finite[place]).nonzero().flatten()).tolist())
+            probabilities[done : done + len(place)] = (logits / self.temperature).softmax(dim=-1)[place]
+            truncated[done : done + len(place)] = cut[place]
             done += len(place)
-        return probabilities
+        return Predictions(probabilities, truncated)
 
     def batches(
         self, rows: Sequence[TokenIds], batch_size: int = BATCH_SIZE

@@ -18,6 +18,8 @@ class PredictConfig(Config):
     batch_size: Count
     probabilities: bool
     """Add one column a class with its probability."""
+    escape_formulas: bool
+    """Put an apostrophe before cells of the input that a spreadsheet would run as a formula."""
     accelerator: Accelerator
     fast: bool
     """Let :mod:`emotion.models.fast` replace parts of other libraries: same results up to rounding, in less time."""

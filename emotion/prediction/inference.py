@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from torch import Tensor
 
 from emotion.checkpoint import load
 from emotion.config import compose_config, resolve
@@ -16,13 +15,15 @@ from emotion.evaluation import Evaluation, evaluate
 from emotion.files import marked, require_unchanged, require_writable
 from emotion.isolation import isolated
 from emotion.labels import LabelSet
-from emotion.models import batch_size_blamed, pick_device
+from emotion.models import NotFiniteError, Predictions, batch_size_blamed, pick_device
 from emotion.prediction.config import PredictConfig
 from emotion.progress import progress_bar
 
 log = logging.getLogger(__name__)
 
-COLUMNS = ("predicted_label", "predicted_emotion", "confidence", "empty_text")
+COLUMNS = ("predicted_label", "predicted_emotion", "confidence", "empty_text", "truncated_text")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+"""Source: owasp.org/www-community/attacks/CSV_Injection."""
 _COLUMNS_OF_0_1_0 = ("predicted_label", "predicted_emotion", "confidence", "empty_text")
 
 
@@ -37,6 +38,8 @@ class Prediction:
     output: Path
     empty_rows: int
     """Rows without text, which are predicted too."""
+    truncated_rows: int
+    """Rows whose text is longer than the model reads."""
     evaluation: Evaluation | None
     """Scores against the label column, if the CSV has one with a class in every row."""
 
@@ -70,7 +73,8 @@ def predict_csv(config: PredictConfig) -> Prediction:
         UserError: As :func:`run_inference`.
     """
     file = open_csv(config.csv, (config.text_column,))
-    output = Path(config.output) if config.output else file.path.with_name(f"{file.path.stem}_predictions.csv")
+    stem = file.path.name.removesuffix(".gz").removesuffix(".csv") if file.path.suffix == ".gz" else file.path.stem
+    output = Path(config.output) if config.output else file.path.with_name(f"{stem}_predictions.csv")
     if output.exists() and output.samefile(file.path):
         raise UserError(f"output: must be another file than csv, found {output}")
     require_unchanged(output, "output", _is_earlier_prediction)
@@ -82,19 +86,25 @@ def predict_csv(config: PredictConfig) -> Prediction:
 
     labels: list[int] = []
     truth: list[int | None] = []
-    empty_rows = 0
+    empty_rows = truncated_rows = 0
     memory = batch_size_blamed("batch_size", config.batch_size)
-    with marked(output) as temporary, progress_bar() as progress, memory:
+    with marked(output, "output", _is_earlier_prediction) as temporary, progress_bar() as progress, memory:
         task = progress.add_task(f"{model.model_name} predicts", total=max(file.lines - 1, 1))
         for frame in file.chunks():
             texts = file.column(frame, config.text_column)
-            probabilities = model.predict_proba(texts, config.batch_size, lambda rows: progress.advance(task, rows))
+            try:
+                found = model.predict_texts(texts, config.batch_size, lambda rows: progress.advance(task, rows))
+            except NotFiniteError as error:
+                raise error.in_csv(file.path, first_row=len(labels) + 2) from error
             empty = [not text.strip() for text in texts]
-            labels += probabilities.argmax(dim=-1).tolist()
+            labels += found.probabilities.argmax(dim=-1).tolist()
             empty_rows += sum(empty)
+            truncated_rows += int(found.truncated.sum())
             if config.label_column in file.columns:
                 truth += [model.labels.parse(cell) for cell in file.column(frame, config.label_column)]
-            _with_predictions(frame, probabilities, empty, model.labels, config.probabilities).to_csv(
+            if config.escape_formulas:
+                frame = frame.map(_escaped)
+            _with_predictions(frame, found, empty, model.labels, config.probabilities).to_csv(
                 temporary,
                 mode="a",
                 header=not temporary.exists(),
@@ -107,8 +117,15 @@ def predict_csv(config: PredictConfig) -> Prediction:
         progress.update(task, total=len(labels), completed=len(labels))
     if empty_rows:
         log.warning("%s: %d rows have no text; they are predicted, and marked in empty_text", file.path, empty_rows)
+    if truncated_rows:
+        log.warning(
+            "%s: %d texts have more than %d tokens; only the first are read; they are marked in truncated_text",
+            file.path,
+            truncated_rows,
+            model.max_length,
+        )
     evaluation = _evaluate_where_labelled(file, truth, labels, model.labels)
-    return Prediction(labels, model.labels.names, output, empty_rows, evaluation)
+    return Prediction(labels, model.labels.names, output, empty_rows, truncated_rows, evaluation)
 
 
 def probability_columns(labels: LabelSet) -> tuple[str, ...]:
@@ -122,18 +139,24 @@ def _refuse_clash(file: CsvFile, added: tuple[str, ...]) -> None:
 
 
 def _with_predictions(
-    frame: pd.DataFrame, probabilities: Tensor, empty: list[bool], label_set: LabelSet, all_classes: bool
+    frame: pd.DataFrame, found: Predictions, empty: list[bool], label_set: LabelSet, all_classes: bool
 ) -> pd.DataFrame:
-    confidence, labels = probabilities.max(dim=-1)
+    confidence, labels = found.probabilities.max(dim=-1)
     added = {
         "predicted_label": labels.tolist(),
         "predicted_emotion": [label_set.names[label] for label in labels.tolist()],
         "confidence": confidence.numpy().round(6),
         "empty_text": empty,
+        "truncated_text": found.truncated,
     }
     if all_classes:
-        added |= dict(zip(probability_columns(label_set), probabilities.numpy().round(6).T, strict=True))
+        added |= dict(zip(probability_columns(label_set), found.probabilities.numpy().round(6).T, strict=True))
     return pd.concat([frame, pd.DataFrame(added, index=frame.index)], axis=1)
+
+
+def _escaped(cell: str) -> str:
+    """Prevent spreadsheets from running a cell as a formula: put an apostrophe before it."""
+    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
 
 
 def _evaluate_where_labelled(

@@ -130,7 +130,7 @@ class Deliverables:
             save_figure(training_curves_figure(entry.history, entry.best_epoch, self.model_name), curves)
             entry.predictions = None
             if rows is not None:
-                predictions = pending.enter_context(marked(self.predictions))
+                predictions = pending.enter_context(marked(self.predictions, "output_dir"))
                 shutil.copyfile(rows, predictions)
                 file = self.predictions.relative_to(self.output_dir).as_posix()
                 entry.predictions = RowsFile(file=file, sha256=sha256(predictions))

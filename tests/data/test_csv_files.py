@@ -2,13 +2,16 @@
 
 import codecs
 import csv
+import gzip
 import io
+import os
 from pathlib import Path
 
 import pytest
 
 from emotion.data import CsvFile, open_csv, read_labelled
 from emotion.errors import UserError
+from support.files import sample_rows
 from support.labels import EMOTION6
 
 
@@ -262,3 +265,26 @@ def test_a_labelled_csv_needs_rows_and_both_columns(tmp_path: Path):
         read_labelled(write(tmp_path / "input.csv", "text,lable\na,1\n"), "text", "label", EMOTION6, "data.train")
     with pytest.raises(UserError, match=r"^data\.validation: must be a CSV file, found no file at "):
         read_labelled(tmp_path / "nothing.csv", "text", "label", EMOTION6, "data.validation")
+
+
+def test_a_compressed_csv_is_read(tmp_path: Path):
+    rows = [("text", "label"), *sample_rows("train", 50)]
+    content = "".join(f'"{text.replace(chr(34), chr(34) * 2)}",{label}\n' for text, label in rows).encode()
+    path = tmp_path / "train.csv.gz"
+    path.write_bytes(gzip.compress(content))
+    file = open_csv(path, ("text", "label"))
+    (frame,) = file.chunks()
+    assert file.column(frame, "text") == [text for text, _ in rows[1:]]
+    path.write_bytes(gzip.compress(content)[:-20])
+    with pytest.raises(UserError, match=r"must be readable, found .*train\.csv\.gz \(Compressed file ended"):
+        open_csv(path)
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"must be readable, found .*train\.csv\.gz \(Not a gzipped file"):
+        open_csv(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
+def test_a_pipe_is_called_one(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(UserError, match=r"csv: must be a CSV file, found a pipe or device at .*pipe\.csv"):
+        open_csv(tmp_path / "pipe.csv")

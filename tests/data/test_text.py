@@ -30,6 +30,22 @@ def test_padded_batch_equals_the_tokenizers_own(kind: str, backbones: dict[str, 
     assert batch["input_ids"].shape == (5, 64)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_texts_that_are_cut_are_marked(kind: str, backbones: dict[str, Path]) -> None:
+    ours = encoder(kind, backbones[kind])
+    whole = load_tokenizer(backbones[kind], ours.normalization)
+    texts = [*TEXTS, *("a" + " b" * count for count in range(80))]
+    as_read = [normalize_cardiff(text) for text in texts] if kind == "cardiff" else texts
+    lengths = [len(whole(text)["input_ids"]) for text in as_read]
+    assert 64 in lengths, "one text must just fit"
+    rows, truncated = ours.encode_and_mark(texts)
+    assert [len(row) for row in rows] == [min(length, 64) for length in lengths]
+    assert truncated.tolist() == [length > 64 for length in lengths]
+    unique, cut, places = ours.encode_unique([*texts, *texts])
+    assert [unique[place].tolist() for place in places] == [row.tolist() for row in rows] * 2
+    assert cut[places].tolist() == truncated.tolist() * 2
+
+
 @pytest.mark.parametrize(("step", "tokens"), [(1, 11), (8, 16), (32, 20)])
 def test_lengths_are_padded_to_multiples_up_to_the_maximum(step: int, tokens: int, backbones: dict[str, Path]) -> None:
     ours = replace(encoder("minilm", backbones["minilm"], max_length=20), pad_to_multiple_of=step)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from sklearn.metrics import accuracy_score, f1_score
@@ -22,7 +23,7 @@ from support.labels import EMOTION6
 from support.prediction import MAX_LENGTH, TEXTS, predict_config, read_rows
 from support.predictors import KINDS, NAMES, out_of_memory
 
-ADDED = ["predicted_label", "predicted_emotion", "confidence", "empty_text"]
+ADDED = ["predicted_label", "predicted_emotion", "confidence", "empty_text", "truncated_text"]
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -79,6 +80,64 @@ def test_run_inference_equals_a_plain_loop(
     assert [row[4] for row in written] == [EMOTION6.names[label] for label in labels]
     assert [float(row[5]) for row in written] == pytest.approx([max(row) for row in expected], abs=5e-4)
     assert [row[6] for row in written] == [str(not text.strip()) for text in TEXTS]
+
+
+def test_texts_that_are_too_long_are_counted_and_marked(
+    weights: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    path = write_texts(tmp_path / "input.csv", ["so happy", "so happy " * 200, "sad"])
+    run_inference(str(weights["minilm"]), str(path))
+    header, *rows = read_rows(tmp_path / "input_predictions.csv")
+    assert [row[header.index("truncated_text")] for row in rows] == ["False", "True", "False"]
+    assert f"input.csv: 1 texts have more than {MAX_LENGTH} tokens" in caplog.text
+
+
+@pytest.mark.parametrize("escape", [True, False])
+def test_formulas_are_kept_or_escaped(escape: bool, weights: dict[str, Path], tmp_path: Path):
+    cells = ["=cmd|' /C calc'!A0", "+1", "-1", "@sum(a1)", "\tx", "plain = text", "", "'=1"]
+    path = write_rows(tmp_path / "input.csv", ["text", "id"], [[cell, cell] for cell in cells])
+    predict_csv(predict_config(weights=weights["minilm"], csv=path, escape_formulas=escape))
+    _, *rows = read_rows(tmp_path / "input_predictions.csv")
+    expected = [f"'{cell}" if escape and place < 5 else cell for place, cell in enumerate(cells)]
+    assert [row[:2] for row in rows] == [[cell, cell] for cell in expected]
+
+
+@pytest.mark.parametrize("change", ["shrinks", "is replaced", "gets other bytes"])
+def test_a_csv_that_changes_while_it_is_read_is_refused(
+    change: str, weights: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = write_texts(tmp_path / "input.csv", [f"text number {row}" for row in range(70_000)])
+    predict = Predictor.predict_texts
+
+    def meddling(self: Predictor, texts: Sequence[str], *_: Any) -> Any:
+        if change == "shrinks":
+            with path.open("r+b") as file:
+                file.truncate(path.stat().st_size - 1000)
+        elif change == "is replaced":
+            write_texts(tmp_path / "other.csv", ["another"] * 70_000).replace(path)
+        else:
+            with path.open("r+b") as file:
+                file.seek(path.stat().st_size - 1000)  # in the second chunk
+                file.write(b"\xff\xfe" * 4)
+        few = predict(self, texts[:4])
+        return few._replace(probabilities=torch.full((len(texts), 6), 1 / 6), truncated=np.zeros(len(texts), bool))
+
+    monkeypatch.setattr(Predictor, "predict_texts", meddling)
+    with pytest.raises(UserError, match=r"input\.csv: must stay as it is while it is read"):
+        predict_csv(predict_config(weights=weights["minilm"], csv=path))
+    assert files_in(tmp_path).keys() <= {"input.csv", "other.csv"}
+
+
+def test_rows_without_finite_logits_are_named_and_nothing_is_written(weights: dict[str, Path], tmp_path: Path):
+    predictor = checkpoint.load(weights["minilm"])
+    odd, plain = ({*row.tolist()} for row in predictor.encoder.encode(["zebra", "so sad"]))
+    with torch.no_grad():
+        predictor.torch_model.get_input_embeddings().weight[list(odd - plain)] = torch.nan
+    checkpoint.save(predictor, tmp_path / "broken.pt")
+    path = write_texts(tmp_path / "input.csv", ["so sad", "zebra", "so sad", "zebra zebra"])
+    with pytest.raises(UserError, match=r"must give finite logits, found others for rows 3, 5 of .*input\.csv"):
+        run_inference(str(tmp_path / "broken.pt"), str(path))
+    assert files_in(tmp_path).keys() == {"broken.pt", "input.csv"}
 
 
 def test_only_a_text_column_is_needed_and_empty_lines_are_rows(weights: dict[str, Path], tmp_path: Path):
@@ -140,7 +199,7 @@ def test_probabilities_and_another_output(weights: dict[str, Path], backbones: d
     assert sorted(p.name for p in tmp_path.iterdir()) == ["input.csv", "new"]
     header, *rows = read_rows(output)
     assert header == ["tweet", "note", *ADDED, *(f"probability_{name}" for name in EMOTION6.names)]
-    written = [[float(cell) for cell in row[6:]] for row in rows]
+    written = [[float(cell) for cell in row[7:]] for row in rows]
     expected = reference_probabilities("cardiff", backbones["cardiff"], weights["cardiff"], TEXTS)
     for row, wanted, label in zip(written, expected, prediction.labels, strict=True):
         assert row == pytest.approx(wanted, abs=5e-4)
@@ -205,7 +264,7 @@ def test_the_next_chunk_is_tokenised_while_this_one_is_predicted(
 def test_a_batch_that_is_too_large_is_refused_in_one_line(
     originals: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(Predictor, "predict_proba", out_of_memory)
+    monkeypatch.setattr(Predictor, "predict_texts", out_of_memory)
     csv = write_csv(tmp_path / "in.csv", [("a", 0)])
     with pytest.raises(UserError, match=r"^batch_size: must fit into this machine's memory, found 32"):
         run_inference(str(originals["minilm"]), str(csv))

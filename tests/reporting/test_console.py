@@ -50,7 +50,7 @@ def test_the_compression_table_fits_80_columns_and_ranks(
 
 def test_the_prediction_table_counts_the_labels(capsys: pytest.CaptureFixture[str]) -> None:
     evaluation = evaluate([1, 1, 4, 4], [1, 1, 4, 0], EMOTION6.names)
-    print_prediction(Prediction([1, 1, 4, 0], EMOTION6.names, Path("[/out].csv"), 0, evaluation))
+    print_prediction(Prediction([1, 1, 4, 0], EMOTION6.names, Path("[/out].csv"), 0, 0, evaluation))
     printed = capsys.readouterr().out
     assert "4 rows predicted" in printed
     assert ["joy", "2", "50.0%"] in [line.split() for line in printed.splitlines()]
