@@ -26,7 +26,8 @@ class LengthBucketBatchSampler(Sampler[list[int]]):
         lengths: (rows,), int: tokens of each row; at least ``replicas`` rows.
         batch_size: Most rows of a batch on each replica.
         shuffle: Whether each epoch has a new order, given by ``seed`` and ``epoch()`` alone.
-        epoch: Returns the current epoch; called at the start of each pass.
+        epoch: Returns the current epoch; called at the start of each pass. The first pass after :meth:`load_state_dict`
+            leaves out the batches that were done, if it is of the same epoch.
         replica: This process's place in [0, replicas).
     """
 
@@ -47,11 +48,28 @@ class LengthBucketBatchSampler(Sampler[list[int]]):
         # Limit the batches so that each replica has a row in each, though one may then be too large by a row.
         self.batches = max(1, min(math.ceil(len(lengths) / (batch_size * replicas)), len(lengths) // replicas))
 
+        self._skipped: tuple[int, int] | None = None
+        self._place = (0, 0)
+
+    def state_dict(self) -> dict[str, int]:
+        """Return the epoch and the number of batches of it that were taken."""
+        epoch, batches = self._place
+        return {"epoch": epoch, "batches": batches}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on after the batches that :meth:`state_dict` counted."""
+        self._skipped = state["epoch"], state["batches"]
+
     def __len__(self) -> int:
         return self.batches
 
     def __iter__(self) -> Iterator[list[int]]:
-        for batch in self._global_batches():
+        epoch, done = self.epoch(), 0
+        if self._skipped is not None:
+            done = self._skipped[1] if self._skipped[0] == epoch else 0
+            self._skipped = None
+        for number, batch in enumerate(self._global_batches()[done:], start=done + 1):
+            self._place = epoch, number
             yield batch[self.replica :: self.replicas].tolist()
 
     def _global_batches(self) -> list[np.ndarray]:

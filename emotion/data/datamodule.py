@@ -78,6 +78,8 @@ class EmotionDataModule(LightningDataModule):
         super().__init__()
         self.train, self.validation = train, validation
         self.batch_size, self.seed = batch_size, seed
+        self._train_sampler: LengthBucketBatchSampler | None = None
+        self._resumed: dict[str, Any] = {}
 
     @classmethod
     def read(cls, config: DataConfig, label_set: LabelSet | None, seed: int) -> Self:
@@ -99,23 +101,33 @@ class EmotionDataModule(LightningDataModule):
     def tokenise(self, encoder: TextEncoder) -> None:
         """Turn all texts into token ids, once for all epochs."""
         self.encoder = encoder
-        self.train_rows, self.validation_rows = (
-            TokenisedRows(encoder.encode(split.texts), {"labels": torch.tensor(split.labels)})
-            for split in (self.train, self.validation)
-        )
+        self.train_rows, self.validation_rows = (_tokenised(split, encoder) for split in (self.train, self.validation))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return how far the training data of the current epoch is."""
+        return self._train_sampler.state_dict() if self._train_sampler is not None else {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on there, in a resumed run; its loader may have been made already."""
+        self._resumed = state_dict
+        if self._train_sampler is not None:
+            self._train_sampler.load_state_dict(state_dict)
 
     def train_dataloader(self) -> DataLoader[Any]:
-        return self._loader(self.train_rows, shuffle=True)
+        self._train_sampler = self._sampler(self.train_rows, shuffle=True)
+        if self._resumed:
+            self._train_sampler.load_state_dict(self._resumed)
+        return self._loader(self.train_rows, self._train_sampler)
 
     def val_dataloader(self) -> DataLoader[Any]:
-        return self._loader(self.validation_rows, shuffle=False)
+        return self._loader(self.validation_rows, self._sampler(self.validation_rows, shuffle=False))
 
-    def _loader(self, rows: TokenisedRows, shuffle: bool) -> DataLoader[Any]:
+    def _sampler(self, rows: TokenisedRows, shuffle: bool) -> LengthBucketBatchSampler:
         assert self.trainer is not None
         trainer = self.trainer
         if len(rows) < trainer.world_size:
             raise UserError(f"data: must have at least a row a device ({trainer.world_size}), found {len(rows)}")
-        sampler = LengthBucketBatchSampler(
+        return LengthBucketBatchSampler(
             rows.lengths,
             self.batch_size,
             shuffle=shuffle,
@@ -124,5 +136,21 @@ class EmotionDataModule(LightningDataModule):
             replica=trainer.global_rank,
             replicas=trainer.world_size,
         )
+
+    def _loader(self, rows: TokenisedRows, sampler: LengthBucketBatchSampler) -> DataLoader[Any]:
+        assert self.trainer is not None
+        trainer = self.trainer
         batch = partial(rows.to(trainer.strategy.root_device).batch, encoder=self.encoder)
         return DataLoader(range(len(rows)), batch_sampler=sampler, collate_fn=batch)  # type: ignore[arg-type]
+
+
+def _tokenised(split: LabelledTexts, encoder: TextEncoder) -> TokenisedRows:
+    rows, truncated = encoder.encode_and_mark(split.texts)
+    if truncated.any():
+        log.warning(
+            "%s: %d texts have more than data.max_length=%d tokens and are cut there",
+            split.path,
+            truncated.sum(),
+            encoder.max_length,
+        )
+    return TokenisedRows(rows, {"labels": torch.tensor(split.labels)})

@@ -9,3 +9,5 @@ from .devices import process_count as process_count
 from .run import check_max_length as check_max_length
 from .run import fit as fit
 from .run import train as train
+from .signals import Interrupted as Interrupted
+from .signals import stop_on_signals as stop_on_signals

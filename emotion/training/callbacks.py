@@ -1,17 +1,22 @@
 """Define a training's callbacks: pictures in TensorBoard, the progress bar, the epochs to resume from."""
 
+import signal
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from rich.progress import BarColumn
 
+from emotion.files import atomic
 from emotion.reporting import (
     confusion_matrix_figure,
 )
+from emotion.training.signals import Interrupted, stop_request
 
 
 class ConfusionMatrixLogger(Callback):
@@ -49,6 +54,19 @@ class ProgressBar(RichProgressBar):
         return f"Epoch {current_epoch + 1}/{self.trainer.max_epochs}".ljust(len(self.validation_description))
 
 
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes resume states next to their place and renames them, so that a kill leaves the old or the new one whole.
+
+    Lightning's own writer takes the folder for temporary files, which may be on another disk, and copies from there.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic(path) as temporary:
+            torch.save(checkpoint, temporary)
+
+
 class EpochCheckpoint(ModelCheckpoint):
     """Keeps one epoch of a run to resume from: the best by ``monitor``, or the last.
 
@@ -77,8 +95,47 @@ class EpochCheckpoint(ModelCheckpoint):
 
         moved = {**state_dict, "dirpath": self.dirpath}
         for key in ("best_model_path", "kth_best_model_path", "last_model_path"):
-            if key in moved:
+            if moved.get(key):  # empty before the first epoch's end
                 moved[key] = here(moved[key])
         if "best_k_models" in moved:
             moved["best_k_models"] = {here(path): score for path, score in moved["best_k_models"].items()}
         super().load_state_dict(moved)
+
+
+class ResumeState(Callback):
+    """Writes a resume state within an epoch, now and then, and when a signal came; then it ends the training, too.
+
+    It does neither in runs of several processes, which would have to agree on the moment.
+
+    Args:
+        path: Where the resume state goes.
+        every_minutes: Minutes between two states; None = only when a signal came.
+    """
+
+    def __init__(self, path: Path, every_minutes: float | None = None) -> None:
+        self.path, self.every_minutes = path, every_minutes
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take SIGTERM back from Lightning, which would exit with 0, but not in runs of several processes."""
+        request = stop_request()
+        if request is not None and signal.SIGTERM in request.replaced and trainer.world_size == 1:
+            signal.signal(signal.SIGTERM, request)
+        self._saved = monotonic()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._saved = monotonic()  # an epoch's end leaves a state of its own
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        # After an epoch's last batch the epoch is finished first: it is validated, and may be the best.
+        if trainer.world_size > 1 or trainer.is_last_batch:
+            return
+        request = stop_request()
+        number = None if request is None else request.number
+        is_due = self.every_minutes is not None and monotonic() - self._saved >= 60 * self.every_minutes
+        if number is not None or is_due:
+            trainer.save_checkpoint(self.path)
+            self._saved = monotonic()
+        if number is not None:
+            raise Interrupted(number, self.path)

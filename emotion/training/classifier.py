@@ -8,6 +8,7 @@ import torch
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torchmetrics import MeanMetric
 from transformers import PreTrainedModel, get_linear_schedule_with_warmup
 
 from emotion.errors import UserError
@@ -46,10 +47,12 @@ class EmotionClassifier(LightningModule):
         super().__init__()
         self.model = model.train()  # from_pretrained sets eval mode, without dropout, which Lightning would keep
         self.loss = nn.CrossEntropyLoss(weight=class_weights(config.class_weights, label_counts))
+        self.train_loss = MeanMetric(nan_strategy="disable")  # a loss that is not finite must show
         self.val_metrics = classification_metrics(int(model.config.num_labels or 0))
         self.config, self.learning_rate, self.seed = config, learning_rate, seed
         self.compiles, self.fast = compile, fast
         self._call: Callable[..., Any] = model.forward
+        self._resumed: dict[str, Any] | None = None
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Compute logits (rows, classes) of token ids (rows, tokens)."""
@@ -66,12 +69,30 @@ class EmotionClassifier(LightningModule):
         if batch_idx == 0:  # not at the epoch's start: making the loader's iterator draws a number, but not on resuming
             words = np.random.SeedSequence([self.seed, self.current_epoch, self.global_rank]).generate_state(1)
             torch.manual_seed(int(words[0]))
+        elif self._resumed is not None:
+            _restore_random_states(self._resumed["random"])
+            self.train_loss.mean_value, self.train_loss.weight = (
+                each.to(self.device) for each in self._resumed["train_loss"]
+            )
+        self._resumed = None
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what a run that is resumed within an epoch needs: random states, and the mean loss so far."""
+        loss = self.train_loss
+        checkpoint["within_epoch"] = {
+            "random": _random_states(),
+            "train_loss": (torch.as_tensor(loss.mean_value), torch.as_tensor(loss.weight)),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._resumed = checkpoint.get("within_epoch")  # earlier versions wrote none, at the end of epochs only
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss = self.training_loss(batch)
         rows = len(batch["labels"])
         self.log("train/loss_step", loss.detach(), prog_bar=True, batch_size=rows)
-        self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, sync_dist=True, batch_size=rows)
+        self.train_loss.update(loss.detach(), rows)
+        self.log("train/loss", self.train_loss, on_step=False, on_epoch=True, batch_size=rows)
         return loss
 
     def training_loss(self, batch: Batch) -> Tensor:
@@ -109,6 +130,17 @@ class EmotionClassifier(LightningModule):
     def _step(self, batch: Batch) -> tuple[Tensor, Tensor]:
         logits = self(batch["input_ids"], batch["attention_mask"])
         return self.loss(logits, batch["labels"]), logits
+
+
+def _random_states() -> dict[str, Any]:
+    """Return the states of torch's generators, from which dropout draws."""
+    return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []}
+
+
+def _restore_random_states(states: dict[str, Any]) -> None:
+    torch.set_rng_state(states["cpu"].cpu())
+    if states["cuda"] and len(states["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all([state.cpu() for state in states["cuda"]])
 
 
 def check_class_weights(config: OptimizerConfig, labels: LabelSet) -> None:

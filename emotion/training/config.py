@@ -69,5 +69,9 @@ class TrainConfig(Config):
     """Train through ``torch.compile``: minutes to start, then faster on a GPU; other rounding, so other weights."""
     fast: bool
     """Let :mod:`emotion.models.fast` replace parts of other libraries: same results up to rounding, in less time."""
+    resume: Literal["auto", "never"]
+    """Whether a command that is started again goes on with its run that ended early, if that has a single process."""
+    save_every_minutes: PositiveNumber | None
+    """Minutes between two resume states within an epoch; null = only at the end of epochs, and when a signal comes."""
     output_dir: Text
     """Folder for the deliverables."""

@@ -40,6 +40,7 @@ def check_resume(config: TrainConfig, data: EmotionDataModule) -> None:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         epochs_done, identity = int(content["epoch"]) + 1, dict(content["callbacks"]["ArtifactWriter"]["identity"])
+        has_best = bool(content["loops"]["fit_loop"]["epoch_progress"]["total"]["completed"])
     except Exception as error:  # a file of another program fails in many ways
         raise UserError(
             f"trainer.ckpt_path: must be a resume checkpoint (checkpoints/last.ckpt), found {path}"
@@ -47,7 +48,7 @@ def check_resume(config: TrainConfig, data: EmotionDataModule) -> None:
     for key, value in run_identity(config, data).items():
         if identity.get(key, value) != value:  # earlier versions recorded fewer keys
             raise UserError(f"{key}: must be as in the run that is resumed ({identity[key]}), found {value}")
-    if not path.with_name("best.ckpt").is_file():
+    if has_best and not path.with_name("best.ckpt").is_file():
         raise UserError(f"trainer.ckpt_path: must have the run's best.ckpt in its folder, found {path} alone")
     # A run of exactly as many epochs lacks its deliverables if writing them failed; they are written now.
     if epochs_done > config.trainer.max_epochs:

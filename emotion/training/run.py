@@ -2,19 +2,21 @@
 
 import logging
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
 from lightning import Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import OmegaConf
 from transformers import PreTrainedTokenizerBase
 
 from emotion.data import EmotionDataModule, TextEncoder
 from emotion.errors import UserError
+from emotion.files import marked, require_unchanged
 from emotion.isolation import isolated, log_level
 from emotion.models import (
     Backbone,
@@ -30,11 +32,18 @@ from emotion.models.fast import padding_multiple, speed_up_
 from emotion.progress import shows_bars
 from emotion.reporting import TrainingReport
 from emotion.training.artifact_writer import ArtifactWriter
-from emotion.training.callbacks import ConfusionMatrixLogger, EpochCheckpoint, ProgressBar
+from emotion.training.callbacks import (
+    AtomicCheckpointIO,
+    ConfusionMatrixLogger,
+    EpochCheckpoint,
+    ProgressBar,
+    ResumeState,
+)
 from emotion.training.classifier import EmotionClassifier, check_class_weights
 from emotion.training.config import TrainConfig
 from emotion.training.deliverables import Deliverables
 from emotion.training.devices import check_devices, process_count
+from emotion.training.jobs import STATE, job_identity, recorded_job, unfinished_job
 from emotion.training.progress_log import ProgressLog
 from emotion.training.resume import check_resume
 
@@ -42,13 +51,17 @@ log = logging.getLogger(__name__)
 
 
 @isolated()
-def train(config: TrainConfig, run_dir: Path, sweep: str | None = None) -> TrainingReport | None:
+def train(
+    config: TrainConfig, run_dir: Path, sweep: str | None = None, earlier_runs: Iterable[Path] = ()
+) -> TrainingReport | None:
     """Fine-tune one backbone and write its deliverables.
 
     Args:
         config: The resolved config.
         run_dir: Folder for logs and resume checkpoints.
         sweep: The folder of the sweep that the run belongs to, if any.
+        earlier_runs: Folders of earlier runs, the newest first. With ``resume=auto``, the newest one of the same
+            settings, data and versions goes on if it ended early.
 
     Returns:
         The merged report of ``config.output_dir``; None on all processes but the first.
@@ -64,8 +77,16 @@ def train(config: TrainConfig, run_dir: Path, sweep: str | None = None) -> Train
     data = EmotionDataModule.read(config.data, config.labels.label_set(), config.seed)
     labels = data.train.label_set
     check_class_weights(config.optimizer, labels)
+    identity = job_identity(config, data)
+    if config.resume == "auto" and config.trainer.ckpt_path is None and process_count(config.trainer) == 1:
+        unfinished = unfinished_job(earlier_runs, identity)
+        if unfinished is not None:
+            log.info("resuming the run in %s, which ended early (resume=never would start a new one)", unfinished)
+            config = config.updated(trainer=config.trainer.updated(ckpt_path=str(unfinished / STATE)))
+            run_dir = unfinished
     check_resume(config, data)
     Deliverables(Path(config.output_dir), config.model.name).require_free()
+    _require_free_run_dir(run_dir)
     backbone = find_backbone(config.model)
     check_max_length(config, backbone)
     tokenizer = load_tokenizer(backbone.folder, config.model.normalization)
@@ -87,15 +108,19 @@ def train(config: TrainConfig, run_dir: Path, sweep: str | None = None) -> Train
         config.fast,
     )
     # A resumed run goes on in the folder it came from, where its best epoch lies.
-    folder = Path(config.trainer.ckpt_path).parent if config.trainer.ckpt_path else run_dir / "checkpoints"
+    folder = Path(config.trainer.ckpt_path or run_dir / STATE).resolve().parent
     best = EpochCheckpoint(folder, "best", monitor="val/macro_f1")
     last = EpochCheckpoint(folder, "last")  # ModelCheckpoint(save_last=True) skips epochs that are not the best
     writer = ArtifactWriter(config, data, backbone, best, run_dir, sweep)
     _log_start(config, classifier, data)
     run_dir.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(OmegaConf.create(config.model_dump()), run_dir / "config.yaml")
-    with batch_size_blamed("data.batch_size", config.data.batch_size):
-        fit(classifier, data, config, run_dir, [best, last, writer])
+    state = ResumeState(folder / "last.ckpt", config.save_every_minutes)
+    with marked(run_dir / "config.yaml", "hydra.run.dir", _is_earlier_config) as temporary:
+        OmegaConf.save(OmegaConf.create(config.model_dump()), temporary)
+    # Of several processes, the first keeps the record.
+    record = recorded_job(folder.parent, identity) if rank_zero_only.rank == 0 else nullcontext()  # type: ignore[attr-defined]
+    with record, batch_size_blamed("data.batch_size", config.data.batch_size):
+        fit(classifier, data, config, run_dir, [best, last, writer, state])
     return writer.report
 
 
@@ -112,6 +137,8 @@ def fit(
         # Texts are tokenised beforehand; what is left to load does not need workers.
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
         warnings.filterwarnings("ignore", ".*smaller than the logging interval.*")  # epochs are logged anyway
+        # The data module goes on within an epoch; Lightning loads no state of a loader that was made beforehand.
+        warnings.filterwarnings("ignore", ".*your dataloader is not resumable.*")
         warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning's own use of a deprecated name
         warnings.filterwarnings("ignore", ".*exists and is not empty.*")  # resuming into the same folder
         trainer = build_trainer(config, run_dir, callbacks)
@@ -142,6 +169,7 @@ def build_trainer(config: TrainConfig, run_dir: Path, callbacks: list[Callback])
         num_sanity_val_steps=0,
         enable_model_summary=False,
         logger=logger,
+        plugins=[AtomicCheckpointIO()],
         callbacks=[*callbacks, ConfusionMatrixLogger(), LearningRateMonitor(), *bar],
     )
 
@@ -161,6 +189,28 @@ def _check_padding(tokenizer: PreTrainedTokenizerBase, config: TrainConfig) -> N
         raise UserError(
             f"model.backbone: must have a tokenizer with a padding token, found none in {config.model.backbone}"
         )
+
+
+def _require_free_run_dir(run_dir: Path) -> None:
+    """Refuse a folder with resume states or a config that no run of this program left there.
+
+    Raises:
+        UserError: It has such files.
+    """
+    config = run_dir / "config.yaml"
+    require_unchanged(config, "hydra.run.dir", _is_earlier_config)
+    states = run_dir / "checkpoints"
+    foreign = next(states.glob("*.ckpt"), None)
+    if foreign is not None and not config.exists():
+        raise UserError(f"hydra.run.dir: {foreign} was not written by this program; choose another folder")
+
+
+def _is_earlier_config(path: Path) -> bool:
+    """Return whether version 0.1.0 may have written a run's ``config.yaml``."""
+    try:
+        return {"data", "model", "optimizer", "trainer"} <= set(OmegaConf.load(path))
+    except Exception:  # anything but YAML fails in many ways
+        return False
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import torch
 from emotion import checkpoint
 from emotion.errors import UserError
 from emotion.training import EpochCheckpoint, TrainConfig, train
+from emotion.training.callbacks import AtomicCheckpointIO
 from support.files import sample_rows, write_csv
 from support.training import config_for, read_report, same, weights_of
 
@@ -120,3 +121,25 @@ def test_a_run_whose_deliverables_could_not_be_written_is_saved_by_resuming(
     train(config_for("minilm", backbones["minilm"], corpus, out, ckpt), tmp_path / "again")
     assert checkpoint.load(foreign).model_name == "MiniLM"
     assert len(read_report(out)["models"]["MiniLM"]["history"]) == 2
+
+
+def test_a_resume_state_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And nothing is written to the folder for temporary files, which may be on another disk."""
+
+    class Unsaveable:
+        def __reduce__(self) -> str:
+            raise OSError("no space left on device")
+
+    elsewhere = tmp_path / "temporary_files"
+    elsewhere.mkdir(mode=0o500)
+    monkeypatch.setenv("TMPDIR", str(elsewhere))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    path = tmp_path / "checkpoints" / "last.ckpt"
+    writer = AtomicCheckpointIO()
+    writer.save_checkpoint({"weights": torch.ones(1000)}, path)
+    before = path.read_bytes()
+    with pytest.raises(OSError, match="no space left"):
+        writer.save_checkpoint({"weights": torch.zeros(1000), "more": Unsaveable()}, path)
+    assert path.read_bytes() == before
+    assert [each.name for each in path.parent.iterdir()] == ["last.ckpt"]
+    assert list(elsewhere.iterdir()) == []

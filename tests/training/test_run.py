@@ -269,3 +269,22 @@ def test_the_faster_code_can_be_switched_off(
         train(config, tmp_path / "run" / str(fast))
         assert expected <= seen
         assert fast or seen == expected
+
+
+def test_foreign_files_in_the_run_folder_are_refused_and_kept(
+    backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path
+) -> None:
+    config = config_for("minilm", backbones["minilm"], corpus, tmp_path / "out", "trainer.max_epochs=1")
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "config.yaml").write_text("my: notes")
+    with pytest.raises(UserError, match=r"^hydra\.run\.dir: .*config\.yaml exists and was not written by this program"):
+        train(config, mine)
+    (mine / "config.yaml").unlink()
+    (mine / "checkpoints").mkdir()
+    (mine / "checkpoints" / "last.ckpt").write_text("my model")
+    with pytest.raises(UserError, match=r"^hydra\.run\.dir: .*last\.ckpt was not written by this program"):
+        train(config, mine)
+    assert (mine / "checkpoints" / "last.ckpt").read_text() == "my model"
+    train(config, tmp_path / "ours")
+    train(config, tmp_path / "ours")
