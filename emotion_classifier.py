@@ -52,23 +52,33 @@ def _arguments() -> argparse.Namespace:
     return arguments
 
 
+def _run(arguments: argparse.Namespace) -> None:
+    from emotion.reporting import TrainingReport, print_compression, print_report  # only now, as it takes a second
+
+    if arguments.mode == "train":
+        content = emotion.main(arguments.train, arguments.val, arguments.output, arguments.model, arguments.gpu)
+        report = TrainingReport.model_validate(content)
+        print_report(report, report.runs[-1].model_name, Path(arguments.output))
+    elif arguments.mode == "compress":
+        emotion.compress_and_evaluate(
+            arguments.weights, arguments.val, arguments.output, arguments.technique, show=print_compression
+        )
+    else:
+        emotion.run_inference(arguments.weights, arguments.test_csv)
+
+
 if __name__ == "__main__":
     arguments = _arguments()
     keep_freed_memory()
-    from emotion.reporting import TrainingReport, print_compression, print_report  # only now, as it takes a second
+    from emotion.training import Interrupted, stop_on_signals
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=stderr)
     try:
-        if arguments.mode == "train":
-            content = emotion.main(arguments.train, arguments.val, arguments.output, arguments.model, arguments.gpu)
-            report = TrainingReport.model_validate(content)
-            print_report(report, report.runs[-1].model_name, Path(arguments.output))
-        elif arguments.mode == "compress":
-            emotion.compress_and_evaluate(
-                arguments.weights, arguments.val, arguments.output, arguments.technique, show=print_compression
-            )
-        else:
-            emotion.run_inference(arguments.weights, arguments.test_csv)
+        with stop_on_signals(at_once=True):
+            _run(arguments)
+    except Interrupted as stop:
+        print(f"stopped by {stop.signal}", file=sys.stderr)
+        raise
     except UserError as error:
         sys.exit(f"error: {error}")
     except OSError as error:

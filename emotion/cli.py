@@ -6,6 +6,8 @@ and exit code 1.
 
 import logging
 import os
+import re
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,8 +26,8 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from emotion.config import CONF, Config, compose_config, one_line, refuse_several_choices, resolve
-from emotion.errors import UserError, of_file
+from emotion.config import CONF, Config, check_choices, compose_config, one_line, resolve
+from emotion.errors import UserError, first_line, of_file
 from emotion.models.fast import keep_freed_memory
 
 log = logging.getLogger(__name__)
@@ -36,10 +38,17 @@ def train() -> None:
 
     def job(config: Any) -> None:
         from emotion.reporting import print_report
-        from emotion.training import train
+        from emotion.training import Interrupted, stop_on_signals, train
 
         run_dir, sweep = _place()
-        report = train(config, run_dir, sweep)
+        try:
+            with stop_on_signals():
+                report = train(config, run_dir, sweep, _earlier_runs(run_dir))
+        except Interrupted as stop:
+            goes_on_by_itself = stop.state is None or (config.resume == "auto" and sweep is None)
+            again = [] if goes_on_by_itself else [f"trainer.ckpt_path={stop.state}"]
+            print(f"stopped by {stop.signal}; to go on: {shlex.join(['python', *sys.argv, *again])}", file=sys.stderr)
+            raise
         if report is not None:
             print_report(report, config.model.name, Path(config.output_dir))
 
@@ -52,9 +61,15 @@ def compress() -> None:
     def job(config: Any) -> None:
         from emotion.compression import compress
         from emotion.reporting import print_compression
+        from emotion.training import Interrupted, stop_on_signals
 
         run_dir, _ = _place()
-        compress(config, HydraConfig.get().overrides.task, run_dir, print_compression)
+        try:
+            with stop_on_signals(at_once=True):
+                compress(config, HydraConfig.get().overrides.task, run_dir, print_compression)
+        except Interrupted as stop:
+            print(f"stopped by {stop.signal}: nothing was measured or reported", file=sys.stderr)
+            raise
 
     _main("compress", "emotion.compression", "CompressConfig", job)
 
@@ -97,16 +112,30 @@ def _main(name: str, package: str, schema_name: str, job: Callable[[Any], None])
         found: type[Config] = getattr(import_module(package), schema_name)
         return found
 
+    begun = False
+
     def checked_job(config: DictConfig) -> None:
+        nonlocal begun
+        begun = True
         with _one_line_failure():
             job(resolve(config, schema()))
 
     def start() -> None:
-        arguments = get_args_parser().parse_args()
-        refuse_several_choices(arguments.overrides)
+        parser = get_args_parser()
+        parser.usage = "%(prog)s [KEY=VALUE ...] [--help] [--cfg job] [-m]"
+        arguments = parser.parse_args()
+        if arguments.resolve and not (arguments.cfg or arguments.help):
+            raise UserError("--resolve: must be given with --cfg or --help, found it alone")
+        check_choices(arguments.overrides)
         if arguments.multirun:
             check_sweep(name, schema(), arguments.overrides)
-        hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(checked_job)()
+        try:
+            hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(checked_job)()
+        except (ValueError, TypeError, AttributeError, LookupError, AssertionError) as error:
+            if begun:
+                raise
+            # Hydra checks few of its own settings, such as hydra.job_logging, before it uses them.
+            raise UserError(f"hydra: must have settings that Hydra can use, found {first_line(error)}") from error
 
     run(start)
 
@@ -122,6 +151,9 @@ def run(start: Callable[[], Any]) -> None:
         sys.exit(f"error: {one_line(error)}")
     except OSError as error:
         sys.exit(f"error: {of_file(error)}")
+    except KeyboardInterrupt:
+        print("stopped by SIGINT", file=sys.stderr)
+        sys.exit(130)
 
 
 def check_sweep(name: str, schema: type[Config], overrides: Sequence[str]) -> None:
@@ -156,6 +188,14 @@ def _place() -> tuple[Path, str | None]:
     config = HydraConfig.get()
     sweep = str(Path(config.sweep.dir).resolve()) if config.mode == RunMode.MULTIRUN else None
     return Path(config.runtime.output_dir), sweep
+
+
+def _earlier_runs(run_dir: Path) -> list[Path]:
+    """List the folders in which a run of the same command may have ended early, the newest first."""
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d", run_dir.parent.name):
+        return [run_dir]  # a folder of the user's choice
+    earlier = run_dir.parent.parent.glob("*-*-*/*/job.json")
+    return sorted((path.parent for path in earlier if path.parent != run_dir), reverse=True)
 
 
 @contextmanager

@@ -6,11 +6,11 @@ from .base import Rule as Rule
 from .base import Seed as Seed
 from .base import Share as Share
 from .base import Text as Text
+from .compose import check_choices as check_choices
 from .compose import choices as choices
 from .compose import compose_config as compose_config
 from .compose import conf_value as conf_value
 from .compose import one_line as one_line
-from .compose import refuse_several_choices as refuse_several_choices
 from .compose import resolve as resolve
 from .folders import CONF as CONF
 from .folders import PROJECT as PROJECT

@@ -40,7 +40,7 @@ def _to_text(value: Any) -> Any:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
-Text = Annotated[str, BeforeValidator(_to_text), Rule("text")]
+Text = Annotated[str, BeforeValidator(_to_text), Field(min_length=1), Rule("text that is not empty")]
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 PositiveShare = Annotated[float, Field(gt=0, le=1)]

@@ -13,7 +13,8 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import CompactHydraException
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import CompactHydraException, HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -99,14 +100,25 @@ def choices(group: str) -> list[str]:
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
-def refuse_several_choices(overrides: Iterable[str]) -> None:
-    """Refuse a list of a group's files: Hydra would merge all into one config, in which the last wins.
+def check_choices(overrides: Iterable[str]) -> None:
+    """Refuse overrides that name no key, or choose anything but one file of a group of ``conf/``.
+
+    Given a list, Hydra would merge all its files into one config, in which the last wins.
 
     Raises:
-        UserError: A group is given a list, or null.
+        UserError: An override is one of these, or cannot be read.
     """
-    for override in overrides:
-        group, _, value = override.lstrip("+").partition("=")
-        if group in os.listdir(CONF) and (value.startswith("[") or value == "null"):
+    texts = list(overrides)
+    try:
+        parsed = OverridesParser.create().parse_overrides(texts)
+    except HydraException as error:
+        raise UserError(one_line(error)) from error
+    for text, override in zip(texts, parsed, strict=True):
+        group = override.key_or_group
+        if not group:
+            raise UserError(f"{text}: must be KEY=VALUE, found no key")
+        chooses_files = group in os.listdir(CONF) and not override.is_delete()
+        if chooses_files and not override.is_sweep_override() and not isinstance(override.value(), str):
+            value = text.partition("=")[2]
             files = ", ".join(choices(group))
             raise UserError(f"{group}: must be one of {files}, found {value}; several are run with -m {group}=A,B")

@@ -114,7 +114,7 @@ def test_sample_and_conf_are_found_from_anywhere(tmp_path: Path, monkeypatch: py
         ("labels.names=[joy]", ["labels.names: must be at least two names, found ['joy']"]),
         ("labels.colours.joy=yellow", ["labels.colours", "colours by name, like {joy: '#e0a100'}", "yellow"]),
         ("labels.names=none", ["labels.names: must be auto or a list of names, found 'none'"]),
-        ("model.package.module=[1]", ["model.package.module: must be text, found [1]"]),
+        ("model.package.module=[1]", ["model.package.module: must be text that is not empty, found [1]"]),
         # Hydra itself refuses these, but its message must also be one line:
         ("trainer.epochs=3", ["epochs"]),
         ("nope=3", ["nope"]),
