@@ -116,7 +116,7 @@ def measure(
 
 
 def _quality(evaluation: Evaluation) -> dict[str, Any]:
-    return {name: score for name, score in asdict(evaluation).items() if name != "confusion_matrix"}
+    return {name: score for name, score in asdict(evaluation).items() if name in Variant.model_fields}
 
 
 def _agreement(labels: list[int], original: list[int]) -> float:
