@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,19 @@ def job_identity(config: TrainConfig, data: EmotionDataModule) -> str:
             "trainer": {"ckpt_path", "enable_progress_bar", "log_every_n_steps"},
         }
     )
-    content = [settings, data.train.sha256, data.validation.sha256, {name: version(name) for name in _PACKAGES}]
+    content = [settings, data.train.sha256, data.validation.sha256, _versions()]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    """Return the installed versions; a checkout whose classic file is run need not be installed itself."""
+    installed = {}
+    for name in _PACKAGES:
+        try:
+            installed[name] = version(name)
+        except PackageNotFoundError:
+            installed[name] = "not installed"
+    return installed
 
 
 @contextmanager
@@ -78,7 +89,7 @@ def _is_alive(folder: Path) -> bool:
     try:
         with FileLock(folder / _LOCK, timeout=0):
             return False
-    except Timeout:
+    except OSError:  # held by another process (a Timeout is one), or not ours to write in
         return True
 
 

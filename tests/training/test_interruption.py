@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from time import sleep
 from typing import Any
@@ -154,7 +155,7 @@ def test_a_training_that_is_started_again_goes_on_until_it_is_finished(
     assert (third / "checkpoints" / "last.ckpt").is_file(), "a finished run is run again"
 
 
-@pytest.mark.parametrize("why", ["other settings", "other data", "resume=never", "alive"])
+@pytest.mark.parametrize("why", ["other settings", "other data", "resume=never", "alive", "no file to lock"])
 def test_only_the_same_run_goes_on_and_only_if_nobody_else_is_at_it(
     why: str, backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,10 +168,26 @@ def test_only_the_same_run_goes_on_and_only_if_nobody_else_is_at_it(
         write_csv(corpus["train"], sample_rows("train", 59))
     elif why == "resume=never":
         settings.append("resume=never")
+    elif why == "no file to lock":
+        (first / ".emotion.job.lock").unlink(missing_ok=True)
+        (first / ".emotion.job.lock").mkdir()
     config = config_for("minilm", backbones["minilm"], corpus, tmp_path / "out", *settings)
     with recorded_job(first, "another process's") if why == "alive" else nullcontext():
         train(config, second, earlier_runs=[first])
     assert (second / "checkpoints" / "last.ckpt").is_file()
+
+
+def test_a_checkout_that_is_not_installed_trains_too(
+    backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def version_of(name: str) -> str:
+        if name == "emotion-classifier":
+            raise PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr("emotion.training.jobs.version", version_of)
+    train(config_for("minilm", backbones["minilm"], corpus, tmp_path / "out"), tmp_path / "run")
+    assert (tmp_path / "out" / "best_MiniLM.pt").is_file()
 
 
 def test_states_within_an_epoch_are_written_now_and_then(
