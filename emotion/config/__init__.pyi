@@ -1,11 +1,3 @@
-from .base import Accelerator as Accelerator
-from .base import Config as Config
-from .base import Count as Count
-from .base import PositiveShare as PositiveShare
-from .base import Rule as Rule
-from .base import Seed as Seed
-from .base import Share as Share
-from .base import Text as Text
 from .compose import check_choices as check_choices
 from .compose import choices as choices
 from .compose import compose_config as compose_config
@@ -16,3 +8,11 @@ from .folders import CONF as CONF
 from .folders import PROJECT as PROJECT
 from .folders import SAMPLE as SAMPLE
 from .labels import earlier_label_set as earlier_label_set
+from .validation import Accelerator as Accelerator
+from .validation import Config as Config
+from .validation import Count as Count
+from .validation import PositiveShare as PositiveShare
+from .validation import Rule as Rule
+from .validation import Seed as Seed
+from .validation import Share as Share
+from .validation import Text as Text

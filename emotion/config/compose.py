@@ -1,7 +1,7 @@
 """Compose a run's config from ``conf/`` with Hydra, and check it against its schema.
 
 Hydra composes values and reports keys that ``conf/`` lacks. :func:`resolve` checks everything else and hands an
-immutable :class:`~emotion.config.base.Config` to the rest of the package.
+immutable :class:`~emotion.config.validation.Config` to the rest of the package.
 """
 
 import os
@@ -18,8 +18,8 @@ from hydra.errors import CompactHydraException, HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from emotion.config.base import Schema, validate
 from emotion.config.folders import CONF, SAMPLE
+from emotion.config.validation import Schema, validate
 from emotion.errors import UserError
 
 

@@ -1,4 +1,4 @@
-"""The base of all configs: checked once, strictly, with every problem named by its key, its rule and what was found.
+"""Check configs once, strictly, and name every problem by its key, its rule and what was found.
 
 A schema states its bounds and choices in its types; the rule of an error message is derived from them. Where a union or
 a list needs other words, :class:`Rule` states them.
