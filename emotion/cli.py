@@ -6,35 +6,35 @@ and exit code 1.
 
 import logging
 import os
-import re
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib import import_module
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from emotion.config import CONF, Config, check_choices, compose_config, one_line, resolve
+from emotion.config import CONF, Config, check_choices, one_line, resolve
 from emotion.errors import UserError, first_line, of_file
+from emotion.jobs import earlier_folders
 from emotion.models.fast import keep_freed_memory
+from emotion.sweeps import recorded_sweep, sweep_configs
 
 log = logging.getLogger(__name__)
 
 
 def train() -> None:
     """Fine-tune a backbone."""
+    command = ["python", *sys.argv]
 
     def job(config: Any) -> None:
         from emotion.reporting import print_report
@@ -43,11 +43,10 @@ def train() -> None:
         run_dir, sweep = _place()
         try:
             with stop_on_signals():
-                report = train(config, run_dir, sweep, _earlier_runs(run_dir))
+                report = train(config, run_dir, sweep, _earlier_jobs(run_dir, sweep))
         except Interrupted as stop:
-            goes_on_by_itself = stop.state is None or (config.resume == "auto" and sweep is None)
-            again = [] if goes_on_by_itself else [f"trainer.ckpt_path={stop.state}"]
-            print(f"stopped by {stop.signal}; to go on: {shlex.join(['python', *sys.argv, *again])}", file=sys.stderr)
+            goes_on_by_itself = stop.state is None or config.resume == "auto"
+            _say_stopped(stop.signal, command if goes_on_by_itself else [*command, f"trainer.ckpt_path={stop.state}"])
             raise
         if report is not None:
             print_report(report, config.model.name, Path(config.output_dir))
@@ -57,18 +56,20 @@ def train() -> None:
 
 def compress() -> None:
     """Compress a fine-tuned model."""
+    command = ["python", *sys.argv]
 
     def job(config: Any) -> None:
         from emotion.compression import compress
         from emotion.reporting import print_compression
         from emotion.training import Interrupted, stop_on_signals
 
-        run_dir, _ = _place()
+        run_dir, sweep = _place()
+        overrides = HydraConfig.get().overrides.task
         try:
             with stop_on_signals(at_once=True):
-                compress(config, HydraConfig.get().overrides.task, run_dir, print_compression)
+                compress(config, overrides, run_dir, print_compression, sweep, _earlier_jobs(run_dir, sweep))
         except Interrupted as stop:
-            print(f"stopped by {stop.signal}: nothing was measured or reported", file=sys.stderr)
+            _say_stopped(stop.signal, command)
             raise
 
     _main("compress", "emotion.compression", "CompressConfig", job)
@@ -127,10 +128,15 @@ def _main(name: str, package: str, schema_name: str, job: Callable[[Any], None])
         if arguments.resolve and not (arguments.cfg or arguments.help):
             raise UserError("--resolve: must be given with --cfg or --help, found it alone")
         check_choices(arguments.overrides)
+        sweep: AbstractContextManager[list[str]] = nullcontext([])
         if arguments.multirun:
-            check_sweep(name, schema(), arguments.overrides)
+            configs = sweep_configs(name, schema(), arguments.overrides)
+            if hasattr(schema(), "inputs"):
+                sweep = recorded_sweep(name, configs, arguments.overrides)
         try:
-            hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(checked_job)()
+            with sweep as folder:
+                sys.argv += folder
+                hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(checked_job)()
         except (ValueError, TypeError, AttributeError, LookupError, AssertionError) as error:
             if begun:
                 raise
@@ -156,33 +162,6 @@ def run(start: Callable[[], Any]) -> None:
         sys.exit(130)
 
 
-def check_sweep(name: str, schema: type[Config], overrides: Sequence[str]) -> None:
-    """Check the config of every job of a sweep, before the first starts.
-
-    Args:
-        name: Name of the config in ``conf/``.
-        schema: Schema that each job's config must follow.
-        overrides: The command line's overrides; those with several values are swept.
-
-    Raises:
-        UserError: A job's config is wrong; one line names the problems of all jobs.
-    """
-    swept = []
-    for text, override in zip(overrides, OverridesParser.create().parse_overrides(list(overrides)), strict=True):
-        if override.is_sweep_override():
-            swept.append([f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()])
-        elif not override.get_key_element().startswith("hydra"):
-            swept.append([text])
-    problems: dict[str, None] = {}
-    for combination in product(*swept):
-        try:
-            resolve(compose_config(name, list(combination)), schema)
-        except UserError as error:
-            problems |= dict.fromkeys(str(error).split("; "))
-    if problems:
-        raise UserError("; ".join(problems))
-
-
 def _place() -> tuple[Path, str | None]:
     """Return the running job's own folder, and its sweep's folder if it is part of one."""
     config = HydraConfig.get()
@@ -190,12 +169,13 @@ def _place() -> tuple[Path, str | None]:
     return Path(config.runtime.output_dir), sweep
 
 
-def _earlier_runs(run_dir: Path) -> list[Path]:
-    """List the folders in which a run of the same command may have ended early, the newest first."""
-    if not re.fullmatch(r"\d{4}-\d\d-\d\d", run_dir.parent.name):
-        return [run_dir]  # a folder of the user's choice
-    earlier = run_dir.parent.parent.glob("*-*-*/*/job.json")
-    return sorted((path.parent for path in earlier if path.parent != run_dir), reverse=True)
+def _earlier_jobs(run_dir: Path, sweep: str | None) -> list[Path]:
+    """List the folders in which the same job may have ended early; a sweep's jobs have their places in its folder."""
+    return [run_dir] if sweep is not None else earlier_folders(run_dir)
+
+
+def _say_stopped(signal: str, command: list[str]) -> None:
+    print(f"stopped by {signal}; to go on: {shlex.join(command)}", file=sys.stderr)
 
 
 @contextmanager

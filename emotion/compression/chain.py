@@ -1,6 +1,7 @@
 """Run a technique's chain of steps on a model."""
 
 import logging
+import shutil
 from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from emotion.errors import UserError
 from emotion.files import atomic
 from emotion.models import Predictor, require_packages
 from emotion.progress import working
+from emotion.training import CHECKPOINTS
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +28,7 @@ class Chains:
         original: The fine-tuned model.
         validation: What quality is measured on.
         config: Where the training data is.
-        run_dir: Where curves go, in a folder for each technique.
+        run_dir: Where curves and resume states go, in a folder for each technique.
     """
 
     def __init__(self, original: Predictor, validation: LabelledTexts, config: CompressConfig, run_dir: Path) -> None:
@@ -108,13 +110,18 @@ class Chains:
             UserError: As :meth:`check` and :meth:`apply`.
         """
         self.check(chain)
-        settings = {step.name: chain.settings_of(step).model_dump() for step in chain.steps}
+        settings = self.settings(chain)
         model.metadata = {**model.metadata, "compression": {"technique": chain.technique.name, "settings": settings}}
         model = self.apply(chain, model)
         with atomic(path) as temporary:
             save(model, temporary)
             _require_loadable(temporary, path)
+        shutil.rmtree(self.context(chain).run_dir / CHECKPOINTS, ignore_errors=True)
         return settings
+
+    def settings(self, chain: CompressConfig) -> dict[str, dict[str, object]]:
+        """Return the settings of each step of ``chain``, in order."""
+        return {step.name: chain.settings_of(step).model_dump() for step in chain.steps}
 
 
 def _require_loadable(written: Path, path: Path) -> None:

@@ -70,6 +70,8 @@ class _CompressConfig(Config):
     fast: bool
     """Let :mod:`emotion.models.fast` replace parts of other libraries: same results up to rounding, in less time."""
     seed: Seed
+    resume: Literal["auto", "never"]
+    """Whether a command that is started again goes on with its work that ended early."""
     rounds: Count
     """Rounds in which latency is measured; the variants take turns."""
     max_drop: Share | None
@@ -83,6 +85,16 @@ class _CompressConfig(Config):
             if self.settings_of(STEPS[name]) is None:
                 raise UserError(f"{STEPS[name].key}: must be given for the step {name}, found none")
         return self
+
+    def work(self) -> dict[str, Any]:
+        """Return the settings that the models depend on; files count by their content."""
+        return self.model_dump(exclude={"weights", "output_dir", "resume", "rounds", "max_drop", "prefer"})
+
+    @property
+    def inputs(self) -> list[str | None]:
+        """The files whose content the models depend on."""
+        distill = self.settings_of(STEPS["distill"])
+        return [self.weights, self.data.train, self.data.validation, distill and distill.unlabelled]
 
     def settings_of(self, step: Step) -> Any:
         """Return the settings of ``step``, an instance of ``step.settings``."""

@@ -1,7 +1,9 @@
 """Compress a fine-tuned model by each requested technique, and report what that cost and brought."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,8 @@ from emotion.config import compose_config, resolve
 from emotion.errors import UserError, first_line
 from emotion.files import sha256
 from emotion.isolation import isolated
-from emotion.models import pick_device
+from emotion.jobs import RECORD, Job, digests, finished_notes, job_identity
+from emotion.models import Predictor, pick_device
 from emotion.reporting import (
     BASELINE,
     CompressionReport,
@@ -29,8 +32,10 @@ from emotion.reporting import (
     git_commit,
     hardware,
     ranked,
+    read_compression_report,
     versions,
 )
+from emotion.training import CHECKPOINTS
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +76,8 @@ def compress(
     overrides: Sequence[str] = (),
     run_dir: Path | None = None,
     show: Callable[[CompressionReport, Path], None] | None = None,
+    sweep: str | None = None,
+    earlier_runs: Iterable[Path] | None = None,
 ) -> CompressionReport:
     """Run the technique of ``config``; write models, report and picture into ``compression_results``.
 
@@ -79,6 +86,9 @@ def compress(
         overrides: The overrides that it was composed with, for the techniques of a set.
         run_dir: Folder for the curves of a distillation; None = ``DATE/TIME`` in the output folder.
         show: Called with the merged report and its folder, even if a technique failed.
+        sweep: The folder of the sweep that the compression belongs to, if any.
+        earlier_runs: Folders of earlier compressions, the newest first. With ``resume=auto``, the newest one of the
+            same settings, files and versions goes on if it ended early. None = nothing is remembered either.
 
     Returns:
         The merged report.
@@ -96,44 +106,101 @@ def compress(
     results = CompressionResults(output_dir, original.model_name)
     results.require_free(wanted, may_choose=config.max_drop is not None)
     run_dir = run_dir or output_dir / datetime.now().strftime("%Y-%m-%d/%H-%M-%S-%f")
-    makers = Chains(original, data, config, run_dir)
+    job = None
+    if earlier_runs is not None:
+        inputs = digests(dict.fromkeys(path for chain in wanted for path in chain.inputs))
+        identity = job_identity([chain.work() for chain in wanted], digest, data.sha256, inputs)
+        notes = finished_notes(run_dir, identity) if config.resume == "auto" and sweep is not None else None
+        report = read_compression_report(results.folder)
+        if report is not None and notes is not None and notes.items() <= _digests(report).items():
+            log.info("the compression in %s is finished already (resume=never would do it again)", run_dir)
+            return report
+        job = Job.claim(run_dir, identity, earlier_runs if config.resume == "auto" else ())
+        if job.is_resumed:
+            log.info("resuming the compression in %s, which ended early (resume=never would not)", job.folder)
+        else:
+            _remove_states(run_dir)
+    with job.recorded() if job is not None else nullcontext():
+        makers = Chains(original, data, config, job.folder if job is not None else run_dir)
+        made = _make_models(wanted, makers, results, job, lambda: load_original(weights, device, config.fast))
+        if not made.candidates:
+            raise _failure(made.failed, len(wanted))
+        found = measure({BASELINE: Candidate(weights, {}), **made.candidates}, data, device, config.rounds, config.fast)
+        if sha256(weights) != digest:
+            raise UserError(
+                f"weights: must stay as they are while they are compressed, found that {weights} has changed"
+            )
+        for name, reason in found.failed.items():
+            _log_failure(name, reason)
+        failed = made.failed | found.failed
+        measured = CompressionReport(
+            model_name=original.model_name,
+            weights=FileRecord(path=str(weights.resolve()), sha256=digest),
+            data=EvaluationData(path=str(Path(data.path).resolve()), sha256=data.sha256, rows=len(data.texts)),
+            environment=Environment(versions=versions(), hardware=hardware(), git_commit=git_commit()),
+            variants=found.variants,
+            failed={name: first_line(error) for name, error in failed.items()},
+            ranking=ranked(found.variants),
+        )
+        labels, names = np.array(data.labels), data.label_set.names
+        rows = {name: Rows(labels, probabilities, names) for name, probabilities in found.probabilities.items()}
+        report = results.publish(measured, config.max_drop, config.prefer, rows)
+        if show is not None:
+            show(report, results.folder)
+        if failed:
+            raise _failure(failed, len(wanted))
+    return report
 
-    candidates = {BASELINE: Candidate(weights, {})}
-    failed: dict[str, Exception] = {}
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """The models that could be made, by technique, and why the others could not."""
+
+    candidates: dict[str, Candidate] = field(default_factory=dict)
+    failed: dict[str, Exception] = field(default_factory=dict)
+
+
+def _make_models(
+    wanted: Sequence[CompressConfig],
+    makers: Chains,
+    results: CompressionResults,
+    job: Job | None,
+    load: Callable[[], Predictor],
+) -> _Made:
+    """Make the model of each technique, except those that ``job`` notes as made."""
+    made = _Made()
     for number, chain in enumerate(wanted, start=1):
-        name = chain.technique.name
+        name, path = chain.technique.name, results.model(chain)
+        if job is not None and path.is_file() and job.notes.get(name) == sha256(path):
+            log.info("%s (%d of %d): made before the interruption", name, number, len(wanted))
+            made.candidates[name] = Candidate(path, makers.settings(chain))
+            continue
         log.info("%s (%d of %d): %s", name, number, len(wanted), ", ".join(chain.technique.steps))
         try:
-            path = results.model(chain)
-            candidates[name] = Candidate(path, makers.make(chain, load_original(weights, device, config.fast), path))
+            made.candidates[name] = Candidate(path, makers.make(chain, load(), path))
         except Exception as error:  # one failure must not cost the other variants
-            failed[name] = error
+            made.failed[name] = error
             _log_failure(name, error)
-    if len(failed) == len(wanted):
-        raise _failure(failed, len(wanted))
-    found = measure(candidates, data, device, config.rounds, config.fast)
-    if sha256(weights) != digest:
-        raise UserError(f"weights: must stay as they are while they are compressed, found that {weights} has changed")
-    for name, reason in found.failed.items():
-        _log_failure(name, reason)
-    failed |= found.failed
-    measured = CompressionReport(
-        model_name=original.model_name,
-        weights=FileRecord(path=str(weights.resolve()), sha256=digest),
-        data=EvaluationData(path=str(Path(data.path).resolve()), sha256=data.sha256, rows=len(data.texts)),
-        environment=Environment(versions=versions(), hardware=hardware(), git_commit=git_commit()),
-        variants=found.variants,
-        failed={name: first_line(error) for name, error in failed.items()},
-        ranking=ranked(found.variants),
-    )
-    labels, names = np.array(data.labels), data.label_set.names
-    rows = {name: Rows(labels, probabilities, names) for name, probabilities in found.probabilities.items()}
-    report = results.publish(measured, config.max_drop, config.prefer, rows)
-    if show is not None:
-        show(report, results.folder)
-    if failed:
-        raise _failure(failed, len(wanted))
-    return report
+        else:
+            if job is not None:
+                job.note(name, sha256(path))
+    return made
+
+
+def _digests(report: CompressionReport) -> dict[str, str]:
+    return {name: variant.sha256 for name, variant in report.variants.items()}
+
+
+def _remove_states(run_dir: Path) -> None:
+    """Remove the resume states that another compression left in the same folder of the user's choice.
+
+    Raises:
+        UserError: They are not ours.
+    """
+    for state in run_dir.glob(f"*/{CHECKPOINTS}/*.ckpt"):
+        if not (run_dir / RECORD).exists():
+            raise UserError(f"hydra.run.dir: {state} was not written by this program; choose another folder")
+        state.unlink()
 
 
 def _log_failure(name: str, error: Exception) -> None:

@@ -1,8 +1,6 @@
 """Train as the classic interface does: one backbone, or the three in turn."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import torch
 from emotion.config import compose_config, resolve
 from emotion.errors import UserError, first_line
 from emotion.isolation import isolated
+from emotion.jobs import log_file
 from emotion.models import model_choices
 from emotion.reporting import read_report
 from emotion.training.config import TrainConfig
@@ -62,7 +61,7 @@ def main(
             if name == names[0]:
                 log.warning("gpu: asked for GPU %d, found none on this machine; using the CPU", gpu)
         try:
-            with _log_file(session / name):
+            with log_file(session / name / "train.log"):
                 train(resolve(config, TrainConfig), session / name, sweep=str(session) if model is None else None)
         except Exception as error:  # one failure must not cost the other models
             if model is not None:
@@ -75,21 +74,3 @@ def main(
             f"{len(failures)} of {len(names)} models failed; the first: {first_line(failures[0])}"
         ) from failures[0]
     return read_report(Path(output_dir)).model_dump()
-
-
-@contextmanager
-def _log_file(run_dir: Path) -> Iterator[None]:
-    """Copy what the package logs within the block to ``run_dir/train.log``, as Hydra does."""
-    run_dir.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(run_dir / "train.log", delay=True)
-    handler.setFormatter(logging.Formatter("[%(asctime)s][%(name)s][%(levelname)s] - %(message)s"))
-    package = logging.getLogger("emotion")
-    level = package.level
-    package.addHandler(handler)
-    package.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        package.removeHandler(handler)
-        package.setLevel(level)
-        handler.close()

@@ -1,6 +1,6 @@
 """Settings of a training run: ``conf/train.yaml`` and its group ``trainer``."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StrictFloat, model_validator
 
@@ -75,3 +75,20 @@ class TrainConfig(Config):
     """Minutes between two resume states within an epoch; null = only at the end of epochs, and when a signal comes."""
     output_dir: Text
     """Folder for the deliverables."""
+
+    def work(self) -> dict[str, Any]:
+        """Return the settings that a run's weights depend on; its CSVs count by their content."""
+        return self.model_dump(
+            exclude={
+                "output_dir": True,
+                "resume": True,
+                "save_every_minutes": True,
+                "data": {"train", "validation"},
+                "trainer": {"ckpt_path", "enable_progress_bar", "log_every_n_steps"},
+            }
+        )
+
+    @property
+    def inputs(self) -> list[str | None]:
+        """The files whose content a run's weights depend on."""
+        return [self.data.train, self.data.validation]

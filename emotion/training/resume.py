@@ -1,12 +1,32 @@
-"""Check what a run must have in common with the one that it resumes."""
+"""Find the state to resume a run from, and check what both must have in common."""
 
+import logging
 from pathlib import Path
 
 import torch
 
+from emotion.checkpoint import require_intact
 from emotion.data import EmotionDataModule
 from emotion.errors import UserError
 from emotion.training.config import TrainConfig
+
+log = logging.getLogger(__name__)
+
+CHECKPOINTS = "checkpoints"
+
+
+def find_state(run_dir: Path) -> Path | None:
+    """Return a run's last resume state or, if that is damaged, its best epoch's; None if it has neither."""
+    for name in ("last.ckpt", "best.ckpt"):
+        path = run_dir / CHECKPOINTS / name
+        if path.is_file():
+            try:
+                require_intact(path)
+            except UserError as error:
+                log.warning("%s; going on from an earlier state", error)
+            else:
+                return path
+    return None
 
 
 def run_identity(config: TrainConfig, data: EmotionDataModule) -> dict[str, str | int | float]:
@@ -38,6 +58,7 @@ def check_resume(config: TrainConfig, data: EmotionDataModule) -> None:
             f"trainer.ckpt_path: must be a resume checkpoint (checkpoints/last.ckpt), found no file at {path}"
         )
     try:
+        require_intact(path)
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         epochs_done, identity = int(content["epoch"]) + 1, dict(content["callbacks"]["ArtifactWriter"]["identity"])
         has_best = bool(content["loops"]["fit_loop"]["epoch_progress"]["total"]["completed"])

@@ -18,6 +18,7 @@ from emotion.data import EmotionDataModule, TextEncoder
 from emotion.errors import UserError
 from emotion.files import marked, require_unchanged
 from emotion.isolation import isolated, log_level
+from emotion.jobs import Job, finished_notes, job_identity, log_file
 from emotion.models import (
     Backbone,
     batch_size_blamed,
@@ -30,7 +31,7 @@ from emotion.models import (
 )
 from emotion.models.fast import padding_multiple, speed_up_
 from emotion.progress import shows_bars
-from emotion.reporting import TrainingReport
+from emotion.reporting import TrainingReport, read_report
 from emotion.training.artifact_writer import ArtifactWriter
 from emotion.training.callbacks import (
     AtomicCheckpointIO,
@@ -43,9 +44,8 @@ from emotion.training.classifier import EmotionClassifier, check_class_weights
 from emotion.training.config import TrainConfig
 from emotion.training.deliverables import Deliverables
 from emotion.training.devices import check_devices, process_count
-from emotion.training.jobs import STATE, job_identity, recorded_job, unfinished_job
 from emotion.training.progress_log import ProgressLog
-from emotion.training.resume import check_resume
+from emotion.training.resume import CHECKPOINTS, check_resume, find_state
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def train(
         run_dir: Folder for logs and resume checkpoints.
         sweep: The folder of the sweep that the run belongs to, if any.
         earlier_runs: Folders of earlier runs, the newest first. With ``resume=auto``, the newest one of the same
-            settings, data and versions goes on if it ended early.
+            settings, data and versions goes on if it ended early; in a sweep, a finished one is not done again.
 
     Returns:
         The merged report of ``config.output_dir``; None on all processes but the first.
@@ -77,13 +77,25 @@ def train(
     data = EmotionDataModule.read(config.data, config.labels.label_set(), config.seed)
     labels = data.train.label_set
     check_class_weights(config.optimizer, labels)
-    identity = job_identity(config, data)
+    identity = job_identity(config.work(), data.train.sha256, data.validation.sha256)
+    job = Job(run_dir, identity)
     if config.resume == "auto" and config.trainer.ckpt_path is None and process_count(config.trainer) == 1:
-        unfinished = unfinished_job(earlier_runs, identity)
-        if unfinished is not None:
-            log.info("resuming the run in %s, which ended early (resume=never would start a new one)", unfinished)
-            config = config.updated(trainer=config.trainer.updated(ckpt_path=str(unfinished / STATE)))
-            run_dir = unfinished
+        finished = _finished(config, run_dir, identity) if sweep is not None else None
+        if finished is not None:
+            log.info("the run in %s is finished already (resume=never would do it again)", run_dir)
+            return finished
+        job = Job.claim(run_dir, identity, earlier_runs)
+    with log_file(job.folder / "train.log") if job.folder != run_dir else nullcontext():
+        if job.is_resumed:
+            state = find_state(job.folder)
+            config = config.updated(trainer=config.trainer.updated(ckpt_path=state and str(state)))
+            log.info("resuming the run in %s, which ended early (resume=never would start a new one)", job.folder)
+        return _train(config, data, job, sweep)
+
+
+def _train(config: TrainConfig, data: EmotionDataModule, job: Job, sweep: str | None) -> TrainingReport | None:
+    """Do what :func:`train` says, on data that was read, in the folder of ``job``."""
+    run_dir, labels = job.folder, data.train.label_set
     check_resume(config, data)
     Deliverables(Path(config.output_dir), config.model.name).require_free()
     _require_free_run_dir(run_dir)
@@ -108,20 +120,30 @@ def train(
         config.fast,
     )
     # A resumed run goes on in the folder it came from, where its best epoch lies.
-    folder = Path(config.trainer.ckpt_path or run_dir / STATE).resolve().parent
+    state = config.trainer.ckpt_path
+    folder = Path(state).resolve().parent if state is not None else run_dir / CHECKPOINTS
+    job = job if folder == job.folder / CHECKPOINTS else Job(folder.parent, job.identity)
     best = EpochCheckpoint(folder, "best", monitor="val/macro_f1")
     last = EpochCheckpoint(folder, "last")  # ModelCheckpoint(save_last=True) skips epochs that are not the best
     writer = ArtifactWriter(config, data, backbone, best, run_dir, sweep)
     _log_start(config, classifier, data)
     run_dir.mkdir(parents=True, exist_ok=True)
-    state = ResumeState(folder / "last.ckpt", config.save_every_minutes)
+    resume_state = ResumeState(folder / "last.ckpt", config.save_every_minutes)
     with marked(run_dir / "config.yaml", "hydra.run.dir", _is_earlier_config) as temporary:
         OmegaConf.save(OmegaConf.create(config.model_dump()), temporary)
     # Of several processes, the first keeps the record.
-    record = recorded_job(folder.parent, identity) if rank_zero_only.rank == 0 else nullcontext()  # type: ignore[attr-defined]
+    record = job.recorded() if rank_zero_only.rank == 0 else nullcontext()  # type: ignore[attr-defined]
     with record, batch_size_blamed("data.batch_size", config.data.batch_size):
-        fit(classifier, data, config, run_dir, [best, last, writer, state])
+        fit(classifier, data, config, run_dir, [best, last, writer, resume_state])
     return writer.report
+
+
+def _finished(config: TrainConfig, run_dir: Path, identity: str) -> TrainingReport | None:
+    """Return the merged report if the run of ``identity`` in ``run_dir`` is finished and in the report."""
+    if finished_notes(run_dir, identity) is None:
+        return None
+    report = read_report(Path(config.output_dir))
+    return report if str(run_dir) in (run.run_id for run in report.runs) else None
 
 
 def fit(

@@ -87,6 +87,20 @@ def stop_on_signals(at_once: bool = False) -> Iterator[None]:
         _current = None
 
 
+@contextmanager
+def stop_after_update() -> Iterator[None]:
+    """Let a training in the block end after the update under way, even where :func:`stop_on_signals` stops at once."""
+    request = _current
+    if request is None or not request.at_once:
+        yield
+        return
+    request.at_once = False
+    try:
+        yield
+    finally:
+        request.at_once = True
+
+
 def stop_request() -> StopRequest | None:
     """Return the handler of the surrounding :func:`stop_on_signals`, if there is one."""
     return _current

@@ -17,8 +17,8 @@ import pytest
 import torch
 
 from emotion.config import PROJECT
+from emotion.jobs import Job
 from emotion.training import EmotionClassifier, Interrupted, TrainConfig, stop_on_signals, train
-from emotion.training.jobs import recorded_job
 from support.files import sample_rows, write_csv
 from support.training import config_for, read_report, same, weights_of
 
@@ -172,7 +172,7 @@ def test_only_the_same_run_goes_on_and_only_if_nobody_else_is_at_it(
         (first / ".emotion.job.lock").unlink(missing_ok=True)
         (first / ".emotion.job.lock").mkdir()
     config = config_for("minilm", backbones["minilm"], corpus, tmp_path / "out", *settings)
-    with recorded_job(first, "another process's") if why == "alive" else nullcontext():
+    with Job(first, "another process's").recorded() if why == "alive" else nullcontext():
         train(config, second, earlier_runs=[first])
     assert (second / "checkpoints" / "last.ckpt").is_file()
 
@@ -185,7 +185,7 @@ def test_a_checkout_that_is_not_installed_trains_too(
             raise PackageNotFoundError(name)
         return version(name)
 
-    monkeypatch.setattr("emotion.training.jobs.version", version_of)
+    monkeypatch.setattr("emotion.jobs.version", version_of)
     train(config_for("minilm", backbones["minilm"], corpus, tmp_path / "out"), tmp_path / "run")
     assert (tmp_path / "out" / "best_MiniLM.pt").is_file()
 

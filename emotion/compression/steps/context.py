@@ -29,4 +29,4 @@ class Context:
     fast: bool
     """Whether :mod:`emotion.models.fast` speeds models up."""
     run_dir: Path
-    """The chain's own folder, for curves."""
+    """The chain's own folder, for curves and resume states; a state that is there is of the same work."""

@@ -9,7 +9,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -34,7 +33,17 @@ from emotion.models import (
     position_limit,
 )
 from emotion.models.fast import speed_up_like_
-from emotion.training import Batch, EmotionClassifier, EpochCheckpoint, TrainConfig, fit
+from emotion.training import (
+    CHECKPOINTS,
+    Batch,
+    EmotionClassifier,
+    EpochCheckpoint,
+    ResumeState,
+    TrainConfig,
+    find_state,
+    fit,
+    stop_after_update,
+)
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +70,7 @@ def distill(
         train: Texts to learn from; changed copies are added as ``config`` says.
         unlabelled: Further texts to learn from, which the teacher labels.
         validation: Texts that choose the epoch.
-        run_dir: Folder for the curves.
+        run_dir: Folder for the curves and the resume states; one that is there is gone on from.
         seed: Seed of the order, the dropout and the augmentation.
         fast: Whether the optimizer is a fused one.
 
@@ -89,12 +98,16 @@ def distill(
     classifier = DistilledClassifier(
         student.model, settings, config, train.counts(), teacher.predictor.model.config.hidden_size
     )
-    with TemporaryDirectory() as folder:
-        best = EpochCheckpoint(Path(folder), "best", monitor="val/macro_f1")
-        with batch_size_blamed("distill.batch_size", config.batch_size):
-            fit(classifier, data, settings, run_dir, [best])
-        epoch = best.restore(classifier)
-        log.info("distilled: best macro F1 %.4f in epoch %d of %d", best.best_model_score, epoch, config.max_epochs)
+    state, folder = find_state(run_dir), run_dir / CHECKPOINTS
+    if state is not None:
+        log.info("going on with the distillation in %s, which ended early", run_dir)
+        settings = settings.updated(trainer=settings.trainer.updated(ckpt_path=str(state)))
+    best, last = EpochCheckpoint(folder, "best", monitor="val/macro_f1"), EpochCheckpoint(folder, "last")
+    resume_state = ResumeState(folder / "last.ckpt", settings.save_every_minutes)
+    with batch_size_blamed("distill.batch_size", config.batch_size), stop_after_update():
+        fit(classifier, data, settings, run_dir, [best, last, resume_state])
+    epoch = best.restore(classifier)
+    log.info("distilled: best macro F1 %.4f in epoch %d of %d", best.best_model_score, epoch, config.max_epochs)
     model: Any = classifier.model
     model = model.to(teacher.predictor.model.device).eval()
     return replace(student, model=model, temperature=1.0)  # the answers that it learned were calibrated already
