@@ -1,6 +1,7 @@
 """What many tests need: tiny backbones, checkpoints and corpora."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,6 +51,20 @@ def corpus(tmp_path: Path) -> dict[str, Path]:
         "train": write_csv(tmp_path / "train.csv", sample_rows("train", 60)),
         "validation": write_csv(tmp_path / "validation.csv", sample_rows("validation", 24)),
     }
+
+
+@pytest.fixture
+def default_handlers() -> Iterator[None]:
+    """Start from a terminal's handlers, even if the tests run under ``nohup``."""
+    defaults = {
+        signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGHUP: signal.SIG_DFL,
+        signal.SIGINT: signal.default_int_handler,
+    }
+    before = {number: signal.signal(number, handler) for number, handler in defaults.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -6,52 +6,22 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from time import sleep
-from typing import Any
 
 import pytest
 import torch
 
 from emotion.config import PROJECT
 from emotion.jobs import Job
-from emotion.training import EmotionClassifier, Interrupted, TrainConfig, stop_on_signals, train
+from emotion.training import Interrupted, TrainConfig, stop_on_signals, train
 from support.files import sample_rows, write_csv
+from support.interruptions import do_in_step
 from support.training import config_for, read_report, same, weights_of
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-@pytest.fixture(autouse=True)
-def default_handlers() -> Iterator[None]:
-    """Start from a terminal's handlers, even if the tests run under ``nohup``."""
-    defaults = {
-        signal.SIGTERM: signal.SIG_DFL,
-        signal.SIGHUP: signal.SIG_DFL,
-        signal.SIGINT: signal.default_int_handler,
-    }
-    before = {number: signal.signal(number, handler) for number, handler in defaults.items()}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
-def do_in_step(number: int, action: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Call ``action`` in the training's update ``number``, counted from 1."""
-    done = 0
-    step = EmotionClassifier.training_step
-
-    def counted(self: EmotionClassifier, *arguments: Any) -> torch.Tensor:
-        nonlocal done
-        done += 1
-        if done == number:
-            action()
-        return step(self, *arguments)
-
-    monkeypatch.setattr(EmotionClassifier, "training_step", counted)
+pytestmark = pytest.mark.usefixtures("one_thread", "default_handlers")
 
 
 @pytest.mark.parametrize(
@@ -246,3 +216,26 @@ def test_the_same_command_goes_on_after_any_end(
     assert done.returncode == 0, done.stderr
     assert "resuming the run in" in done.stdout
     assert len(read_report(tmp_path / "out")["models"]["MiniLM"]["history"]) == 2
+
+
+@pytest.mark.parametrize("is_only_state", [True, False])
+def test_a_torn_resume_state_is_noticed(
+    is_only_state: bool, backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    """It goes on from the best epoch or, before there is one, from the start; to the same weights."""
+
+    def config(out: str) -> TrainConfig:
+        return config_for("minilm", backbones["minilm"], corpus, tmp_path / out, "data.batch_size=8")
+
+    train(config("whole"), tmp_path / "whole_run")
+    interrupted(config("again"), tmp_path / "first", 3 if is_only_state else 12, monkeypatch)
+    states = tmp_path / "first" / "checkpoints"
+    assert (states / "best.ckpt").exists() == (not is_only_state)
+    content = (states / "last.ckpt").read_bytes()
+    (states / "last.ckpt").write_bytes(content[: len(content) // 2])
+    with caplog.at_level("INFO"):
+        train(config("again"), tmp_path / "second", earlier_runs=[tmp_path / "first"])
+    assert f"{states / 'last.ckpt'}: must be a whole .pt checkpoint" in caplog.text
+    assert same(weights_of(tmp_path / "whole" / "best_MiniLM.pt"), weights_of(tmp_path / "again" / "best_MiniLM.pt"))
+    assert "epoch 2/2" in (tmp_path / "first" / "train.log").read_text(), "the log goes on in the first folder"
