@@ -5,13 +5,13 @@ Checkpoints, pictures and reports carry a mark inside. CSVs cannot, so :func:`ma
 
 import os
 import shutil
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import file_digest
 from pathlib import Path
 
 from emotion.errors import UserError
+from emotion.temporaries import temporary_file
 
 
 def sha256(path: Path) -> str:
@@ -22,25 +22,23 @@ def sha256(path: Path) -> str:
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in the folder of ``path``; it replaces ``path`` once the block ends without an error.
+    """Yield an empty temporary file in the folder of ``path``; it replaces ``path`` if the block ends without an error.
 
     Readers see the old file or the whole new one. The temporary name keeps the suffix, because some writers
     choose the format by it.
     """
-    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
-    try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        # A full disk names no file, and people know nothing of ours.
-        if error.errno is not None and error.filename in (None, str(temporary)):
-            error.filename = str(path)
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
+    with temporary_file(path) as temporary:
+        try:
+            yield temporary
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+            _sync_folder(path.parent)
+        except OSError as error:
+            # A full disk names no file, and people know nothing of ours.
+            if error.errno is not None and error.filename in (None, str(temporary)):
+                error.filename = str(path)
+            raise
 
 
 def _sync_folder(folder: Path) -> None:
@@ -106,7 +104,8 @@ def _noted(note: Path) -> list[str]:
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """Give a file a second name, or a copy where the file system has no hard links."""
+    """Give a file a second name, or a copy where the file system has no hard links; ``target`` is replaced."""
+    target.unlink(missing_ok=True)
     try:
         os.link(source, target)
     except OSError:
@@ -129,10 +128,9 @@ def require_writable(folder: Path, key: str) -> None:
     Raises:
         UserError: The folder cannot be made or written.
     """
-    probe = folder / f".{uuid.uuid4().hex[:8]}.probe"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
+        with temporary_file(folder / "probe"):
+            pass
     except OSError as error:
         raise UserError(f"{key}: must be a writable folder, found {folder} ({error.strerror})") from error

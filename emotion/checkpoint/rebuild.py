@@ -1,7 +1,6 @@
 """Rebuild a checkpoint's model and tokenizer from what its file holds."""
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 from torch import Tensor
@@ -29,15 +28,16 @@ from emotion.models import (
     quiet_transformers,
 )
 from emotion.models.fast import model_from_state
+from emotion.temporaries import temporary_folder
 
 
 def build_tokenizer(files: dict[str, bytes], config: PretrainedConfig, normalization: str) -> PreTrainedTokenizerBase:
     """Build a tokenizer from only its original files; the backbone's config determines its class."""
-    with TemporaryDirectory() as folder, quiet_transformers():
+    with temporary_folder() as folder, quiet_transformers():
         for name, data in files.items():
-            (Path(folder) / name).write_bytes(data)
+            (folder / name).write_bytes(data)
         config.save_pretrained(folder)
-        return load_tokenizer(Path(folder), normalization)
+        return load_tokenizer(folder, normalization)
 
 
 def find_config_and_tokenizer(model_id: str, labels: LabelSet) -> tuple[PretrainedConfig, dict[str, bytes]]:

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 
-from emotion.checkpoint import load, save
+from emotion.checkpoint import content, load, write
 from emotion.compression.config import CompressConfig
 from emotion.compression.sources import read_data
 from emotion.compression.steps.context import Context
@@ -114,7 +114,7 @@ class Chains:
         model.metadata = {**model.metadata, "compression": {"technique": chain.technique.name, "settings": settings}}
         model = self.apply(chain, model)
         with atomic(path) as temporary:
-            save(model, temporary)
+            write(content(model), temporary)
             _require_loadable(temporary, path)
         shutil.rmtree(self.context(chain).run_dir / CHECKPOINTS, ignore_errors=True)
         return settings

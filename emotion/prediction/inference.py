@@ -107,7 +107,7 @@ def predict_csv(config: PredictConfig) -> Prediction:
             _with_predictions(frame, found, empty, model.labels, config.probabilities).to_csv(
                 temporary,
                 mode="a",
-                header=not temporary.exists(),
+                header=len(labels) == len(texts),
                 index=False,
                 lineterminator="\n",
                 quoting=QUOTE_NONNUMERIC,  # a lone CR in a text would end its row; Python < 3.13 would not quote it

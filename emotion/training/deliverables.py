@@ -93,8 +93,6 @@ class Deliverables:
             run.predictions = RowsFile(file=rows.name, sha256=sha256(rows))
             if run.kept:
                 self.require_ours()
-                for abandoned in self.output_dir.glob(f".{self.checkpoint.stem}.*.pt"):
-                    abandoned.unlink()  # a killed process left it: nobody else writes while this one holds the lock
                 keep_previous = not is_of_sweep(report, run.model_name, run.sweep)
                 self._replace(deliverable, entry, run, rows, keep_previous)
                 complete_run(self.output_dir)

@@ -4,11 +4,11 @@ Source: Jacob et al. 2017, arXiv:1712.05877; onnxruntime.ai/docs/performance/mod
 """
 
 from collections.abc import Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from torch import Tensor
+
+from emotion.temporaries import temporary_folder
 
 
 def quantize_linear_layers(serialized: bytes, head: Sequence[Tensor], per_channel: bool, reduce_range: bool) -> bytes:
@@ -28,8 +28,8 @@ def quantize_linear_layers(serialized: bytes, head: Sequence[Tensor], per_channe
     kept = [matrix for weight in head for matrix in (weight.numpy(), weight.numpy().T)]
     weights = {each.name: onnx.numpy_helper.to_array(each) for each in model.graph.initializer}
     add_pre_process_metadata(model)  # the exporter has inferred shapes and folded constants already
-    with TemporaryDirectory() as folder:
-        source, target = Path(folder, "model.onnx"), Path(folder, "int8.onnx")
+    with temporary_folder() as folder:
+        source, target = folder / "model.onnx", folder / "int8.onnx"
         onnx.save(model, source)
         quantize_dynamic(
             source,
