@@ -1,5 +1,7 @@
 """The exception for mistakes that a user can fix, and helpers to quote other errors in it."""
 
+from collections.abc import Sequence
+
 
 class UserError(ValueError):
     """A mistake in what the user gave, described in one line: the key or file, the rule, and what was found."""
@@ -13,3 +15,10 @@ def of_file(error: OSError) -> str:
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, or its type if it has none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def listed(noun: str, numbers: Sequence[int]) -> str:
+    """Name numbered things in a message, the first ten of them: ``rows 3, 5``."""
+    shown = ", ".join(map(str, numbers[:10]))
+    more = f" and {len(numbers) - 10:,} more" if len(numbers) > 10 else ""
+    return f"{noun}{'s' if len(numbers) > 1 else ''} {shown}{more}"

@@ -63,6 +63,11 @@ class LengthBucketBatchSampler(Sampler[list[int]]):
     def __len__(self) -> int:
         return self.batches
 
+    def rows_of(self, number: int) -> list[int]:
+        """Return the rows of the epoch's batch ``number``, from 0, on this replica."""
+        rows: list[int] = self._global_batches()[number][self.replica :: self.replicas].tolist()
+        return rows
+
     def __iter__(self) -> Iterator[list[int]]:
         epoch, done = self.epoch(), 0
         if self._skipped is not None:

@@ -24,18 +24,17 @@ def pick_device(accelerator: str, key: str = "accelerator") -> torch.device:
     return torch.device("cuda" if accelerator == "gpu" else accelerator)
 
 
-_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
-"""Words in torch's errors: on a GPU, and on the CPU under Linux or Windows."""
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "failed to allocate", "bad allocation")
+"""Words in the errors of torch, on a GPU and on the CPU under Linux or Windows, and of ONNX Runtime."""
 
 
 @contextmanager
 def batch_size_blamed(key: str, batch_size: int) -> Iterator[None]:
-    """Turn out-of-memory errors into a one-line :class:`UserError` that names ``key``."""
+    """Turn out-of-memory errors into a one-line :class:`UserError` that names ``key`` and a value to try."""
     try:
         yield
-    except RuntimeError as error:
-        if any(words in str(error) for words in _OUT_OF_MEMORY):
-            raise UserError(
-                f"{key}: must fit into this machine's memory, found {batch_size}; try half of it"
-            ) from error
+    except Exception as error:
+        if isinstance(error, MemoryError) or any(words in str(error).lower() for words in _OUT_OF_MEMORY):
+            advice = f"try {key}={batch_size // 2}" if batch_size > 1 else "try a smaller model or a shorter max_length"
+            raise UserError(f"{key}: must fit into this machine's memory, found {batch_size}; {advice}") from error
         raise

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from emotion.config import conf_value
 from emotion.data import LengthBucketBatchSampler, TextEncoder, TokenIds, prefetched
-from emotion.errors import UserError
+from emotion.errors import UserError, listed
 from emotion.labels import LabelSet
 from emotion.models.backbone import Backbone
 from emotion.models.config import ModelConfig
@@ -33,18 +33,12 @@ class NotFiniteError(UserError):
 
     def __init__(self, places: list[int]) -> None:
         self.places = places
-        super().__init__(f"weights: must give finite logits, found others for {_listed('text', places)}")
+        super().__init__(f"weights: must give finite logits, found others for {listed('text', places)}")
 
     def in_csv(self, path: Path, first_row: int) -> UserError:
         """Return the same error with the rows of a CSV, of which ``first_row`` holds the sequence's first text."""
         rows = [first_row + place for place in self.places]
-        return UserError(f"weights: must give finite logits, found others for {_listed('row', rows)} of {path}")
-
-
-def _listed(noun: str, numbers: list[int]) -> str:
-    shown = ", ".join(map(str, numbers[:10]))
-    more = f" and {len(numbers) - 10:,} more" if len(numbers) > 10 else ""
-    return f"{noun}{'s' if len(numbers) > 1 else ''} {shown}{more}"
+        return UserError(f"weights: must give finite logits, found others for {listed('row', rows)} of {path}")
 
 
 class Predictions(NamedTuple):

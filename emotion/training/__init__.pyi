@@ -1,4 +1,5 @@
 from .callbacks import EpochCheckpoint as EpochCheckpoint
+from .callbacks import LossGuard as LossGuard
 from .callbacks import ResumeState as ResumeState
 from .classic import main as main
 from .classifier import Batch as Batch

@@ -90,10 +90,10 @@ class ArtifactWriter(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         values = {name: value.item() for name, value in trainer.callback_metrics.items()}
-        if not all(math.isfinite(values[loss]) for loss in ("train/loss", "val/loss")):
+        if not math.isfinite(values["val/loss"]):
             raise UserError(
-                f"model.learning_rate: training diverged in epoch {trainer.current_epoch + 1} (the loss is not finite),"
-                f" found {self.config.model.learning_rate}; try a lower one, or trainer.precision=32-true"
+                f"model.learning_rate: training diverged in epoch {trainer.current_epoch + 1} (the validation loss is"
+                f" not finite), found {self.config.model.learning_rate}; try a lower one, or trainer.precision=32-true"
             )
         record = EpochRecord(
             epoch=trainer.current_epoch + 1,

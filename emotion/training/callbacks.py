@@ -11,7 +11,10 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressB
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from rich.progress import BarColumn
+from torch import Tensor
 
+from emotion.data import EmotionDataModule
+from emotion.errors import UserError, listed
 from emotion.files import atomic
 from emotion.reporting import (
     confusion_matrix_figure,
@@ -134,8 +137,44 @@ class ResumeState(Callback):
         request = stop_request()
         number = None if request is None else request.number
         is_due = self.every_minutes is not None and monotonic() - self._saved >= 60 * self.every_minutes
-        if number is not None or is_due:
+        if (number is not None or is_due) and outputs["loss"].isfinite():
             trainer.save_checkpoint(self.path)
             self._saved = monotonic()
         if number is not None:
             raise Interrupted(number, self.path)
+
+
+class LossGuard(Callback):
+    """Ends a training whose loss is not finite, and names the update, the rows of its batch and the last good state.
+
+    Other devices than the CPU are asked for a loss one update later, so that it need not be waited for.
+
+    Args:
+        key: Of the learning rate.
+        learning_rate: The peak.
+        states: Folder of the resume states.
+    """
+
+    def __init__(self, key: str, learning_rate: float, states: Path) -> None:
+        self.key, self.learning_rate, self.states = key, learning_rate, states
+        self._unseen: list[tuple[int, Tensor]] = []
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._unseen.append((batch_idx, outputs["loss"]))
+        later = outputs["loss"].device.type != "cpu" and not trainer.is_last_batch
+        while len(self._unseen) > later:
+            number, loss = self._unseen.pop(0)
+            if not loss.isfinite():
+                raise UserError(self._message(trainer, number))
+
+    def _message(self, trainer: Trainer, number: int) -> str:
+        data: EmotionDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        kept = [path for path in (self.states / "last.ckpt", self.states / "best.ckpt") if path.is_file()]
+        return (
+            f"{self.key}: training diverged in update {number + 1} of epoch {trainer.current_epoch + 1}, of"
+            f" {listed('row', data.training_rows(number))} of {data.train.path} (the header is row 1): the loss is not"
+            f" finite, found {self.key}={self.learning_rate:g}; try a lower one, or trainer.precision=32-true;"
+            f" {f'the last good state is {kept[0]}' if kept else 'there is no good state yet'}"
+        )

@@ -37,6 +37,7 @@ from emotion.training.callbacks import (
     AtomicCheckpointIO,
     ConfusionMatrixLogger,
     EpochCheckpoint,
+    LossGuard,
     ProgressBar,
     ResumeState,
 )
@@ -126,6 +127,7 @@ def _train(config: TrainConfig, data: EmotionDataModule, job: Job, sweep: str | 
     best = EpochCheckpoint(folder, "best", monitor="val/macro_f1")
     last = EpochCheckpoint(folder, "last")  # ModelCheckpoint(save_last=True) skips epochs that are not the best
     writer = ArtifactWriter(config, data, backbone, best, run_dir, sweep)
+    guard = LossGuard("model.learning_rate", config.model.learning_rate, folder)
     _log_start(config, classifier, data)
     run_dir.mkdir(parents=True, exist_ok=True)
     resume_state = ResumeState(folder / "last.ckpt", config.save_every_minutes)
@@ -134,7 +136,7 @@ def _train(config: TrainConfig, data: EmotionDataModule, job: Job, sweep: str | 
     # Of several processes, the first keeps the record.
     record = job.recorded() if rank_zero_only.rank == 0 else nullcontext()  # type: ignore[attr-defined]
     with record, batch_size_blamed("data.batch_size", config.data.batch_size):
-        fit(classifier, data, config, run_dir, [best, last, writer, resume_state])
+        fit(classifier, data, config, run_dir, [guard, best, last, writer, resume_state])
     return writer.report
 
 

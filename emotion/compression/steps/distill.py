@@ -38,6 +38,7 @@ from emotion.training import (
     Batch,
     EmotionClassifier,
     EpochCheckpoint,
+    LossGuard,
     ResumeState,
     TrainConfig,
     find_state,
@@ -104,8 +105,9 @@ def distill(
         settings = settings.updated(trainer=settings.trainer.updated(ckpt_path=str(state)))
     best, last = EpochCheckpoint(folder, "best", monitor="val/macro_f1"), EpochCheckpoint(folder, "last")
     resume_state = ResumeState(folder / "last.ckpt", settings.save_every_minutes)
+    guard = LossGuard("distill.learning_rate", config.learning_rate, folder)
     with batch_size_blamed("distill.batch_size", config.batch_size), stop_after_update():
-        fit(classifier, data, settings, run_dir, [best, last, resume_state])
+        fit(classifier, data, settings, run_dir, [guard, best, last, resume_state])
     epoch = best.restore(classifier)
     log.info("distilled: best macro F1 %.4f in epoch %d of %d", best.best_model_score, epoch, config.max_epochs)
     model: Any = classifier.model
