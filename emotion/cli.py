@@ -175,7 +175,8 @@ def _earlier_jobs(run_dir: Path, sweep: str | None) -> list[Path]:
 
 
 def _say_stopped(signal: str, command: list[str]) -> None:
-    print(f"stopped by {signal}; to go on: {shlex.join(command)}", file=sys.stderr)
+    if os.environ.get("LOCAL_RANK", "0") == "0":  # the first of several processes
+        print(f"stopped by {signal}; to go on: {shlex.join(command)}", file=sys.stderr)
 
 
 @contextmanager

@@ -54,15 +54,20 @@ class Job:
     Args:
         folder: The job's own.
         identity: From :func:`job_identity`.
+        is_resumed: Whether an earlier process began it.
         lock: The folder's lock, if it is held already.
-        notes: What an earlier process noted.
+        notes: What the earlier process noted.
     """
 
     def __init__(
-        self, folder: Path, identity: str, lock: FileLock | None = None, notes: dict[str, Any] | None = None
+        self,
+        folder: Path,
+        identity: str,
+        is_resumed: bool = False,
+        lock: FileLock | None = None,
+        notes: dict[str, Any] | None = None,
     ) -> None:
-        self.folder, self.identity = folder, identity
-        self.is_resumed = lock is not None
+        self.folder, self.identity, self.is_resumed = folder, identity, is_resumed
         self.notes: dict[str, Any] = notes or {}
         """What of the work is finished; JSON can hold it."""
         self._lock = lock
@@ -86,7 +91,7 @@ class Job:
             if record.get("identity") != identity or record.get("finished"):
                 lock.release()
                 break
-            return cls(candidate, identity, lock, record.get("notes"))
+            return cls(candidate, identity, True, lock, record.get("notes"))
         return cls(folder, identity)
 
     def note(self, name: str, value: Any) -> None:

@@ -105,10 +105,14 @@ class EpochCheckpoint(ModelCheckpoint):
         super().load_state_dict(moved)
 
 
+_AGREE_EVERY = 20
+"""Updates after which several processes compare what they have been asked: it takes a moment of all of them."""
+
+
 class ResumeState(Callback):
     """Writes a resume state within an epoch, now and then, and when a signal came; then it ends the training, too.
 
-    It does neither in runs of several processes, which would have to agree on the moment.
+    Several processes do so together, after the same update.
 
     Args:
         path: Where the resume state goes.
@@ -119,9 +123,9 @@ class ResumeState(Callback):
         self.path, self.every_minutes = path, every_minutes
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take SIGTERM back from Lightning, which would exit with 0, but not in runs of several processes."""
+        """Take SIGTERM back from Lightning, which would exit with 0."""
         request = stop_request()
-        if request is not None and signal.SIGTERM in request.replaced and trainer.world_size == 1:
+        if request is not None and signal.SIGTERM in request.replaced:
             signal.signal(signal.SIGTERM, request)
         self._saved = monotonic()
 
@@ -132,20 +136,25 @@ class ResumeState(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         # After an epoch's last batch the epoch is finished first: it is validated, and may be the best.
-        if trainer.world_size > 1 or trainer.is_last_batch:
+        if trainer.is_last_batch or (trainer.world_size > 1 and (batch_idx + 1) % _AGREE_EVERY):
             return
         request = stop_request()
-        number = None if request is None else request.number
+        number = 0 if request is None or request.number is None else request.number
         is_due = self.every_minutes is not None and monotonic() - self._saved >= 60 * self.every_minutes
-        if (number is not None or is_due) and outputs["loss"].isfinite():
+        if trainer.world_size > 1:
+            asked = torch.tensor([number, is_due], device=trainer.strategy.root_device)
+            number, is_due = trainer.strategy.reduce(asked, reduce_op="max").tolist()
+        if number or is_due:
             trainer.save_checkpoint(self.path)
             self._saved = monotonic()
-        if number is not None:
+        if number:
             raise Interrupted(number, self.path)
 
 
 class LossGuard(Callback):
     """Ends a training whose loss is not finite, and names the update, the rows of its batch and the last good state.
+
+    It also keeps resume states from being written after such an update.
 
     Other devices than the CPU are asked for a loss one update later, so that it need not be waited for.
 
@@ -163,8 +172,14 @@ class LossGuard(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         self._unseen.append((batch_idx, outputs["loss"]))
-        later = outputs["loss"].device.type != "cpu" and not trainer.is_last_batch
-        while len(self._unseen) > later:
+        self._check(trainer, leave=outputs["loss"].device.type != "cpu" and not trainer.is_last_batch)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        self._check(trainer)
+
+    def _check(self, trainer: Trainer, leave: int = 0) -> None:
+        """Look at all losses but the last ``leave``."""
+        while len(self._unseen) > leave:
             number, loss = self._unseen.pop(0)
             if not loss.isfinite():
                 raise UserError(self._message(trainer, number))

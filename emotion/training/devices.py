@@ -1,6 +1,12 @@
-"""Refuse the devices of a training run that this machine lacks, before any work."""
+"""Refuse devices that this machine lacks before any work, and say so if a process of a run ends early."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.pytorch.utilities import rank_zero_only
 
 from emotion.errors import UserError
 from emotion.models import pick_device
@@ -37,3 +43,23 @@ def process_count(config: TrainerConfig) -> int:
     if isinstance(config.devices, int):
         return config.devices
     return max(torch.cuda.device_count(), 1) if pick_device(config.accelerator).type == "cuda" else 1
+
+
+def starts_all_processes(config: TrainerConfig) -> bool:
+    """Return whether this process is a run's only one, or starts the others itself; torchrun and Slurm start all."""
+    starts_others = not (LightningEnvironment().creates_processes_externally or SLURMEnvironment.detect())
+    return process_count(config) == 1 or (rank_zero_only.rank == 0 and starts_others)  # type: ignore[attr-defined]
+
+
+@contextmanager
+def processes_blamed(config: TrainerConfig) -> Iterator[None]:
+    """Turn the errors of a run whose other processes have ended into a one-line :class:`UserError`."""
+    try:
+        yield
+    except RuntimeError as error:
+        if process_count(config) > 1 and (isinstance(error, torch.distributed.DistError) or "gloo" in str(error)):
+            raise UserError(
+                f"trainer.devices: all {process_count(config)} processes must go on, found that another one has ended;"
+                " the same command, started again, goes on with the run"
+            ) from error
+        raise

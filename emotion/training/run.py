@@ -1,6 +1,7 @@
 """Fine-tune one backbone; only this module wires a training run together."""
 
 import logging
+import os
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -44,11 +45,14 @@ from emotion.training.callbacks import (
 from emotion.training.classifier import EmotionClassifier, check_class_weights
 from emotion.training.config import TrainConfig
 from emotion.training.deliverables import Deliverables
-from emotion.training.devices import check_devices, process_count
+from emotion.training.devices import check_devices, process_count, processes_blamed, starts_all_processes
 from emotion.training.progress_log import ProgressLog
 from emotion.training.resume import CHECKPOINTS, check_resume, find_state
 
 log = logging.getLogger(__name__)
+
+_RESUMED_RUN = "EMOTION_RESUMED_RUN"
+"""Environment variable that tells a run's further processes which run goes on."""
 
 
 @isolated()
@@ -79,13 +83,10 @@ def train(
     labels = data.train.label_set
     check_class_weights(config.optimizer, labels)
     identity = job_identity(config.work(), data.train.sha256, data.validation.sha256)
-    job = Job(run_dir, identity)
-    if config.resume == "auto" and config.trainer.ckpt_path is None and process_count(config.trainer) == 1:
-        finished = _finished(config, run_dir, identity) if sweep is not None else None
-        if finished is not None:
-            log.info("the run in %s is finished already (resume=never would do it again)", run_dir)
-            return finished
-        job = Job.claim(run_dir, identity, earlier_runs)
+    if config.resume == "auto" and sweep is not None and (finished := _finished(config, run_dir, identity)) is not None:
+        log.info("the run in %s is finished already (resume=never would do it again)", run_dir)
+        return finished
+    job = _claim(config, run_dir, identity, earlier_runs)
     with log_file(job.folder / "train.log") if job.folder != run_dir else nullcontext():
         if job.is_resumed:
             state = find_state(job.folder)
@@ -135,9 +136,21 @@ def _train(config: TrainConfig, data: EmotionDataModule, job: Job, sweep: str | 
         OmegaConf.save(OmegaConf.create(config.model_dump()), temporary)
     # Of several processes, the first keeps the record.
     record = job.recorded() if rank_zero_only.rank == 0 else nullcontext()  # type: ignore[attr-defined]
-    with record, batch_size_blamed("data.batch_size", config.data.batch_size):
+    with record, batch_size_blamed("data.batch_size", config.data.batch_size), processes_blamed(config.trainer):
         fit(classifier, data, config, run_dir, [guard, best, last, writer, resume_state])
     return writer.report
+
+
+def _claim(config: TrainConfig, run_dir: Path, identity: str, earlier_runs: Iterable[Path]) -> Job:
+    """Return the job to do: one that ended early, if that may go on, or a new one."""
+    if (told := os.environ.get(_RESUMED_RUN)) is not None:
+        return Job(Path(told), identity, is_resumed=True)
+    if config.resume == "never" or config.trainer.ckpt_path is not None or not starts_all_processes(config.trainer):
+        return Job(run_dir, identity)
+    job = Job.claim(run_dir, identity, earlier_runs)
+    if job.is_resumed:
+        os.environ[_RESUMED_RUN] = str(job.folder)
+    return job
 
 
 def _finished(config: TrainConfig, run_dir: Path, identity: str) -> TrainingReport | None:
@@ -165,6 +178,7 @@ def fit(
         warnings.filterwarnings("ignore", ".*your dataloader is not resumable.*")
         warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning's own use of a deprecated name
         warnings.filterwarnings("ignore", ".*exists and is not empty.*")  # resuming into the same folder
+        warnings.filterwarnings("ignore", ".*sync_dist=True.*")  # torchmetrics has counted the rows of all processes
         trainer = build_trainer(config, run_dir, callbacks)
         trainer.fit(classifier, data, ckpt_path=config.trainer.ckpt_path, weights_only=True)
 
