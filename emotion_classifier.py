@@ -30,7 +30,10 @@ def __getattr__(name: str) -> Any:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Train emotion classifiers, compress one, or predict a CSV with one.")
+    parser = argparse.ArgumentParser(
+        usage="%(prog)s [--mode train|inference|compress] [--help] [OPTION VALUE ...]",
+        description="Train emotion classifiers, compress one, or predict a CSV with one.",
+    )
     parser.add_argument("--mode", choices=("train", "inference", "compress"), default="train")
     parser.add_argument("--train", default="train.csv", help="CSV with text and label (default: %(default)s)")
     parser.add_argument(

@@ -4,6 +4,7 @@ Each composes its config with Hydra, checks it, and only then imports torch. A u
 and exit code 1.
 """
 
+import argparse
 import logging
 import os
 import shlex
@@ -23,11 +24,11 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from emotion.config import CONF, Config, check_choices, one_line, resolve
+from emotion.config import CONF, Config, check_choices, one_line, resolve, sweep_configs
 from emotion.errors import UserError, first_line, of_file
 from emotion.jobs import earlier_folders
 from emotion.models.fast import keep_freed_memory
-from emotion.sweeps import recorded_sweep, sweep_configs
+from emotion.sweeps import recorded_sweep
 
 log = logging.getLogger(__name__)
 
@@ -125,13 +126,13 @@ def _main(name: str, package: str, schema_name: str, job: Callable[[Any], None])
         parser = get_args_parser()
         parser.usage = "%(prog)s [KEY=VALUE ...] [--help] [--cfg job] [-m]"
         arguments = parser.parse_args()
-        if arguments.resolve and not (arguments.cfg or arguments.help):
-            raise UserError("--resolve: must be given with --cfg or --help, found it alone")
+        _check_flags(arguments)
         check_choices(arguments.overrides)
         sweep: AbstractContextManager[list[str]] = nullcontext([])
         if arguments.multirun:
             configs = sweep_configs(name, schema(), arguments.overrides)
-            if hasattr(schema(), "inputs"):
+            shows = arguments.cfg or arguments.info or arguments.help or arguments.hydra_help or arguments.version
+            if hasattr(schema(), "inputs") and not shows:
                 sweep = recorded_sweep(name, configs, arguments.overrides)
         try:
             with sweep as folder:
@@ -146,6 +147,19 @@ def _main(name: str, package: str, schema_name: str, job: Callable[[Any], None])
     run(start)
 
 
+def _check_flags(arguments: argparse.Namespace) -> None:
+    """Refuse the flags that Hydra would leave aside, and the one that runs what a file says."""
+    if arguments.resolve and not (arguments.cfg or arguments.help):
+        raise UserError("--resolve: must be given with --cfg or --help, found it alone")
+    if arguments.package and not arguments.cfg:
+        raise UserError("--package: must be given with --cfg, found it alone")
+    if arguments.experimental_rerun:
+        raise UserError(
+            "--experimental-rerun: must not be given, as it runs code of"
+            f" the file, found {arguments.experimental_rerun}"
+        )
+
+
 def run(start: Callable[[], Any]) -> None:
     """Call ``start``; end with one line on stderr and exit code 1 on a user's mistake."""
     # Make Hydra raise exceptions instead of printing them itself, over many lines.
@@ -153,7 +167,9 @@ def run(start: Callable[[], Any]) -> None:
     keep_freed_memory()
     try:
         start()
-    except (HydraException, OmegaConfBaseException, YAMLError, UserError) as error:
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
         sys.exit(f"error: {one_line(error)}")
     except OSError as error:
         sys.exit(f"error: {of_file(error)}")

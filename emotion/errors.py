@@ -6,10 +6,18 @@ from collections.abc import Sequence
 class UserError(ValueError):
     """A mistake in what the user gave, described in one line: the key or file, the rule, and what was found."""
 
+    def __str__(self) -> str:
+        return printable(super().__str__())
+
+
+def printable(text: str) -> str:
+    """Escape line breaks, terminal codes and the like, which names of files and values may hold."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
 
 def of_file(error: OSError) -> str:
     """Describe in one line a file that the operating system refused, such as on a full disk."""
-    return f"{error.filename or 'file'}: must be usable, found: {error.strerror or error}"
+    return printable(f"{error.filename or 'file'}: must be usable, found: {error.strerror or error}")
 
 
 def first_line(error: BaseException) -> str:

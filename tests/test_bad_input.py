@@ -50,6 +50,30 @@ def run_script(script: str, folder: Path, *overrides: str) -> tuple[list[str], s
         ("train.py", ["@seed=1"], ["@seed=1: must be KEY=VALUE"]),
         ("train.py", ["--resolve"], ["--resolve: must be given with --cfg or --help"]),
         ("train.py", ["hydra.job_logging.version=7"], ["hydra: must have settings that Hydra can use"]),
+        ("train.py", ["hydra.verbose=[1]"], ["hydra: must have settings that Hydra can use, found A logger name"]),
+        ("train.py", ["--package", "data"], ["--package: must be given with --cfg, found it alone"]),
+        ("train.py", ["--experimental-rerun", "job.pickle"], ["--experimental-rerun: must not be given", "job.pickle"]),
+        ("train.py", ["seed=" + "9" * 5000], ["999: must be KEY=VALUE or KEY='ANY TEXT', found Exceeds the limit"]),
+        ("train.py", ["seed=" + "[" * 4000], ["[[: must be KEY=VALUE or KEY='ANY TEXT', found "]),
+        (
+            "train.py",
+            ["seed=🙂"],
+            ["seed=🙂: must be KEY=VALUE or KEY='ANY TEXT', found a character that needs quotes"],
+        ),
+        ("train.py", ["seed=two\nlines"], [r"seed=two\nlines: must be KEY=VALUE"]),
+        ("train.py", [""], ["'': must be KEY=VALUE or"]),
+        ("train.py", ["seed=nope(1)"], ["seed=nope(1): must be KEY=VALUE", "found Unknown function 'nope'"]),
+        ("train.py", ["seed=${missing}"], ["error: seed: Interpolation key 'missing' not found"]),
+        ("train.py", ["-m", "seed=range(1,1000000000)"], ["seed=range(1,1000000000): must be at most 1000 values"]),
+        ("train.py", ["-m", "seed=shuffle(range(1,1000000000))"], ["must be at most 1000 values, found more"]),
+        ("train.py", ["-m", "seed=range(0,99)", "rounds=range(0,99)"], ["-m: must be a sweep of at most 1000 jobs"]),
+        ("train.py", ["-m", "seed=range(1,3,0)"], ["seed=range(1,3,0): must be values that can be counted"]),
+        ("train.py", ["-m", "seed=range(3,1)"], ["seed=range(3,1): must be at least one value, found none"]),
+        ("train.py", ["-m", "model=glob(zz*)"], ["model=glob(zz*): must be at least one value, found none"]),
+        ("train.py", ["-m", "seed=interval(0,1)"], ["seed=interval(0,1): must be values that can be counted"]),
+        ("predict.py", ["weights='\x1b[31mred'", "csv=b", "batch_size='\x1b[31m'"], ["batch_size: must be"]),
+        ("predict.py", ["weights=a.pt", "csv=b", "probabilities=1_000"], ["probabilities: must be true or false"]),
+        ("train.py", ["compile=${now:%Y}"], ["compile: must be true or false, found '20"]),
         ("train.py", ["seed"], ["seed"]),
         ("predict.py", ["weights=a.pt", "csv=b", "output=''"], ["output: must be text that is not empty"]),
         ("compress.py", ["prune.amount=1"], ["prune.amount: must be a share between 0 and 1", "found 1"]),
@@ -61,8 +85,25 @@ def test_a_bad_config_fails_in_one_line_and_without_torch(
     lines, modules = run_script(script, tmp_path, *overrides)
     assert len(lines) == 1, lines
     assert lines[0].startswith("error: ")
+    assert lines[0].isprintable()
+    assert lines[0].count("found A logger name") < 2
     assert [part for part in parts if part not in lines[0]] == []
     assert not {"torch", "transformers", "lightning"} & modules
+
+
+def test_names_are_printed_without_their_line_breaks_and_terminal_codes(tmp_path: Path):
+    lines, _ = run_script("compress.py", tmp_path, "weights='two\nlines \x1b[31mred'")
+    assert lines == [r"error: weights: must be a checkpoint file, found no file at two\nlines \x1b[31mred"]
+
+
+def test_the_classic_interface_refuses_wrong_arguments_in_two_lines(tmp_path: Path):
+    for arguments in (["--mode", "nope"], ["--gpu", "one"], ["--bogus"], ["--mode", "inference"]):
+        command = [sys.executable, str(PROJECT / "emotion_classifier.py"), *arguments]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        usage, error = done.stderr.splitlines()
+        assert usage.startswith("usage: emotion_classifier.py ")
+        assert ": error: " in error
 
 
 def test_bad_files_fail_in_one_line(tmp_path: Path):

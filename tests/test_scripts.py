@@ -10,7 +10,7 @@ import torch
 
 from emotion.config import PROJECT
 from emotion.files import sha256
-from support.files import sample_rows
+from support.files import sample_rows, write_csv
 
 TRAIN = str(PROJECT / "scripts" / "train.py")
 
@@ -77,3 +77,26 @@ def test_two_processes_share_the_rows_and_write_once(
     last = torch.load(next(tmp_path.glob("outputs/*/*/checkpoints/last.ckpt")), weights_only=True)
     assert last["global_step"] == 1  # 60 rows, 32 for each of two processes in a step
     assert entry["history"][0]["val_macro_f1"] == pytest.approx(entry["macro_f1"], abs=1e-6)
+
+
+def test_a_sweep_predicts_each_csv(originals: dict[str, Path], tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_csv(tmp_path / f"{name}.csv", sample_rows("validation", 6))
+    script = PROJECT / "scripts" / "predict.py"
+    command = [
+        sys.executable,
+        str(script),
+        "-m",
+        f"weights={originals['minilm']}",
+        "csv=a.csv,b.csv",
+        "accelerator=cpu",
+    ]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {"a_predictions.csv", "b_predictions.csv"} < {path.name for path in tmp_path.iterdir()}
+
+
+def test_a_sweep_takes_the_files_that_a_glob_names(tmp_path: Path) -> None:
+    command = [sys.executable, str(PROJECT / "scripts" / "train.py"), "-m", "model=glob(mi*)", "trainer.max_epochs=0"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stderr == "error: trainer.max_epochs: must be a whole number >= 1, found 0\n"

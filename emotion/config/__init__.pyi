@@ -1,5 +1,3 @@
-from .compose import check_choices as check_choices
-from .compose import choices as choices
 from .compose import compose_config as compose_config
 from .compose import conf_value as conf_value
 from .compose import one_line as one_line
@@ -8,6 +6,9 @@ from .folders import CONF as CONF
 from .folders import PROJECT as PROJECT
 from .folders import SAMPLE as SAMPLE
 from .labels import earlier_label_set as earlier_label_set
+from .overrides import check_choices as check_choices
+from .overrides import sweep_configs as sweep_configs
+from .overrides import choices as choices
 from .validation import Accelerator as Accelerator
 from .validation import Config as Config
 from .validation import Count as Count

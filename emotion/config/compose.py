@@ -4,23 +4,20 @@ Hydra composes values and reports keys that ``conf/`` lacks. :func:`resolve` che
 immutable :class:`~emotion.config.validation.Config` to the rest of the package.
 """
 
-import os
 import re
-from collections.abc import Iterable
 from contextlib import nullcontext
 from functools import cache
 from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import CompactHydraException, HydraException
+from hydra.errors import CompactHydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from emotion.config.folders import CONF, SAMPLE
 from emotion.config.validation import Schema, validate
-from emotion.errors import UserError
+from emotion.errors import UserError, printable
 
 
 def _sample_path(name: str) -> str:
@@ -64,8 +61,8 @@ def resolve(config: DictConfig, schema: type[Schema]) -> Schema:
     Raises:
         UserError: Values are missing, unknown, or against their rules; one line names each by its dotted key.
     """
-    missing = set(OmegaConf.missing_keys(config))
     try:
+        missing = set(OmegaConf.missing_keys(config))
         content = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
     except OmegaConfBaseException as error:
         raise UserError(one_line(error)) from error
@@ -92,33 +89,4 @@ def one_line(error: BaseException) -> str:
     noise = ("full_key: ", "object_type=", "reference_type=", "See https", "To append to your config")
     message = "; ".join(dict.fromkeys(line for line in lines if line and not line.startswith(noise)))
     message = message.replace(":;", ":")
-    return message if not key or key in message else f"{key}: {message}"
-
-
-def choices(group: str) -> list[str]:
-    """List the files of a group of ``conf/`` by name."""
-    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
-
-
-def check_choices(overrides: Iterable[str]) -> None:
-    """Refuse overrides that name no key, or choose anything but one file of a group of ``conf/``.
-
-    Given a list, Hydra would merge all its files into one config, in which the last wins.
-
-    Raises:
-        UserError: An override is one of these, or cannot be read.
-    """
-    texts = list(overrides)
-    try:
-        parsed = OverridesParser.create().parse_overrides(texts)
-    except HydraException as error:
-        raise UserError(one_line(error)) from error
-    for text, override in zip(texts, parsed, strict=True):
-        group = override.key_or_group
-        if not group:
-            raise UserError(f"{text}: must be KEY=VALUE, found no key")
-        chooses_files = group in os.listdir(CONF) and not override.is_delete()
-        if chooses_files and not override.is_sweep_override() and not isinstance(override.value(), str):
-            value = text.partition("=")[2]
-            files = ", ".join(choices(group))
-            raise UserError(f"{group}: must be one of {files}, found {value}; several are run with -m {group}=A,B")
+    return printable(message if not key or key in message else f"{key}: {message}")

@@ -1,0 +1,108 @@
+"""Run the commands many times without the second that their imports take: one process imports, and forks for each run.
+
+``python command_server.py`` reads a line of JSON for each run, ``[command, folder, arguments, limit in seconds]``, and
+answers with ``[exit code, stdout, stderr]``; a run that is over its limit ends with -SIGALRM.
+"""
+
+import gc
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+
+from emotion.config import PROJECT
+
+LIMIT_S = 20
+
+
+@dataclass
+class Finished:
+    """How a command ended."""
+
+    code: int
+    """Exit code, or minus the signal that ended it."""
+    out: str
+    err: str
+
+
+class Commands:
+    """The commands ``train``, ``compress``, ``predict`` and ``benchmark``."""
+
+    def __init__(self, server: subprocess.Popen[str]) -> None:
+        self._server = server
+
+    def run(self, command: str, folder: Path, *arguments: str) -> Finished:
+        """Run a command with ``arguments`` in ``folder``, for at most ``LIMIT_S``."""
+        assert self._server.stdin is not None
+        assert self._server.stdout is not None
+        self._server.stdin.write(json.dumps([command, str(folder), arguments, LIMIT_S]) + "\n")
+        self._server.stdin.flush()
+        return Finished(*json.loads(self._server.stdout.readline()))
+
+
+@contextmanager
+def command_server() -> Iterator[Commands]:
+    """Start the process that runs commands; end it at the end."""
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, __file__], env=environment, **pipes) as server:
+        assert server.stdin is not None
+        yield Commands(server)
+        server.stdin.close()
+
+
+def _serve() -> None:
+    commands = import_module("emotion.cli")
+    for package in ("training", "compression", "prediction", "benchmark", "reporting"):
+        names = import_module(f"emotion.{package}")
+        for name in dir(names):
+            getattr(names, name)  # imports what a command would import on first use
+    OverridesParser.create().parse_overrides(["warm.up=[1,{a:b}]"])
+    Plugins.instance()  # looks for Hydra's plugins once, not in each run
+    gc.freeze()  # otherwise each run looks for garbage in all that was imported, and copies the pages
+    for line in sys.stdin:
+        command, folder, arguments, limit = json.loads(line)
+        files = [Path(folder) / ".emotion.stdout", Path(folder) / ".emotion.stderr"]
+        process = os.fork()
+        if process == 0:
+            _become(getattr(commands, command), command, arguments, limit, files)
+        _, status = os.waitpid(process, 0)
+        texts = [path.read_bytes().decode(errors="replace") for path in files]
+        print(json.dumps([os.waitstatus_to_exitcode(status), *texts]), flush=True)
+
+
+def _become(command: Any, name: str, arguments: list[str], limit: int, files: list[Path]) -> None:
+    """Run a command in this process, in place of the server, and end."""
+    signal.alarm(limit)  # its default action ends the process, whatever it is doing
+    os.chdir(files[0].parent)
+    for number, path in enumerate(files, start=1):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    sys.argv = [f"{name}.py", *arguments]
+    try:
+        command()
+        code = 0
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    _serve()
