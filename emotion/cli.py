@@ -131,7 +131,7 @@ def _main(name: str, package: str, schema_name: str, job: Callable[[Any], None])
         sweep: AbstractContextManager[list[str]] = nullcontext([])
         if arguments.multirun:
             configs = sweep_configs(name, schema(), arguments.overrides)
-            shows = arguments.cfg or arguments.info or arguments.help or arguments.hydra_help or arguments.version
+            shows = any((arguments.cfg, arguments.info, arguments.help, arguments.hydra_help))
             if hasattr(schema(), "inputs") and not shows:
                 sweep = recorded_sweep(name, configs, arguments.overrides)
         try:

@@ -7,8 +7,8 @@ from .folders import PROJECT as PROJECT
 from .folders import SAMPLE as SAMPLE
 from .labels import earlier_label_set as earlier_label_set
 from .overrides import check_choices as check_choices
-from .overrides import sweep_configs as sweep_configs
 from .overrides import choices as choices
+from .overrides import sweep_configs as sweep_configs
 from .validation import Accelerator as Accelerator
 from .validation import Config as Config
 from .validation import Count as Count
