@@ -1,19 +1,22 @@
 """Run the commands many times without the second that their imports take: one process imports, and forks for each run.
 
-``python command_server.py`` reads a line of JSON for each run, ``[command, folder, arguments, limit in seconds]``, and
+``python command_server.py`` reads a line of JSON for each run, ``[command, folder, arguments, environment, death]``, and
 answers with ``[exit code, stdout, stderr]``; a run that is over its limit ends with -SIGALRM.
 """
 
 import gc
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import import_module
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -35,17 +38,29 @@ class Finished:
     err: str
 
 
+@dataclass(frozen=True)
+class Death:
+    """What ends a command's process, if it is not done before."""
+
+    seconds: float = LIMIT_S
+    """Seconds until a signal that nobody handles."""
+    rename: int = 0
+    """SIGKILL before this rename of a file, counted from 1; 0 = none."""
+    file_size: int = 0
+    """Bytes that a file may have, as where a disk is full; 0 = any."""
+
+
 class Commands:
     """The commands ``train``, ``compress``, ``predict`` and ``benchmark``."""
 
     def __init__(self, server: subprocess.Popen[str]) -> None:
         self._server = server
 
-    def run(self, command: str, folder: Path, *arguments: str) -> Finished:
-        """Run a command with ``arguments`` in ``folder``, for at most ``LIMIT_S``."""
+    def run(self, command: str, folder: Path, *arguments: str, death: Death = Death(), **environment: str) -> Finished:
+        """Run a command with ``arguments`` and further variables of the environment in ``folder``."""
         assert self._server.stdin is not None
         assert self._server.stdout is not None
-        self._server.stdin.write(json.dumps([command, str(folder), arguments, LIMIT_S]) + "\n")
+        self._server.stdin.write(json.dumps([command, str(folder), arguments, environment, asdict(death)]) + "\n")
         self._server.stdin.flush()
         return Finished(*json.loads(self._server.stdout.readline()))
 
@@ -71,23 +86,36 @@ def _serve() -> None:
     Plugins.instance()  # looks for Hydra's plugins once, not in each run
     gc.freeze()  # otherwise each run looks for garbage in all that was imported, and copies the pages
     for line in sys.stdin:
-        command, folder, arguments, limit = json.loads(line)
+        command, folder, arguments, environment, death = json.loads(line)
         files = [Path(folder) / ".emotion.stdout", Path(folder) / ".emotion.stderr"]
         process = os.fork()
         if process == 0:
-            _become(getattr(commands, command), command, arguments, limit, files)
+            _become(getattr(commands, command), command, arguments, files, environment, Death(**death))
         _, status = os.waitpid(process, 0)
         texts = [path.read_bytes().decode(errors="replace") for path in files]
         print(json.dumps([os.waitstatus_to_exitcode(status), *texts]), flush=True)
 
 
-def _become(command: Any, name: str, arguments: list[str], limit: int, files: list[Path]) -> None:
+def _become(
+    command: Any, name: str, arguments: list[str], files: list[Path], environment: dict[str, str], death: Death
+) -> None:
     """Run a command in this process, in place of the server, and end."""
-    signal.alarm(limit)  # its default action ends the process, whatever it is doing
+    signal.setitimer(signal.ITIMER_REAL, death.seconds)  # its signal ends the process, whatever it is doing
+    if death.rename:
+        renames = count(1)
+        sys.addaudithook(
+            lambda event, _: (
+                os.kill(os.getpid(), signal.SIGKILL) if event == "os.rename" and next(renames) == death.rename else None
+            )
+        )
+    os.environ.update(environment)
+    tempfile.tempdir = None  # asks the environment again
     os.chdir(files[0].parent)
     for number, path in enumerate(files, start=1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    if death.file_size:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (death.file_size, death.file_size))
     sys.argv = [f"{name}.py", *arguments]
     try:
         command()
