@@ -9,6 +9,7 @@ from .labelled import LabelledTexts as LabelledTexts
 from .labelled import read_labelled as read_labelled
 from .labelled import sample_texts as sample_texts
 from .prefetch import prefetched as prefetched
+from .source import is_stream as is_stream
 from .text import TextEncoder as TextEncoder
 from .text import TokenIds as TokenIds
 from .text import normalize_cardiff as normalize_cardiff

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emotion.config import SAMPLE
-from emotion.data.csv_files import open_csv
+from emotion.data.csv_files import CsvFile, open_csv
 from emotion.errors import UserError
-from emotion.files import sha256
 from emotion.labels import LabelSet, class_counts, find_labels
 
 log = logging.getLogger(__name__)
@@ -28,14 +27,15 @@ class LabelledTexts:
     def read(
         cls, path: str, text_column: str, label_column: str, label_set: LabelSet | None, key: str
     ) -> "LabelledTexts":
-        """Read and check a CSV, as :func:`emotion.data.labelled.read_labelled` does."""
-        texts, labels, label_set = read_labelled(path, text_column, label_column, label_set, key)
+        """Read and check a CSV or a pipe, as :func:`emotion.data.labelled.read_labelled` does."""
+        file = open_csv(path, (text_column, label_column), key, pipe=True)
+        texts, labels, label_set = _labelled(file, text_column, label_column, label_set)
         empty = [row for row, text in enumerate(texts, start=2) if not text.strip()]
         if empty:
             log.warning(
                 "%s: %d rows have no text, the first is row %d (the header is row 1)", path, len(empty), empty[0]
             )
-        return cls(path, sha256(Path(path)), texts, labels, label_set)
+        return cls(path, file.source.sha256(), texts, labels, label_set)
 
     def counts(self) -> list[int]:
         """Count the rows of each class, in the order of the classes."""
@@ -64,26 +64,31 @@ def read_labelled(
     Raises:
         UserError: As :func:`open_csv`; no rows; or a cell of the label column names no class, or several.
     """
-    file = open_csv(path, (text_column, label_column), key)
+    return _labelled(open_csv(path, (text_column, label_column), key), text_column, label_column, labels)
+
+
+def _labelled(
+    file: CsvFile, text_column: str, label_column: str, labels: LabelSet | None
+) -> tuple[list[str], list[int], LabelSet]:
     texts: list[str] = []
     cells: list[str] = []
     for frame in file.chunks():
         texts += file.column(frame, text_column)
         cells += file.column(frame, label_column)
     if not texts:
-        raise UserError(f"{path}: must have at least one row, found only a header")
+        raise UserError(f"{file.path}: must have at least one row, found only a header")
     if labels is None:
         try:
             labels = find_labels(cells)
         except UserError as error:
-            raise UserError(f"{path}: column {label_column!r}: {error}") from error
+            raise UserError(f"{file.path}: column {label_column!r}: {error}") from error
     indices = []
     for row, cell in enumerate(cells, start=2):
         index = labels.parse(cell)
         if index is None:
             rule = f"must hold one label, {labels.rule}" if labels.holds_several(cell) else f"must hold {labels.rule}"
             raise UserError(
-                f"{path}: column {label_column!r} {rule}, found {_brief(cell)} in row {row} (the header is row 1)"
+                f"{file.path}: column {label_column!r} {rule}, found {_brief(cell)} in row {row} (the header is row 1)"
             )
         indices.append(index)
     return texts, indices, labels

@@ -9,9 +9,9 @@ class PredictConfig(Config):
     weights: Text
     """A ``.pt`` or ``.onnx`` checkpoint."""
     csv: Text
-    """CSV with a text column."""
+    """CSV with a text column, or a pipe."""
     output: Text | None
-    """Where to write; null = ``<input_name>_predictions.csv`` in the input's folder."""
+    """Where to write; null = ``<input_name>_predictions.csv`` in the input's folder. A pipe needs one."""
     text_column: Text
     label_column: Text
     """If the CSV has this column, the metrics are printed too."""

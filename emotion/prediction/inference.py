@@ -9,7 +9,7 @@ import pandas as pd
 
 from emotion.checkpoint import load
 from emotion.config import compose_config, resolve
-from emotion.data import CsvFile, open_csv
+from emotion.data import CsvFile, is_stream, open_csv
 from emotion.errors import UserError
 from emotion.evaluation import Evaluation, evaluate
 from emotion.files import marked, require_unchanged, require_writable
@@ -72,7 +72,9 @@ def predict_csv(config: PredictConfig) -> Prediction:
     Raises:
         UserError: As :func:`run_inference`.
     """
-    file = open_csv(config.csv, (config.text_column,))
+    if config.output is None and is_stream(config.csv):
+        raise UserError(f"output: must be given where csv is a pipe, found none for {config.csv}")
+    file = open_csv(config.csv, (config.text_column,), pipe=True)
     stem = file.path.name.removesuffix(".gz").removesuffix(".csv") if file.path.suffix == ".gz" else file.path.stem
     output = Path(config.output) if config.output else file.path.with_name(f"{stem}_predictions.csv")
     if output.exists() and output.samefile(file.path):

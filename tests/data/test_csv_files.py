@@ -6,10 +6,12 @@ import gzip
 import io
 import os
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from emotion.data import CsvFile, open_csv, read_labelled
+from emotion.data.source import Source
 from emotion.errors import UserError
 from support.files import sample_rows
 from support.labels import EMOTION6
@@ -114,7 +116,10 @@ def test_the_separator_is_the_one_that_finds_the_required_column(tmp_path: Path)
     ("content", "rows"),
     [
         ("text,label,note\na\nb,2\nc,3,x\n", [["a", "", ""], ["b", "2", ""], ["c", "3", "x"]]),  # short rows
-        ("text,label\na,1,\nb,2,,\n", [["a", "1"], ["b", "2"]]),  # separators at the end, with nothing after
+        (
+            "text,label\na,1,,\n,,\nb,2,,\n",
+            [["a", "1"], ["", ""], ["b", "2"]],
+        ),  # separators at the end, with nothing after
         ("text,label\na,1\nb,2", [["a", "1"], ["b", "2"]]),  # no newline at the end
         ("text\na\n\nb\n", [["a"], [""], ["b"]]),  # an empty text
         ('text\na\n""\nb', [["a"], [""], ["b"]]),
@@ -133,6 +138,9 @@ def test_the_separator_is_the_one_that_finds_the_required_column(tmp_path: Path)
         ("text,label\n" + "long " * 60_000 + ",1\n", [["long " * 60_000, "1"]]),  # beyond csv's default limit
         ('text,label\nend"of,1\nend"of\n', [['end"of', "1"], ['end"of', ""]]),
         ('text\nend"of', [['end"of']]),
+        ('path,text\n"C:\\","D:\\"\n"E:\\",he said "hi"\n', [["C:\\", "D:\\"], ["E:\\", 'he said "hi"']]),
+        ('text,label\n"C:\\",1\n"\\""",2\n"\\\\",3\n"\\",4', [["C:\\", "1"], ['\\"', "2"], ["\\\\", "3"], ["\\", "4"]]),
+        ('text,label\na 5\\" nail,1\n', [['a 5\\" nail', "1"]]),
     ],
 )
 def test_irregular_files_are_read_without_losing_a_row(tmp_path: Path, content: str, rows: list[list[str]]):
@@ -147,6 +155,10 @@ def test_irregular_files_are_read_without_losing_a_row(tmp_path: Path, content: 
         ("text,label\na,1,x\nb,2,y\n", "found 3 in row 2 "),
         ("text\nhello, world\n", "at most 1 cells, as the header has, found 2 in row 2 "),
         ('text;label\na;1\n\n"two\nlines";2\n\nb;c;d;e;3\n', "found 5 in row 4 "),
+        # A comma in a text shifts the cells, even if nothing stands in the last one.
+        ("text,label,note\na,1,x\nwell, hello,2,\n", "found 4 in row 3 "),
+        ("text,label,note\nwell, hello,2,\n,,\na,1,x\n", "found 4 in row 2 "),
+        ("text,label\n,\nb,1,\nc,2,,\n", "found 4 in row 4 "),
     ],
 )
 def test_a_row_with_more_cells_than_the_header_is_named(tmp_path: Path, content: str, found: str):
@@ -165,6 +177,99 @@ def test_a_row_with_more_cells_than_the_header_is_named(tmp_path: Path, content:
 )
 def test_a_quote_that_is_never_closed_names_its_row(tmp_path: Path, content: str, found: str):
     assert problem(tmp_path, content) == f"every quote must be closed, found an open one {found}"
+
+
+NOT_DOUBLED = 'a quote within a quoted cell must be doubled (""), found one that is single or escaped (\\")'
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        'he "said,1',
+        '"he said "hi", then",1',
+        '"a" ,1',
+        r'"he said \"hi\", then",1',
+        r'"\"hi\"",1',
+        r'"hi\"",1' '\n"b",2',
+    ],
+)
+@pytest.mark.parametrize("columns", ["text,label", "text,label,note,more"])
+def test_a_quote_within_a_quoted_text_must_be_doubled(row: str, columns: str, tmp_path: Path):
+    if row.startswith("he"):  # not a quoted text
+        assert read(tmp_path, f"{columns}\n{row}\n")[0][:2] == ['he "said', "1"]
+        return
+    assert problem(tmp_path, f'{columns}\n"a ""b""",2\n{row}\n') == f"{NOT_DOUBLED} in row 3 (the header is row 1)"
+
+
+@pytest.mark.parametrize(
+    ("rows", "row"),
+    [
+        (r'"he said \", then",1', 3),
+        (r'"\", \", and",1', 3),
+        (r'"one \", two' '\nthree",1', 4),  # read as CSV, it is a row of two cells and another
+        (r'"six \"",1' '\n", so",2', 3),  # read as CSV, it is one row
+    ],
+)
+def test_a_quote_that_may_be_escaped_by_a_backslash_is_refused(rows: str, row: int, tmp_path: Path):
+    found = problem(tmp_path, f"text,label,note\na,1\n{rows}\n")
+    assert found == f"{NOT_DOUBLED} in row {row} (the header is row 1)"
+
+
+@pytest.mark.parametrize("separator", [*",;|\t:^ ", "§"])
+@pytest.mark.parametrize("form", ["sep={}", '"sep={}"', 'sep="{}"', "SEP={}"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_the_first_line_of_excel_names_the_separator(
+    separator: str, form: str, end: str, encoding: str, tmp_path: Path
+):
+    lines = [form.format(separator), separator.join(["text", "label"]), separator.join(['"a,;\t|b"', "3"]), ""]
+    file = open_csv(write(tmp_path / "input.csv", end.join(lines).encode(encoding)), ("text",))
+    assert (file.separator, file.columns, rows_of(file)) == (separator, ("text", "label"), [["a,;\t|b", "3"]])
+
+
+def test_only_a_first_line_names_a_separator(tmp_path: Path):
+    assert read(tmp_path, "text\nsep=;\nb\n") == [["sep=;"], ["b"]]
+    assert read(tmp_path, "sep=,\ntext,label\nsep=;,1\n") == [["sep=;", "1"]]
+    assert problem(tmp_path, "sep=;\n") == "must have a header and rows, found an empty file"
+    assert problem(tmp_path, "sep=;\ntext;label\na;1\nb;c;2\n").startswith("every row must have at most 2 cells")
+    assert "found 3 in row 3" in problem(tmp_path, "sep=;\ntext;label\na;1\nb;c;2\n")
+    assert problem(tmp_path, "sep=;\ntext,label\na,1\n") == "must have one column 'text', found 'text,label'"
+    assert problem(tmp_path, "sep=||\ntext||label\n") == "must have one column 'text', found 'sep=||'"
+
+
+OTHER_BYTES = {
+    "bytes that are no text": b"text,label\n" + b"\xff\x81" * 100,
+    "a NUL": b"text,label\n\0,1\n",
+    "an open quote": b'text,label\n"a,1\n',
+    "an escaped quote": b'text,label\n"a \\" b",1\n',
+    "a wide row": b"text,label\na,b,c,1\n",
+    "another header": b"tweet,label\na,1\n",
+    "nothing": b"",
+    "another text": b"text,label\nc,1\nd,2\n",
+}
+
+
+@pytest.mark.parametrize("content", [*OTHER_BYTES.values(), None], ids=[*OTHER_BYTES, "gone"])
+@pytest.mark.parametrize("opened", [1, 2, 3, 6])  # for the BOM, the encoding, the first header, the rows
+def test_a_file_that_changes_gives_no_other_error(
+    content: bytes | None, opened: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = write(tmp_path / "input.csv", "text,label\na,1\nb,2\n")
+    times, open_source = 0, Source.open
+
+    def meddling(source: Source) -> IO[bytes]:
+        nonlocal times
+        times += 1
+        if times == opened:
+            path.unlink()
+            if content is not None:
+                path.write_bytes(content)
+        return open_source(source)
+
+    monkeypatch.setattr(Source, "open", meddling)
+    with pytest.raises(UserError) as caught:
+        rows_of(open_csv(path, ("text",)))
+    assert str(caught.value) == f"{path}: must stay as it is while it is read, found that it has changed"
 
 
 def test_an_open_quote_does_not_bring_a_large_file_into_memory(tmp_path: Path):
@@ -286,5 +391,5 @@ def test_a_compressed_csv_is_read(tmp_path: Path):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
 def test_a_pipe_is_called_one(tmp_path: Path):
     os.mkfifo(tmp_path / "pipe.csv")
-    with pytest.raises(UserError, match=r"csv: must be a CSV file, found a pipe or device at .*pipe\.csv"):
+    with pytest.raises(UserError, match=r"csv: must be a CSV file, found a pipe at .*pipe\.csv"):
         open_csv(tmp_path / "pipe.csv")
