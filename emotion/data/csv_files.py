@@ -58,7 +58,8 @@ class CsvFile:
         """Yield frames of up to ``rows`` rows under this file's column names, indexed from 0 through the file.
 
         Cells that a short row lacks are empty texts. Empty lines are skipped, but in a file of one column they are
-        empty texts. Separators at the end of a row, with nothing after them, are dropped if all rows have as many.
+        empty texts. Separators at the end of a row, with nothing after them, are dropped if all rows have as many
+        and the header has several columns.
 
         Raises:
             UserError: The file changes meanwhile; or a row has more cells than the header; or a quote is never closed,
@@ -85,9 +86,10 @@ class CsvFile:
                     if width > 1 and len(record) <= 1 and not holds_text:
                         continue
                     row += 1
-                    if holds_text:
+                    if holds_text or width == 1:
                         found = row, max(len(record), width)
-                        first = first or found
+                        # The separator of a single column is a guess, so each may be a part of the text.
+                        first = first or (found if width > 1 else (row, width))
                         # Where a text holds a separator, its row's last cell may be empty and hide the surplus.
                         if found[1] != first[1] or _holds_text(record[width:]):
                             raise self._surplus(*max(found, first, key=itemgetter(1)))

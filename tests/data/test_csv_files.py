@@ -159,6 +159,8 @@ def test_irregular_files_are_read_without_losing_a_row(tmp_path: Path, content: 
         ("text,label,note\na,1,x\nwell, hello,2,\n", "found 4 in row 3 "),
         ("text,label,note\nwell, hello,2,\n,,\na,1,x\n", "found 4 in row 2 "),
         ("text,label\n,\nb,1,\nc,2,,\n", "found 4 in row 4 "),
+        ("text\nso,\nwell,\n", "at most 1 cells, as the header has, found 2 in row 2 "),
+        ("text\nso\n,\n", "found 2 in row 3 "),
     ],
 )
 def test_a_row_with_more_cells_than_the_header_is_named(tmp_path: Path, content: str, found: str):
