@@ -16,6 +16,7 @@ from emotion.errors import UserError, listed
 from emotion.labels import LabelSet
 from emotion.models.backbone import Backbone
 from emotion.models.config import ModelConfig
+from emotion.models.forks import predict_after_forks
 from emotion.models.int8 import is_int8
 from emotion.models.onnx_runtime import OnnxClassifier
 
@@ -72,6 +73,9 @@ class Predictor:
     """What the training run recorded; empty for a checkpoint of another tool."""
     temperature: float = 1.0
     """Divides the logits before the softmax, > 0: calibrates probabilities, changes no label."""
+
+    def __post_init__(self) -> None:
+        predict_after_forks()
 
     @classmethod
     def of_backbone(
