@@ -1,7 +1,7 @@
 """Run the commands many times without the second that their imports take: one process imports, and forks for each run.
 
-``python command_server.py`` reads a line of JSON for each run, ``[command, folder, arguments, environment, death]``, and
-answers with ``[exit code, stdout, stderr]``; a run that is over its limit ends with -SIGALRM.
+``python command_server.py`` reads a line of JSON for each run, ``[command, folder, arguments, environment, death]``,
+and answers with ``[exit code, stdout, stderr]``; a run that is over its limit ends with -SIGALRM.
 """
 
 import gc
@@ -50,13 +50,16 @@ class Death:
     """Bytes that a file may have, as where a disk is full; 0 = any."""
 
 
+_ALIVE = Death()
+
+
 class Commands:
     """The commands ``train``, ``compress``, ``predict`` and ``benchmark``."""
 
     def __init__(self, server: subprocess.Popen[str]) -> None:
         self._server = server
 
-    def run(self, command: str, folder: Path, *arguments: str, death: Death = Death(), **environment: str) -> Finished:
+    def run(self, command: str, folder: Path, *arguments: str, death: Death = _ALIVE, **environment: str) -> Finished:
         """Run a command with ``arguments`` and further variables of the environment in ``folder``."""
         assert self._server.stdin is not None
         assert self._server.stdout is not None
