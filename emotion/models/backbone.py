@@ -2,18 +2,13 @@
 
 import json
 import logging
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
-from queue import Empty, Queue
-from typing import TypeVar
 
-from huggingface_hub import HfApi, constants, hf_hub_download, snapshot_download
+from huggingface_hub import constants, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
     LocalEntryNotFoundError,
@@ -24,13 +19,10 @@ from huggingface_hub.errors import (
 from emotion.errors import UserError, first_line
 from emotion.files import sha256
 from emotion.models.config import ModelConfig
+from emotion.models.hub import fetch, list_files, quiet_hub
 
 log = logging.getLogger(__name__)
 
-Answer = TypeVar("Answer")
-
-CONNECT_TIMEOUT_S = 5
-ANSWER_TIMEOUT_S = 15
 TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -162,7 +154,7 @@ def _from_hub(config: ModelConfig, need_weights: bool) -> Backbone | str:
     if constants.HF_HUB_OFFLINE:
         return f"{hub} (switched off by HF_HUB_OFFLINE)"
     try:
-        with _quiet_hub():
+        with quiet_hub():
             folder = _download(config, need_weights)
     except (RepositoryNotFoundError, RevisionNotFoundError, GatedRepoError) as error:
         return f"{hub} ({type(error).__name__} for revision {config.revision})"
@@ -181,61 +173,13 @@ def _download(config: ModelConfig, need_weights: bool) -> Path:
 
     The config comes last, so that an interrupted download does not look complete.
     """
-
-    def fetch(name: str) -> Path:
-        return Path(hf_hub_download(config.backbone, name, revision=config.revision, etag_timeout=CONNECT_TIMEOUT_S))
-
-    def first_answers() -> tuple[set[str], list[str]]:
-        """Return the names of all files and of the tokenizer's, one of which is fetched: hub and file host answer."""
-        info = HfApi().model_info(config.backbone, revision=config.revision, timeout=CONNECT_TIMEOUT_S)
-        names = {sibling.rfilename for sibling in info.siblings or []}
-        tokenizer_files = [name for name in reversed(TOKENIZER_FILES) if name in names]  # a small one first
-        for name in tokenizer_files[:1]:
-            fetch(name)
-        return names, tokenizer_files
-
     log.info("downloading %s from the hub %s", config.backbone, constants.ENDPOINT)
-    names, tokenizer_files = _within(ANSWER_TIMEOUT_S, first_answers)
-    for name in tokenizer_files[1:]:
-        fetch(name)
-    weights = next((name for name in _WEIGHTS if need_weights and name in names), None)
-    if weights is not None:
-        path = fetch(weights)
-        for shard in _shards(path) if path.suffix == ".json" else ():
-            fetch(shard)
-    return fetch("config.json").parent
-
-
-def _within(seconds: float, ask: Callable[[], Answer]) -> Answer:
-    """Return or raise what ``ask`` does, or raise TimeoutError.
-
-    A library's own time-out is not enough: it applies to each of a host's addresses."""
-    answers: Queue[Future[Answer]] = Queue()
-
-    def run() -> None:
-        future: Future[Answer] = Future()
-        try:
-            future.set_result(ask())
-        except BaseException as error:
-            future.set_exception(error)
-        answers.put(future)
-
-    threading.Thread(target=run, daemon=True).start()  # a thread that hangs must not keep the program running
-    try:
-        return answers.get(timeout=seconds).result()
-    except Empty:
-        raise TimeoutError(f"no answer within {seconds:g} s") from None
-
-
-@contextmanager
-def _quiet_hub() -> Iterator[None]:
-    """Silence the log lines of each request and retry; the caller reports a failure once."""
-    loggers = [logging.getLogger(name) for name in ("huggingface_hub", "httpx", "httpx2")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+    there = list_files(config.backbone, config.revision)
+    names = [name for name in reversed(TOKENIZER_FILES) if name in there]  # a small one first, which may fail soon
+    weights = next((name for name in _WEIGHTS if need_weights and name in there), None)
+    names += [weights] if weights is not None else []
+    for name in names:
+        path = fetch(config.backbone, name, config.revision)
+        for shard in _shards(path) if name == weights and path.suffix == ".json" else ():
+            fetch(config.backbone, shard, config.revision)
+    return fetch(config.backbone, "config.json", config.revision).parent

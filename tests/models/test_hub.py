@@ -214,7 +214,7 @@ def test_a_file_host_that_is_silent_is_given_up(hub: Hub, tmp_path: Path) -> Non
         assert time.monotonic() - started < 30
     finally:
         hub.files_answer.set()
-    assert f"the hub {hub.url} (no answer within 15 s)" in error_line(done)
+    assert f"the hub {hub.url} (no answer within 12 s)" in error_line(done)
 
 
 def test_a_hub_that_refuses_connections_is_given_up(tmp_path: Path) -> None:

@@ -2,12 +2,33 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Thread
+
+
+@dataclass
+class Reply:
+    """What the hub answers to a request; a test may change it."""
+
+    method: str
+    path: str
+    asked: Message
+    """Headers of the request."""
+    status: int
+    body: bytes
+    headers: dict[str, str]
+    sent: int | None = None
+    """Bytes of the body after which the connection breaks; None = it does not."""
+    silence_s: float = 0
+    """Time before the answer, and before each of its bytes if ``drips``."""
+    drips: bool = False
+    closes: bool = False
+    """Whether the connection is closed without an answer."""
 
 
 @dataclass
@@ -26,6 +47,11 @@ class Hub:
     dead: bool = False
     files_answer: Event = field(default_factory=Event)
     """While it is not set, requests for files get no answer, though the hub itself answers."""
+
+    change: Callable[[Reply], None] | None = None
+    """Changes each reply before it is sent."""
+    patience: Event = field(default_factory=Event)
+    """Once it is set, nothing waits any more."""
 
     def add(self, repository: str, folder: Path, commit: str | None = None) -> str:
         """Serve a folder; return its commit."""
@@ -133,12 +159,23 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(206 if start else 200, data[start:], headers, dies)
 
     def _send(self, status: int, body: bytes, headers: dict[str, str], dies: bool = False) -> None:
-        self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+        sent = len(body) // 2 if dies else None
+        reply = Reply(self.command, self.path.split("?")[0], self.headers, status, body, dict(headers), sent)
+        self.hub.dead |= dies
+        if self.hub.change is not None:
+            self.hub.change(reply)
+        if reply.silence_s and not reply.drips:
+            self.hub.patience.wait(reply.silence_s)
+        self.close_connection |= reply.closes or reply.sent is not None
+        if reply.closes:
+            return
+        self.send_response(reply.status)
+        for name, value in {"Content-Length": str(len(reply.body)), **reply.headers}.items():
             self.send_header(name, value)
         self.end_headers()
-        if dies:
-            body = body[: len(body) // 2]
-            self.hub.dead = self.close_connection = True
         if self.command == "GET":
+            body = reply.body if reply.sent is None else reply.body[: reply.sent]
+            while reply.drips and body and not self.hub.patience.wait(reply.silence_s):
+                self.wfile.write(body[:1])
+                body = body[1:]
             self.wfile.write(body)
