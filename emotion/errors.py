@@ -1,13 +1,22 @@
-"""The exception for mistakes that a user can fix, and helpers to quote other errors in it."""
+"""The exception for mistakes that a user can fix, and helpers to quote other errors and values in it."""
 
 from collections.abc import Sequence
+from reprlib import Repr
+
+LONGEST_MESSAGE = 4_000
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
 
 
 class UserError(ValueError):
-    """A mistake in what the user gave, described in one line: the key or file, the rule, and what was found."""
+    """A mistake in what the user gave, described in one line: the key or file, the rule, and what was found.
 
-    def __str__(self) -> str:
-        return printable(super().__str__())
+    What was found may be a stranger's, so the message is made :func:`printable`, and cut where it is long.
+    """
+
+    def __init__(self, message: str) -> None:
+        cut = message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]}..."
+        super().__init__(printable(cut))
 
 
 def printable(text: str) -> str:
@@ -23,6 +32,11 @@ def of_file(error: OSError) -> str:
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, or its type if it has none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def quoted(value: object) -> str:
+    """Return how Python writes what a file says, cut where it is long or nested."""
+    return _SHORT.repr(value)
 
 
 def listed(noun: str, numbers: Sequence[int]) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from emotion.checkpoint.onnx_graph import require_classifier
 from emotion.errors import UserError
 from emotion.models import require_packages
 
@@ -27,6 +28,7 @@ def write(content: dict[str, Any], model: bytes, path: Path) -> None:
     """Save an ONNX model with ``content`` in it: plain values and (bytes,) uint8 tensors, nested to any depth."""
     (onnx,) = require_packages("onnx")
     message = onnx.load_model_from_string(model)
+    require_classifier(message, len(model), path)  # what cannot be read must not be written
     message.metadata_props.add(key=KEY, value=json.dumps(content, default=_encode))
     body = message.SerializeToString(deterministic=True)
     path.write_bytes(body + _seal(body))
@@ -41,7 +43,8 @@ def read(path: Path) -> tuple[Any, bytes]:
     """
     onnx, protobuf = require_packages("onnx", "google.protobuf.message")
     try:
-        message = onnx.load_model_from_string(path.read_bytes())
+        data = path.read_bytes()
+        message = onnx.load_model_from_string(data)
         entries = [entry for entry in message.metadata_props if entry.key in (KEY, SEAL)]
         values = [entry.value for entry in entries if entry.key == KEY]
         content = json.loads(values[0], object_hook=_Inflater(path)) if values else None
@@ -51,6 +54,7 @@ def read(path: Path) -> tuple[Any, bytes]:
         raise UserError(f"{path}: must be a whole .onnx checkpoint, found a truncated or foreign file") from error
     if content is None:
         raise UserError(f"{path}: must be an .onnx checkpoint of this program, found no {KEY} in its metadata")
+    require_classifier(message, len(data), path)
     for entry in entries:
         message.metadata_props.remove(entry)
     return content, message.SerializeToString(deterministic=True)

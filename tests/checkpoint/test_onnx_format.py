@@ -176,7 +176,7 @@ def damage(path: Path, how: str) -> None:
         ("junk tokenizer", "found unusable tokenizer.json"),
         ("unknown architecture", "zzz"),
         ("unknown normalisation", "config.normalization must be one of none, bertweet, cardiff, found 'zzz'"),
-        ("no graph", "must hold a model, its config and tokenizer"),
+        ("no graph", "must have the inputs input_ids, attention_mask"),
         ("not ours", "must be an .onnx checkpoint of this program, found no emotion_checkpoint"),
         ("truncated graph", "truncated or foreign"),
         ("truncated entry", "truncated or foreign"),

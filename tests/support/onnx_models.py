@@ -5,6 +5,11 @@ import onnx
 from onnx import numpy_helper
 
 
+def node(operator: str, inputs: str, outputs: str, **attributes: object) -> onnx.NodeProto:
+    """A node whose inputs and outputs are named in words."""
+    return onnx.helper.make_node(operator, inputs.split(), outputs.split(), **attributes)
+
+
 def matrix_products(*weights: np.ndarray) -> bytes:
     """An ONNX model that multiplies its input by each of ``weights`` in turn."""
     nodes = [
