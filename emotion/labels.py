@@ -5,8 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from emotion.errors import UserError
+from emotion.errors import UserError, quoted
 
+LONGEST_NAME = 200
+_UNPRINTED = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""Control characters, among them those that steer a terminal, ends of lines, and halves of characters."""
 _SEVERAL = re.compile(r"[,;|]")
 _NUMBER = re.compile(r"\d+(\.\d*)?(e[+-]?\d+)?", re.ASCII)
 """A class index as people, spreadsheets and numpy write it; Python's float() would also accept ``0_1``."""
@@ -17,8 +20,8 @@ class LabelSet:
     """Names of at least two classes; a class's index is its place among them.
 
     Raises:
-        UserError: There are too few names, one is empty or repeated, a number is not in its own place, or the colours
-            do not match the names.
+        UserError: There are too few names, one is empty, repeated or not one line, a number is not in its own place, or
+            the colours do not match the names.
     """
 
     names: tuple[str, ...]
@@ -28,14 +31,18 @@ class LabelSet:
     def __post_init__(self) -> None:
         if len(self.names) < 2:
             raise UserError(f"labels.names: must be at least two names, found {list(self.names)}")
-        folded = [_fold(name) for name in self.names]
-        for place, name in enumerate(folded):
+        seen: set[str] = set()
+        for place, name in enumerate(map(_fold, self.names)):
             if not name:
                 raise UserError(f"labels.names: must not be empty, found an empty name in place {place}")
-            if name in folded[:place]:
+            if len(name) > LONGEST_NAME or _UNPRINTED.search(name):
+                rule = f"must be one line of at most {LONGEST_NAME} characters"
+                raise UserError(f"labels.names: {rule}, found {quoted(self.names[place])} in place {place}")
+            if name in seen:
                 raise UserError(f"labels.names: must differ in more than case, found {self.names[place]!r} twice")
             if _index(name) not in (None, place):
                 raise UserError(f"labels.names: a number must be in its own place, found {name} in place {place}")
+            seen.add(name)
         if self.colours and len(self.colours) != len(self.names):
             raise UserError(f"labels.colours: must be one colour a name ({len(self.names)}), found {len(self.colours)}")
 

@@ -20,8 +20,10 @@ An ``.onnx`` file (:mod:`emotion.checkpoint.onnx_format`) has an ONNX model, ``o
 
 import math
 import pickle
+import re
 import zipfile
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +32,9 @@ import torch
 from torch import Tensor
 
 from emotion.checkpoint import onnx_format
-from emotion.errors import UserError, first_line
-from emotion.models import NORMALIZATIONS, require_packages
+from emotion.errors import UserError, first_line, quoted
+from emotion.labels import LONGEST_NAME
+from emotion.models import NAME_PATTERN, NAME_RULE, NORMALIZATIONS, require_packages
 
 FORMAT = "emotion-checkpoint"
 SCHEMA_VERSION = 2
@@ -39,6 +42,10 @@ SCHEMA_VERSION = 2
 LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.01, 100.0
 """Beyond them all probabilities are 0 or 1, or all are equal."""
 
+MOST_VALUES = 1_000_000
+"""Plain values and tensors of a checkpoint; ours have some thousands, most of them in the training's history."""
+LONGEST_PATH = 4_096
+"""Characters of a path on Linux."""
 _BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 """By bytes per element: values are compared as integers, so that only positive zeros are left out and NaN stays."""
 
@@ -71,27 +78,40 @@ def read(path: Path) -> dict[str, Any]:
         raise UserError(
             f"weights: must be a checkpoint file, found {'a folder' if path.is_dir() else 'no file'} at {path}"
         )
-    is_onnx = path.suffix == ".onnx"
-    content = _read_onnx(path) if is_onnx else _read_pt(path)
-    required = ("onnx_model" if is_onnx else "model_state_dict", "model_id", "model_name", "config")
+    try:
+        content = _read_onnx(path) if path.suffix == ".onnx" else _read_pt(path)
+        return _checked(content, "onnx_model" if path.suffix == ".onnx" else "model_state_dict", path)
+    except UserError:
+        raise
+    except Exception as error:  # values of foreign kinds, or nested too deeply
+        raise UserError(f"{path}: must be a checkpoint, found {first_line(error)}") from error
+
+
+def _checked(content: Any, model: str, path: Path) -> dict[str, Any]:
+    """Return ``content`` if each of its parts is there, and is of a kind that all that reads it can use."""
+    required = (model, "model_id", "model_name", "config")
     missing = [key for key in required if not isinstance(content, dict) or key not in content]
     if missing:
         raise UserError(f"{path}: must be a checkpoint with {', '.join(required)}, found none of {', '.join(missing)}")
     version = content.get("schema_version", SCHEMA_VERSION)
     if not isinstance(version, int) or version > SCHEMA_VERSION:
         raise UserError(f"{path}: must have schema version <= {SCHEMA_VERSION}, found {version!r}; update this program")
+    name, model_id = content["model_name"], content["model_id"]
+    if not isinstance(name, str) or len(name) > LONGEST_NAME or not re.fullmatch(NAME_PATTERN, name):
+        raise UserError(f"{path}: model_name must be {NAME_RULE}, found {quoted(name)}")
+    if not isinstance(model_id, str) or len(model_id) > LONGEST_PATH or not model_id.isprintable():
+        raise UserError(f"{path}: model_id must be a hub id or a folder, found {quoted(model_id)}")
     settings = content["config"] if isinstance(content["config"], dict) else {}
     max_length, normalization = settings.get("max_length"), settings.get("normalization", "none")
     if not isinstance(max_length, int) or max_length < 1:
-        raise UserError(f"{path}: config.max_length must be a number of tokens, found {max_length!r}")
+        raise UserError(f"{path}: config.max_length must be a number of tokens, found {quoted(max_length)}")
     if normalization not in NORMALIZATIONS:
-        raise UserError(
-            f"{path}: config.normalization must be one of {', '.join(NORMALIZATIONS)}, found {normalization!r}"
-        )
+        rule = f"must be one of {', '.join(NORMALIZATIONS)}"
+        raise UserError(f"{path}: config.normalization {rule}, found {quoted(normalization)}")
     temperature = settings.get("temperature", 1.0)
     if not isinstance(temperature, int | float) or not LOWEST_TEMPERATURE <= temperature <= HIGHEST_TEMPERATURE:
         rule = f"must be a number from {LOWEST_TEMPERATURE:g} to {HIGHEST_TEMPERATURE:g}"
-        raise UserError(f"{path}: config.temperature {rule}, found {temperature!r}")
+        raise UserError(f"{path}: config.temperature {rule}, found {quoted(temperature)}")
     _refuse_larger_than_file(content, path)
     checked: dict[str, Any] = content
     return checked
@@ -119,22 +139,22 @@ def require_intact(path: Path) -> None:
 
 def _refuse_larger_than_file(content: dict[str, Any], path: Path) -> None:
     """Refuse tensors that claim more elements than their storage has, such as one number repeated a billion times."""
-    for tensor in _tensors(content):
+    for tensor in _tensors(content, count()):
         if tensor.device.type != "cpu" or tensor.nbytes > tensor.untyped_storage().nbytes():
             raise UserError(
                 f"{path}: must hold tensors with all their elements, found one of shape {tuple(tensor.shape)} without"
             )
 
 
-def _tensors(value: Any) -> Iterator[Tensor]:
+def _tensors(value: Any, visits: Iterator[int]) -> Iterator[Tensor]:
+    """Yield all tensors; a few lists that hold each other twice could make a tree without end."""
+    if next(visits) > MOST_VALUES:
+        raise ValueError(f"more than {MOST_VALUES:,} values")
     if isinstance(value, Tensor):
         yield value
-    elif isinstance(value, dict):
-        for each in value.values():
-            yield from _tensors(each)
-    elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _tensors(each)
+    elif isinstance(value, dict | list | tuple):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _tensors(each, visits)
 
 
 def _read_pt(path: Path) -> Any:
@@ -218,6 +238,8 @@ def _pack(tensor: Tensor) -> dict[str, Any] | None:
 
 def _unpack(packed: dict[str, Any]) -> Tensor:
     values, shape = packed["values"], packed["shape"]
+    if not 0 <= math.prod(shape) <= 8 * packed["mask"].numel():
+        raise ValueError(f"a mask of {packed['mask'].numel():,} bytes for {math.prod(shape):,} elements")
     tensor = torch.zeros(math.prod(shape), dtype=values.dtype)
     tensor[torch.from_numpy(np.unpackbits(packed["mask"].numpy(), count=len(tensor))).bool()] = values
     return tensor.view(shape)

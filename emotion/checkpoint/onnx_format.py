@@ -50,7 +50,7 @@ def read(path: Path) -> tuple[Any, bytes]:
         content = json.loads(values[0], object_hook=_Inflater(path)) if values else None
     except UserError:
         raise
-    except (protobuf.DecodeError, ValueError, RecursionError, zlib.error) as error:
+    except (protobuf.DecodeError, ValueError, TypeError, RecursionError, zlib.error) as error:
         raise UserError(f"{path}: must be a whole .onnx checkpoint, found a truncated or foreign file") from error
     if content is None:
         raise UserError(f"{path}: must be an .onnx checkpoint of this program, found no {KEY} in its metadata")

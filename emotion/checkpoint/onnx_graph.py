@@ -1,4 +1,4 @@
-"""What an ONNX model from a stranger may be: one plain graph that holds its weights and computes no more than they do."""
+"""What an ONNX model from a stranger may be: one plain graph, which holds its weights and fits them."""
 
 import math
 from collections.abc import Sequence
@@ -10,16 +10,17 @@ from emotion.errors import UserError, quoted
 from emotion.models import require_packages
 
 OPERATORS = frozenset(
-    "Abs Add And Attention Cast Ceil Clip Concat Cos CumSum Div DynamicQuantizeLinear Equal Erf Exp Expand Gather"
-    " GatherElements GatherND Gelu Gemm Greater GreaterOrEqual Identity LayerNormalization Less LessOrEqual Log MatMul"
-    " MatMulInteger Max Min Mul Neg Not Or Pow QuantizeLinear Range Reciprocal ReduceMean ReduceSum Relu Reshape"
-    " RotaryEmbedding Shape Sigmoid Sign Sin Slice Softmax Split Sqrt Squeeze Sub Tanh Tile Transpose Unsqueeze"
-    " Where".split()
+    """
+    Abs Add And Attention Cast Ceil Clip Concat Cos CumSum Div DynamicQuantizeLinear Equal Erf Exp Expand Gather
+    GatherElements GatherND Gelu Gemm Greater GreaterOrEqual Identity LayerNormalization Less LessOrEqual Log MatMul
+    MatMulInteger Max Min Mul Neg Not Or Pow QuantizeLinear Range Reciprocal ReduceMean ReduceSum Relu Reshape
+    RotaryEmbedding Shape Sigmoid Sign Sin Slice Softmax Split Sqrt Squeeze Sub Tanh Tile Transpose Unsqueeze Where
+    """.split()  # noqa: SIM905
 )
 """Those that BERT and its kin are exported to, ModernBERT and DeBERTa included, and a few as plain.
 
-None runs a graph of its own, reads a file or draws a random number, and none but the matrix products and Attention takes
-longer than its result is large.
+None runs a graph of its own, reads a file or draws a random number, and none but the matrix products and Attention
+takes longer than its result is large.
 """
 INPUTS, OUTPUTS = ["input_ids", "attention_mask"], ["logits"]
 _PLAIN_ATTRIBUTES = frozenset({1, 2, 3, 6, 7, 8})
@@ -27,7 +28,7 @@ _PLAIN_ATTRIBUTES = frozenset({1, 2, 3, 6, 7, 8})
 
 
 def require_classifier(model: Any, size: int, path: Path) -> None:
-    """Refuse an ``onnx.ModelProto`` of ``size`` bytes that could read, run or use up anything beyond what a classifier needs.
+    """Refuse an ``onnx.ModelProto`` of ``size`` bytes that could do more than a classifier needs.
 
     Raises:
         UserError: It has other inputs, outputs or operators, weights in other files or larger than the model, or
@@ -61,9 +62,7 @@ def _require_weights(weights: Sequence[Any], size: int, path: Path) -> None:
         if weight.data_location or weight.external_data:
             raise UserError(f"{path}: must hold its weights, found {quoted(weight.name)} in another file; refused")
         if weight.data_type not in onnx.helper.get_all_tensor_dtypes() or any(each < 0 for each in weight.dims):
-            raise UserError(
-                f"{path}: must hold weights of a known kind and shape, found {quoted(weight.name)}; refused"
-            )
+            raise UserError(f"{path}: must hold weights of a known kind, found {quoted(weight.name)}; refused")
         width = onnx.helper.tensor_dtype_to_np_dtype(weight.data_type).itemsize if weight.HasField("raw_data") else 1
         claimed += math.prod(weight.dims) * width
     if claimed > size:

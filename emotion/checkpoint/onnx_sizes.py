@@ -6,7 +6,8 @@ shows what it grows with. The primes are drawn at random, so that no file can be
 
 This holds for all texts, because sizes may depend on nothing else and never shrink as texts or tokens become more:
 ``Shape`` gives them, ``Reshape``, ``Expand``, ``Tile``, ``Range`` and ``Slice`` take them, and between the two they are
-put together and multiplied but not otherwise computed with. Exported models are so. It takes some 15 microseconds a node.
+put together and multiplied but not otherwise computed with. Exported models are so. A node takes some 30 microseconds,
+and no weight is looked at: it is 1 % of the time in which MiniLM is loaded.
 """
 
 import math
@@ -51,8 +52,8 @@ def require_within_limits(model: Any, path: Path) -> None:
             counts = sizes.add(node)
         except Exception as error:  # onnx's own kinds, and numpy's
             raise UserError(
-                f"{path}: must have sizes that follow from the numbers of texts and tokens, found a {node.op_type} whose"
-                f" do not ({quoted(first_line(error))}); refused"
+                f"{path}: must have sizes that follow from the numbers of texts and tokens, found a"
+                f" {node.op_type} whose do not ({quoted(first_line(error))}); refused"
             ) from error
         for what, count in counts:
             growth, factor = sizes.growth(count)

@@ -1,6 +1,7 @@
 """Rebuild a checkpoint's model and tokenizer from what its file holds."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from transformers import (
 )
 
 from emotion.checkpoint.format import match_keys
-from emotion.errors import UserError
+from emotion.errors import UserError, quoted
 from emotion.labels import LabelSet
 from emotion.models import (
     ModelConfig,
@@ -69,7 +70,6 @@ def build_model(
 
     It has the config's dtype and quantisation; the head is always in FP32.
     """
-    _require_layers(config, tensors, path)
     with torch.device("meta"):
         skeleton: PreTrainedModel = AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]
             config, attn_implementation="sdpa", trust_remote_code=False
@@ -91,11 +91,11 @@ def build_model(
     return model
 
 
-def _require_layers(config: PretrainedConfig, tensors: dict[str, Tensor], path: Path) -> None:
-    """Refuse a config of more layers than there are tensors, which would take hours to build."""
-    for name, value in config.to_dict().items():
-        if "layers" in name and isinstance(value, int) and value > len(tensors):
+def require_layers(backbone_config: dict[str, Any], most: int, path: Path) -> None:
+    """Refuse a config of more layers than ``most``, which would take hours to build or fill the memory with names."""
+    for name, value in backbone_config.items():
+        if "layer" in name and isinstance(value, int) and value > most:
             raise UserError(
-                f"{path}: backbone_config.{name} must be at most {len(tensors):,}, the number of tensors in the file,"
-                f" found {value:,}"
+                f"{path}: backbone_config.{name} must be at most {most:,}, the number of tensors in the file, found"
+                f" {quoted(value)}"
             )

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, PreTrainedModel
+from transformers import AutoConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from emotion.checkpoint.format import FORMAT, read, require_intact, state_dict, to_tensor, write
-from emotion.checkpoint.rebuild import build_model, build_tokenizer, find_config_and_tokenizer
+from emotion.checkpoint.onnx_sizes import MOST_NODES
+from emotion.checkpoint.rebuild import build_model, build_tokenizer, find_config_and_tokenizer, require_layers
 from emotion.config import earlier_label_set
-from emotion.errors import UserError, first_line
+from emotion.errors import UserError, first_line, quoted
 from emotion.files import atomic
 from emotion.labels import LabelSet
 from emotion.models import (
@@ -94,6 +95,8 @@ def _restore(content: dict[str, Any], path: Path, device: torch.device, fast: bo
     settings = content["config"]
     labels = _label_set(settings, path)
     if "backbone_config" in content:
+        parts = [content[each] for each in ("model_state_dict", "sparse_state_dict") if each in content]
+        require_layers(content["backbone_config"], sum(map(len, parts)) if parts else MOST_NODES, path)
         config = AutoConfig.for_model(**copy.deepcopy(content["backbone_config"]))
         files = {name: data.numpy().tobytes() for name, data in content["tokenizer"].items()}
     else:
@@ -113,6 +116,7 @@ def _restore(content: dict[str, Any], path: Path, device: torch.device, fast: bo
         tokenizer = build_tokenizer(files, config, normalization)
     except UserError as error:
         raise UserError(f"{path}: must hold a tokenizer's files, found unusable {', '.join(files)}") from error
+    _refuse_larger_vocabulary(tokenizer, config, path)
     model: PreTrainedModel | OnnxClassifier
     if "onnx_model" in content:
         if _has_8_bit_weights(content) and int8_products_overflow():
@@ -125,8 +129,6 @@ def _restore(content: dict[str, Any], path: Path, device: torch.device, fast: bo
     else:
         model = build_model(config, state_dict(content), path, device)
         model.name_or_path = content["model_id"]
-        if fast:
-            speed_up_(model)
     model.config.name_or_path = content["model_id"]
     predictor = Predictor(
         model=model,
@@ -141,8 +143,30 @@ def _restore(content: dict[str, Any], path: Path, device: torch.device, fast: bo
         metadata=content.get("metadata", {}) if content.get("format") == FORMAT else {},
         temperature=settings.get("temperature", 1.0),
     )
-    predictor.encoder.encode([""])  # the first call sets the tokenizer's truncation, which threads must not do together
+    _require_prediction(predictor, path)
+    if fast and isinstance(model, PreTrainedModel):
+        speed_up_(model)
     return predictor
+
+
+def _require_prediction(predictor: Predictor, path: Path) -> None:
+    """Refuse a file now whose parts do not fit together, so that no later call fails.
+
+    The first call also sets the tokenizer's truncation, which threads must not do together.
+    """
+    try:
+        predictor.predict_proba([""])
+    except Exception as error:  # parts fail in many ways
+        raise UserError(f"{path}: must hold a model that predicts, found {first_line(error)}") from error
+
+
+def _refuse_larger_vocabulary(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig, path: Path) -> None:
+    """Refuse a tokenizer whose ids the model has no rows for."""
+    if len(tokenizer) > config.vocab_size:
+        raise UserError(
+            f"{path}: must hold a tokenizer of at most {config.vocab_size:,} tokens, as its model has, found"
+            f" {len(tokenizer):,}"
+        )
 
 
 def _refuse_code(backbone_config: Any, files: dict[str, bytes], path: Path) -> None:
@@ -163,12 +187,15 @@ def _has_8_bit_weights(content: dict[str, Any]) -> bool:
 
 def _label_set(settings: dict[str, Any], path: Path) -> LabelSet:
     names = settings.get("labels")
+    if names and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        raise UserError(f"{path}: config.labels must be a list of names, found {quoted(names)}")
     try:
         labels = LabelSet(tuple(names), tuple(settings.get("label_colours", ()))) if names else earlier_label_set()
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     if settings.get("num_labels") != len(labels):
         raise UserError(
-            f"{path}: must have {len(labels)} classes ({', '.join(labels.names)}), found {settings.get('num_labels')}"
+            f"{path}: must have {len(labels)} classes ({', '.join(labels.names)}), found"
+            f" {quoted(settings.get('num_labels'))}"
         )
     return labels

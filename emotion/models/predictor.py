@@ -191,4 +191,8 @@ class Predictor:
         encoder = self.encoder
         for batch in LengthBucketBatchSampler(np.array([len(row) for row in rows]), batch_size, shuffle=False):
             padded = encoder.pad([rows[index] for index in batch])
+            highest = int(padded["input_ids"].max())
+            if highest >= self.model.config.vocab_size:
+                most = self.model.config.vocab_size - 1
+                raise UserError(f"weights: must have a tokenizer with ids up to {most}, as its model, found {highest}")
             yield batch, {name: ids.to(self.model.device) for name, ids in padded.items()}

@@ -139,8 +139,6 @@ def damage(path: Path, how: str) -> None:
             content["backbone_config"]["model_type"] = "zzz"
         case "unknown normalisation":
             content["config"]["normalization"] = "zzz"
-        case "no graph":
-            model = onnx.ModelProto(ir_version=10).SerializeToString()
     onnx_format.write(content, model, path)
     whole = path.read_bytes()
     match how:
@@ -150,6 +148,10 @@ def damage(path: Path, how: str) -> None:
             path.write_bytes(whole[:5000])
         case "truncated entry":
             path.write_bytes(whole[:-1])
+        case "no graph":
+            broken = onnx.load(path)
+            broken.ClearField("graph")
+            onnx.save(broken, path)
         case "no JSON":
             broken = onnx.load(path)
             next(each for each in broken.metadata_props if each.key == "emotion_checkpoint").value = "{"
