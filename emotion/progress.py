@@ -106,12 +106,17 @@ class LoggedProgress(Progress):
 def progress_bar(*, transient: bool = False) -> LoggedProgress:
     """Return a bar with the work done, the total, and both times; a ``transient`` bar vanishes at its end."""
     bar, times = BarColumn(), (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
-    return LoggedProgress(TextColumn("{task.description}"), bar, MofNCompleteColumn(), *times, transient=transient)
+    return LoggedProgress(_description(), bar, MofNCompleteColumn(), *times, transient=transient)
 
 
 @contextmanager
 def working(description: str) -> Iterator[None]:
     """Show a moving bar and the time that has passed, for work of unknown length."""
-    with Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), transient=True) as progress:
+    with Progress(_description(), BarColumn(), TimeElapsedColumn(), transient=True) as progress:
         progress.add_task(description, total=None)
         yield
+
+
+def _description() -> TextColumn:
+    """Show a task's description as it is: a name or path may look like rich's markup."""
+    return TextColumn("{task.description}", markup=False)

@@ -66,6 +66,13 @@ def test_a_bar_shows_how_much_is_done(monkeypatch: pytest.MonkeyPatch, capsys: p
     assert capsys.readouterr().out.strip() == "while it works", "a moving bar leaves nothing behind"
 
 
+def test_a_bar_shows_a_name_as_it_is(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with progress_bar() as progress:
+        progress.add_task("my[bold] [/] predicts", total=4, completed=1)
+    assert capsys.readouterr().out.startswith("my[bold] [/] predicts ")
+
+
 def progress_lines(caplog: pytest.LogCaptureFixture, terminal: bool) -> list[str]:
     """What is logged for 120 rows in batches of 10 that take 15 seconds each."""
     console = Console(file=io.StringIO(), force_terminal=terminal, width=60)

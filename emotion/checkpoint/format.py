@@ -93,9 +93,12 @@ def _checked(content: Any, model: str, path: Path) -> dict[str, Any]:
     missing = [key for key in required if not isinstance(content, dict) or key not in content]
     if missing:
         raise UserError(f"{path}: must be a checkpoint with {', '.join(required)}, found none of {', '.join(missing)}")
+    _refuse_larger_than_file(content, path)
     version = content.get("schema_version", SCHEMA_VERSION)
     if not isinstance(version, int) or version > SCHEMA_VERSION:
-        raise UserError(f"{path}: must have schema version <= {SCHEMA_VERSION}, found {version!r}; update this program")
+        raise UserError(
+            f"{path}: must have schema version <= {SCHEMA_VERSION}, found {quoted(version)}; update this program"
+        )
     name, model_id = content["model_name"], content["model_id"]
     if not isinstance(name, str) or len(name) > LONGEST_NAME or not re.fullmatch(NAME_PATTERN, name):
         raise UserError(f"{path}: model_name must be {NAME_RULE}, found {quoted(name)}")
@@ -112,7 +115,6 @@ def _checked(content: Any, model: str, path: Path) -> dict[str, Any]:
     if not isinstance(temperature, int | float) or not LOWEST_TEMPERATURE <= temperature <= HIGHEST_TEMPERATURE:
         rule = f"must be a number from {LOWEST_TEMPERATURE:g} to {HIGHEST_TEMPERATURE:g}"
         raise UserError(f"{path}: config.temperature {rule}, found {quoted(temperature)}")
-    _refuse_larger_than_file(content, path)
     checked: dict[str, Any] = content
     return checked
 
@@ -159,7 +161,7 @@ def _tensors(value: Any, visits: Iterator[int]) -> Iterator[Tensor]:
 
 def _read_pt(path: Path) -> Any:
     try:
-        _refuse_compressed(path)
+        _refuse_odd_zip(path)
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
         raise UserError(
@@ -171,13 +173,16 @@ def _read_pt(path: Path) -> Any:
         raise UserError(f"{path}: must be a whole .pt checkpoint, found a truncated or foreign file") from error
 
 
-def _refuse_compressed(path: Path) -> None:
-    """Refuse a zip that inflates: torch stores what it writes as it is."""
+def _refuse_odd_zip(path: Path) -> None:
+    """Refuse a zip that inflates, or has two members of one name: torch writes neither."""
     if not zipfile.is_zipfile(path):
         return  # torch says what is wrong with it
     with zipfile.ZipFile(path) as archive:
-        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
-            raise UserError(f"{path}: must hold tensors as they are, found compressed ones; refused")
+        members = archive.infolist()
+    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+        raise UserError(f"{path}: must hold tensors as they are, found compressed ones; refused")
+    if len({member.filename for member in members}) < len(members):
+        raise UserError(f"{path}: must hold each part once, found one twice; refused")
 
 
 def _read_onnx(path: Path) -> Any:

@@ -155,7 +155,7 @@ def _require_prediction(predictor: Predictor, path: Path) -> None:
     The first call also sets the tokenizer's truncation, which threads must not do together.
     """
     try:
-        predictor.predict_proba([""])
+        predictor.predict_proba(["", "one of another length"])  # so that one is padded
     except Exception as error:  # parts fail in many ways
         raise UserError(f"{path}: must hold a model that predicts, found {first_line(error)}") from error
 

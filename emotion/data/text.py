@@ -1,7 +1,8 @@
 """Turn text into model input: normalise as the backbone's authors did, tokenise, pad."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,8 +11,21 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from emotion.errors import UserError, first_line
+
 TokenIds = np.ndarray
 """(tokens,), int32: one text's token ids, specials included."""
+
+
+@contextmanager
+def _failures_named() -> Iterator[None]:
+    """Tell in one line what a tokenizer of a file cannot do, such as a pattern that takes too many tries."""
+    try:
+        yield
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":  # how tokenizers gives up
+            raise
+        raise UserError(f"weights: must have a tokenizer for all texts, found {first_line(error)}") from error
 
 
 def normalize_cardiff(text: str) -> str:
@@ -57,13 +71,20 @@ class TextEncoder:
         return rows
 
     def encode_and_mark(self, texts: Sequence[str]) -> tuple[list[TokenIds], np.ndarray]:
-        """Return what :meth:`encode` does, and whether each text was cut, (texts,), bool."""
+        """Return what :meth:`encode` does, and whether each text was cut, (texts,), bool.
+
+        Raises:
+            UserError: The tokenizer fails.
+        """
         if not texts:
             return [], np.zeros(0, dtype=bool)
         if self.normalization == "cardiff":
             texts = [normalize_cardiff(text) for text in texts]
-        batch = self.tokenizer(list(texts), truncation=True, max_length=self.max_length, return_attention_mask=False)
-        rows = [np.asarray(row, dtype=np.int32) for row in batch["input_ids"]]
+        with _failures_named():
+            batch = self.tokenizer(
+                list(texts), truncation=True, max_length=self.max_length, return_attention_mask=False
+            )
+            rows = [np.asarray(row, dtype=np.int32) for row in batch["input_ids"]]
         if batch.encodings is not None:
             truncated = [bool(encoding.overflowing) for encoding in batch.encodings]
         else:  # a tokenizer in Python, which does not say

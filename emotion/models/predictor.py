@@ -191,8 +191,8 @@ class Predictor:
         encoder = self.encoder
         for batch in LengthBucketBatchSampler(np.array([len(row) for row in rows]), batch_size, shuffle=False):
             padded = encoder.pad([rows[index] for index in batch])
-            highest = int(padded["input_ids"].max())
-            if highest >= self.model.config.vocab_size:
-                most = self.model.config.vocab_size - 1
-                raise UserError(f"weights: must have a tokenizer with ids up to {most}, as its model, found {highest}")
+            lowest, highest = map(int, padded["input_ids"].aminmax())
+            if lowest < 0 or highest >= self.model.config.vocab_size:
+                rule = f"must have a tokenizer with ids from 0 to {self.model.config.vocab_size - 1}, as its model"
+                raise UserError(f"weights: {rule}, found {lowest if lowest < 0 else highest}")
             yield batch, {name: ids.to(self.model.device) for name, ids in padded.items()}

@@ -47,9 +47,11 @@ class Table:
 
 def to_console(table: Table) -> RichTable:
     """Render for a terminal."""
-    rendered = RichTable(title=table.title, title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True)
+    rendered = RichTable(
+        title=escape_rich(table.title), title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True
+    )
     for place, heading in enumerate(table.headings):
-        rendered.add_column(heading, justify="right" if place else "left", no_wrap=True)
+        rendered.add_column(escape_rich(heading), justify="right" if place else "left", no_wrap=True)
     for row in table.rows:
         cells = [escape_rich(cell) for cell in row]
         if row[0] == table.best:

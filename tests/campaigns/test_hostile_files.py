@@ -19,7 +19,8 @@ from support.campaigns import Campaign
 from support.hostile_files import HostileFiles
 
 EARLIER = PROJECT / "tests" / "support" / "earlier_version"
-TEXTS = ["so happy to see the sea again " + "a" * 40, "that was sad"]
+TEXTS = ["so happy to see the sea again " + "a" * 40 + "x" * 40, "that was sad"]
+"""What patterns take long to match, and a text of another length."""
 MOST_SECONDS, MOST_MB = 5, 1000
 
 
@@ -47,7 +48,7 @@ class Worker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
-                env={**os.environ, "PYTHONPATH": paths},
+                env={**os.environ, "PYTHONPATH": paths, "TMPDIR": str(self.scratch), "RUST_BACKTRACE": "0"},
             )
             assert self._line(self.process, 120) == "ready\n"
         return self.process
@@ -102,7 +103,7 @@ def test_hostile_files(campaign: Campaign, worker: Worker, originals: list[Path]
         assert found["seconds"] < MOST_SECONDS, label
         assert found["added_mb"] < MOST_MB, label
         if found["refusal"] is not None:
-            assert str(path) in found["refusal"], label
+            assert found["refusal"].startswith((f"{path}: ", "weights: must ")), label  # on loading, or for a text
             assert found["refusal"].isprintable(), label
             return "refused"
         assert made.answers != "none", label

@@ -19,6 +19,7 @@ from emotion.compression import export_onnx
 from emotion.errors import UserError
 from emotion.models import NotFiniteError, OnnxClassifier, quantized
 from support.files import TEXTS
+from support.hostile_pickles import doubled
 from support.onnx_models import constant_logits
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -177,6 +178,134 @@ def test_a_compressed_checkpoint_is_refused(original: Path, tmp_path: Path) -> N
         for member in source.namelist():
             target.writestr(member, source.read(member))
     assert "found compressed ones" in refusal(path)
+
+
+def test_a_part_that_is_there_twice_is_refused(original: Path, tmp_path: Path) -> None:
+    path = tmp_path / "twice.pt"
+    path.write_bytes(original.read_bytes())
+    with zipfile.ZipFile(path, "a") as archive:
+        name = next(name for name in archive.namelist() if name.endswith("data/0"))
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            archive.writestr(name, bytes(9))
+    assert "must hold each part once" in refusal(path)
+
+
+def test_lists_that_hold_each_other_without_end_are_refused(original: Path, tmp_path: Path) -> None:
+    path = changed(original, tmp_path / "laughs.pt", lambda content: content["backbone_config"].update(doubled(40)))
+    assert path.stat().st_size < 1_000_000
+    assert "found more than 1,000,000 values" in refusal(path)
+
+
+def test_a_pruned_matrix_that_claims_more_than_its_mask_is_refused(original: Path, tmp_path: Path) -> None:
+    packed = {"mask": torch.zeros(3, dtype=torch.uint8), "values": torch.zeros(0), "shape": [10**6, 10**6]}
+    path = changed(
+        original, tmp_path / "sparse.pt", lambda content: content["sparse_state_dict"].update({"more": packed})
+    )
+    assert "found a mask of 3 bytes for 1,000,000,000,000 elements" in refusal(path)
+
+
+@pytest.mark.parametrize("key", ["num_hidden_layers", "n_layer", "decoder_layers"])
+@pytest.mark.parametrize("suffix", [".pt", ".onnx"])
+def test_a_billion_layers_are_refused_before_they_are_named(
+    key: str, suffix: str, original: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / f"deep{suffix}"
+    predictor = checkpoint.load(original)
+    predictor.torch_model.config.update({key: 10**9})
+    if suffix == ".onnx":
+        predictor.model = OnnxClassifier(constant_logits(1, 6), predictor.torch_model.config)
+    checkpoint.save(predictor, path)
+    assert f"backbone_config.{key} must be at most" in refusal(path)
+
+
+def test_a_model_without_layers_predicts(original: Path, tmp_path: Path) -> None:
+    path = changed(
+        original, tmp_path / "flat.pt", lambda content: content["backbone_config"].update(num_hidden_layers=0)
+    )
+    found = [checkpoint.load(path, fast=fast).predict_proba(TEXTS) for fast in (True, False)]
+    torch.testing.assert_close(*found)
+
+
+ODD = ["[red]x[/]", "../../x", "\x1b]0;owned\x07", "a\nb", "x" * 10_000_000]
+
+
+@pytest.mark.parametrize("name", [*ODD, "", 7, None])
+def test_a_name_that_is_none_is_refused(name: object, original: Path, tmp_path: Path) -> None:
+    """It would be printed, and be part of file names."""
+    found = refusal(changed(original, tmp_path / "odd.pt", lambda content: content.update(model_name=name)))
+    assert "model_name must be letters, digits" in found
+    assert found.isprintable()
+    assert len(found) < 500
+
+
+@pytest.mark.parametrize("label", [*ODD[2:], "\u2028", "joy "])
+def test_labels_that_are_not_one_line_or_not_distinct_are_refused(label: str, original: Path, tmp_path: Path) -> None:
+    def change(content: dict[str, Any]) -> None:
+        content["config"]["labels"][0] = label
+
+    found = refusal(changed(original, tmp_path / "odd.pt", change))
+    assert "labels.names: must" in found
+    assert found.isprintable()
+    assert len(found) < 500
+
+
+@pytest.mark.parametrize("labels", ["abcdef", [1, 2, 3, 4, 5, 6], {"a": 1}])
+def test_labels_that_are_no_list_of_names_are_refused(labels: object, original: Path, tmp_path: Path) -> None:
+    path = changed(original, tmp_path / "odd.pt", lambda content: content["config"].update(labels=labels))
+    assert "config.labels must be a list of names" in refusal(path)
+
+
+def with_tokenizer(original: Path, target: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """Save the checkpoint with its ``tokenizer.json`` changed."""
+
+    def plant(content: dict[str, Any]) -> None:
+        settings = json.loads(content["tokenizer"]["tokenizer.json"].numpy().tobytes())
+        change(settings)
+        content["tokenizer"]["tokenizer.json"] = as_file(json.dumps(settings).encode())
+
+    return changed(original, target, plant)
+
+
+def test_a_tokenizer_of_more_tokens_than_the_model_has_is_refused(original: Path, tmp_path: Path) -> None:
+    path = with_tokenizer(
+        original,
+        tmp_path / "more.pt",
+        lambda settings: settings["model"]["vocab"].update({f"w{n}": n for n in range(10**4)}),
+    )
+    assert "must hold a tokenizer of at most" in refusal(path)
+
+
+def test_a_token_that_the_model_has_no_row_for_is_refused(original: Path, tmp_path: Path) -> None:
+    path = with_tokenizer(
+        original, tmp_path / "beyond.pt", lambda settings: settings["model"]["vocab"].update({"happy": 10**6})
+    )
+    predictor = checkpoint.load(path)
+    assert len(predictor.predict(["sad", "very sad"])) == 2
+    with pytest.raises(UserError, match=r"^weights: must have a tokenizer with ids from 0 to \d+, .* found 1000000$"):
+        predictor.predict(["sad", "happy"])
+
+
+def test_a_pattern_that_takes_too_many_tries_is_an_error_of_one_line(original: Path, tmp_path: Path) -> None:
+    replace = {"type": "Replace", "pattern": {"Regex": "(x+x+)+y"}, "content": "x"}
+    path = with_tokenizer(original, tmp_path / "pattern.pt", lambda settings: settings.update(normalizer=replace))
+    predictor = checkpoint.load(path)
+    with pytest.raises(UserError, match=r"^weights: must have a tokenizer for all texts, found .*retry-limit"):
+        predictor.predict(["x" * 60])
+
+
+@pytest.mark.parametrize("value", [5, "!", "AAAA"])
+def test_files_in_metadata_that_are_damaged_are_refused(value: object, original: Path, tmp_path: Path) -> None:
+    predictor = checkpoint.load(original)
+    predictor.model = OnnxClassifier(constant_logits(1, 6), predictor.torch_model.config)
+    path = tmp_path / "damaged.onnx"
+    checkpoint.save(predictor, path)
+    model = onnx.load(path)
+    (entry,) = [each for each in model.metadata_props if each.key == "emotion_checkpoint"]
+    content = json.loads(entry.value)
+    content["tokenizer"]["tokenizer.json"] = {"zlib_base64": value}
+    entry.value = json.dumps(content)
+    onnx.save(model, path)
+    assert "truncated or foreign" in refusal(path)
 
 
 def test_threads_may_load_at_once(original: Path, tmp_path: Path) -> None:

@@ -19,6 +19,14 @@ def test_a_terminal_shows_every_cell_as_it_is() -> None:
         assert text in printed
 
 
+def test_a_terminal_shows_titles_and_headings_as_they_are() -> None:
+    console = Console(file=io.StringIO(), width=80)
+    console.print(to_console(Table("my[bold] by [/]", ("[red]x", "[/y]"), [("a", "b")])))
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    for text in ("my[bold] by [/]", "[red]x", "[/y]"):
+        assert text in printed
+
+
 def test_markdown_has_one_line_per_row() -> None:
     assert to_markdown(TABLE).splitlines() == [
         "| Two & more | macro F1 | size % |",

@@ -366,7 +366,7 @@ class HostileFiles:
             whole = json.loads(files["tokenizer.json"])
             pattern = {
                 "Regex": random.choice(
-                    ["(a+)+$", "(.*)*x", "(a|a)*b", "(?:(?:a{1,99}){1,99}){1,99}", "((", "x" * 10**6]
+                    ["(x+x+)+y", "(.*)*x", "(a|a)*b", "(?:(?:a{1,99}){1,99}){1,99}", "((", "x" * 10**6]
                 )
             }
             how = random.choice(["normalizer", "pre_tokenizer", "vocab", "growing", "added", "truncation", "model"])

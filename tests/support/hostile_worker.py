@@ -8,7 +8,6 @@ import os
 import resource
 import sys
 import sysconfig
-import tempfile
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -97,7 +96,6 @@ def main() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.dup2(1, 2)
     scratch, texts, *warm = sys.argv[1:]
-    tempfile.tempdir = scratch
     import torch
 
     from emotion import checkpoint

@@ -40,9 +40,10 @@ class ClassifierForward:
         attention = getattr(self.model.config, "_attn_implementation", None)
         if self._is_asked_for("output_attentions", kwargs) and attention not in ("eager", None):
             return _eager_twin(self.model)(*args, **kwargs)
-        last = transformer_layers(self.model)[-1]
-        if isinstance(last, StreamlinedLayer) and not self._is_asked_for("output_hidden_states", kwargs):
-            kwargs[FIRST_TOKEN_LAYER] = last
+        last = list(transformer_layers(self.model))[-1:]  # a model may have none
+        streamlined = last and isinstance(last[0], StreamlinedLayer)
+        if streamlined and not self._is_asked_for("output_hidden_states", kwargs):
+            kwargs[FIRST_TOKEN_LAYER] = last[0]
         return type(self.model).forward(self.model, *args, **kwargs)
 
     def _is_asked_for(self, output: str, kwargs: dict[str, Any]) -> bool:
