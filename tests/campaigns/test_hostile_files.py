@@ -43,12 +43,13 @@ class Worker:
         if self.process is None:
             command = [sys.executable, "-m", "support.hostile_worker", str(self.scratch), json.dumps(TEXTS)]
             paths = os.pathsep.join([str(PROJECT), str(PROJECT / "tests")])
+            folders = dict.fromkeys(("TMPDIR", "TORCHINDUCTOR_CACHE_DIR"), str(self.scratch))
             self.process = subprocess.Popen(
                 [*command, *map(str, self.warm)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
-                env={**os.environ, "PYTHONPATH": paths, "TMPDIR": str(self.scratch), "RUST_BACKTRACE": "0"},
+                env={**os.environ, "PYTHONPATH": paths, "RUST_BACKTRACE": "0", **folders},
             )
             assert self._line(self.process, 120) == "ready\n"
         return self.process

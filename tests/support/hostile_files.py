@@ -402,6 +402,9 @@ class HostileFiles:
             else:
                 whole["model"]["type"] = random.choice(["BPE", "Unigram", "WordLevel", "Evil"])
             files["tokenizer.json"] = json.dumps(whole).encode()
+            if random.random() < 0.7:  # a class that keeps to the file
+                settings = json.loads(files["tokenizer_config.json"]) | {"tokenizer_class": "PreTrainedTokenizerFast"}
+                files["tokenizer_config.json"] = json.dumps(settings).encode()
 
         return self._with_tokenizer(random, change)
 
