@@ -3,6 +3,7 @@
 import copy
 import json
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,9 @@ from emotion.models import (
     position_limit,
 )
 from emotion.models.fast import speed_up_
+
+MOST_GROWTH = 100
+"""Replacements of the tokenizers on the hub are a character long."""
 
 log = logging.getLogger(__name__)
 
@@ -117,6 +121,7 @@ def _restore(content: dict[str, Any], path: Path, device: torch.device, fast: bo
     except UserError as error:
         raise UserError(f"{path}: must hold a tokenizer's files, found unusable {', '.join(files)}") from error
     _refuse_larger_vocabulary(tokenizer, config, path)
+    _refuse_growing_texts(tokenizer, path)
     model: PreTrainedModel | OnnxClassifier
     if "onnx_model" in content:
         if _has_8_bit_weights(content) and int8_products_overflow():
@@ -158,6 +163,23 @@ def _require_prediction(predictor: Predictor, path: Path) -> None:
         predictor.predict_proba(["", "one of another length"])  # so that one is padded
     except Exception as error:  # parts fail in many ways
         raise UserError(f"{path}: must hold a model that predicts, found {first_line(error)}") from error
+
+
+def _refuse_growing_texts(tokenizer: PreTrainedTokenizerBase, path: Path) -> None:
+    """Refuse replacements that, one after the other, could make a text of gigabytes out of a short one."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None or backend.normalizer is None:
+        return
+    growth = _growth(json.loads(backend.normalizer.__getstate__()))
+    if growth > MOST_GROWTH:
+        raise UserError(f"{path}: must hold a tokenizer that lets texts grow {MOST_GROWTH} times at most; refused")
+
+
+def _growth(settings: Any) -> int:
+    """Return how many times longer a text may become by the replacements in a normaliser's settings."""
+    parts = settings.values() if isinstance(settings, dict) else settings if isinstance(settings, list) else ()
+    inserted = settings.get("content", "") if isinstance(settings, dict) else ""
+    return max(1, len(inserted)) * math.prod(map(_growth, parts))
 
 
 def _refuse_larger_vocabulary(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig, path: Path) -> None:

@@ -296,6 +296,16 @@ def test_a_pattern_that_takes_too_many_tries_is_an_error_of_one_line(
         predictor.predict(["x" * 60])
 
 
+def test_replacements_that_let_a_text_grow_without_end_are_refused(originals: dict[str, Path], tmp_path: Path) -> None:
+    """Eight of them would make terabytes of one letter, and tokenizers would end the process."""
+    grow = {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 50}
+    normalizer = {"type": "Sequence", "normalizers": [grow] * 8}
+    path = with_tokenizer(
+        originals["modernbert"], tmp_path / "grow.pt", lambda settings: settings.update(normalizer=normalizer)
+    )
+    assert "lets texts grow 100 times at most" in refusal(path)
+
+
 @pytest.mark.parametrize("value", [5, "!", "AAAA"])
 def test_files_in_metadata_that_are_damaged_are_refused(value: object, original: Path, tmp_path: Path) -> None:
     predictor = checkpoint.load(original)
