@@ -161,6 +161,8 @@ def _require_prediction(predictor: Predictor, path: Path) -> None:
     """
     try:
         predictor.predict_proba(["", "one of another length"])  # so that one is padded
+    except torch.OutOfMemoryError:
+        return  # says nothing about the file
     except Exception as error:  # parts fail in many ways
         raise UserError(f"{path}: must hold a model that predicts, found {first_line(error)}") from error
 
