@@ -4,13 +4,14 @@ A process holds a lock on each of its own; the operating system lifts it however
 such locks, on Windows and on some network file systems, nothing is removed.
 """
 
+import errno
 import os
 import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 try:
@@ -21,7 +22,7 @@ except ImportError:  # Windows
 _PREFIX = "emotion-classifier-"
 _LOCK = ".lock"
 _own: set[Path] = set()
-"""Of this process: some file systems let a process take a lock that it holds already."""
+"""Locked files of this process: some file systems let a process take a lock that it holds already."""
 
 
 @contextmanager
@@ -32,16 +33,12 @@ def temporary_file(path: Path) -> Iterator[Path]:
     """
     left = re.compile(rf"\.{re.escape(path.stem)}\.[0-9a-f]{{8}}{re.escape(path.suffix)}")
     for name in os.listdir(path.parent):
-        if left.fullmatch(name) and _is_dead(path.with_name(name)):
-            path.with_name(name).unlink(missing_ok=True)
-    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
-    unlocked = path.with_name(f".{uuid.uuid4().hex}")
-    with _held(temporary, unlocked):
+        if left.fullmatch(name):
+            _remove_dead(path.with_name(name))
+    with _locked(lambda: path.with_name(f".{path.stem}.{_random_name()}{path.suffix}")) as temporary:
         try:
-            os.rename(unlocked, temporary)
             yield temporary
         finally:
-            unlocked.unlink(missing_ok=True)
             temporary.unlink(missing_ok=True)
 
 
@@ -51,55 +48,78 @@ def temporary_folder() -> Iterator[Path]:
 
     Those that killed processes left are removed first.
     """
-    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        if _is_dead(left / _LOCK):
-            shutil.rmtree(left, ignore_errors=True)
-    unlocked = Path(tempfile.mkdtemp())
-    temporary = unlocked.with_name(_PREFIX + uuid.uuid4().hex[:8])
-    with _held(temporary / _LOCK, unlocked / _LOCK):
+    system = Path(tempfile.gettempdir())
+    for left in system.glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            if _remove_dead(left / _LOCK):
+                shutil.rmtree(left, ignore_errors=True)
+            left.rmdir()  # an empty one: its process died, or tries again, before it had a lock
+
+    def make() -> Path:
+        folder = system / f"{_PREFIX}{_random_name()}"
+        folder.mkdir(mode=0o700)
+        return folder / _LOCK
+
+    with _locked(make) as lock:
         try:
-            os.rename(unlocked, temporary)
-            files = temporary / "files"
+            files = lock.parent / "files"
             files.mkdir()
             yield files
         finally:
-            shutil.rmtree(unlocked, ignore_errors=True)
-            shutil.rmtree(temporary, ignore_errors=True)
+            shutil.rmtree(lock.parent, ignore_errors=True)
+
+
+def _random_name() -> str:
+    return uuid.uuid4().hex[:8]
 
 
 @contextmanager
-def _held(path: Path, unlocked: Path) -> Iterator[None]:
-    """Make the file ``unlocked`` and hold its lock; the block renames it to ``path``, where others may look for it."""
-    _own.add(path)
-    descriptor = os.open(unlocked, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-    try:
-        _lock(descriptor)
-        yield
-    finally:
-        os.close(descriptor)
-        _own.discard(path)
+def _locked(new_path: Callable[[], Path]) -> Iterator[Path]:
+    """Make an empty file and hold its lock; another path is taken if another process removes it before it is locked."""
+    for attempts_left in reversed(range(10)):
+        path = new_path()
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        except FileNotFoundError:  # its folder is gone, maybe removed before it had a lock
+            if attempts_left:
+                continue
+            raise
+        _own.add(path)
+        try:
+            if _lock(descriptor) is not False and os.fstat(descriptor).st_nlink:
+                yield path
+                return
+        finally:
+            os.close(descriptor)
+            _own.discard(path)
+    raise BlockingIOError(errno.EAGAIN, "other processes remove it", str(path))
 
 
-def _is_dead(path: Path) -> bool:
-    """Return whether the file is there and no process holds its lock."""
-    if fcntl is None or path in _own:
+def _remove_dead(path: Path) -> bool:
+    """Remove a file whose lock no process holds, and return whether that was so."""
+    if path in _own:
         return False
     try:
         descriptor = os.open(path, os.O_RDWR)
     except OSError:
         return False  # gone meanwhile, or another user's
     try:
-        return _lock(descriptor)
+        if not _lock(descriptor):
+            return False
+        path.unlink(missing_ok=True)  # under the lock: its process may be about to ask for it
+        return True
     finally:
         os.close(descriptor)
 
 
-def _lock(descriptor: int) -> bool:
-    """Lock an open file; return False if somebody else holds it, or it cannot be locked."""
+def _lock(descriptor: int) -> bool | None:
+    """Lock an open file; return False if another process holds the lock, None where there are no locks."""
     if fcntl is None:
-        return False
+        return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         return False
+    except OSError:
+        return None
     return True

@@ -64,8 +64,22 @@ def write(content: dict[str, Any], path: Path) -> None:
     sparse = {name: each for name, each in packed.items() if each is not None}
     dense = {name: tensor for name, tensor in plain["model_state_dict"].items() if name not in sparse}
     states = {"model_state_dict": dense, "sparse_state_dict": sparse}
+    save_tensors({**header, **plain, **states}, path)
+
+
+def save_tensors(content: dict[str, Any], path: Path) -> None:
+    """Save plain containers and tensors with torch.
+
+    Raises:
+        OSError: The file cannot be written, such as on a full disk, where torch by itself raises RuntimeError.
+    """
     with path.open("wb") as file:  # given a path, torch would write the file's name into it
-        torch.save({**header, **plain, **states}, file)
+        try:
+            torch.save(content, file)
+        except RuntimeError as error:
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 def read(path: Path) -> dict[str, Any]:

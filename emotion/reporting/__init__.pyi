@@ -56,10 +56,10 @@ from .training_report import announce_run as announce_run
 from .training_report import announced_run as announced_run
 from .training_report import collect_report as collect_report
 from .training_report import complete_run as complete_run
-from .training_report import is_of_sweep as is_of_sweep
 from .training_report import merge_run as merge_run
 from .training_report import read_report as read_report
 from .training_report import replaces as replaces
+from .training_report import succeeds_itself as succeeds_itself
 from .training_report import sweep_rival as sweep_rival
 from .training_report import withdraw_run as withdraw_run
 from .training_report import write_report as write_report

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from emotion.errors import UserError
-from emotion.files import atomic
 
 _COLUMNS = ["row", "label", "predicted_label"]
 _PREFIX = "probability_"
@@ -30,13 +29,12 @@ class Rows:
 
 
 def write_rows(rows: Rows, path: Path) -> None:
-    """Write predictions row by row, atomically."""
+    """Write predictions row by row; ``path`` is a temporary file, as of :func:`emotion.files.atomic`."""
     numbers = range(2, len(rows.labels) + 2)
     first = {"row": numbers, "label": rows.labels, "predicted_label": rows.probabilities.argmax(axis=1)}
     columns = [f"{_PREFIX}{name}" for name in rows.names]
     frame = pd.concat([pd.DataFrame(first), pd.DataFrame(rows.probabilities, columns=columns)], axis=1)
-    with atomic(path) as temporary:
-        frame.to_csv(temporary, index=False, lineterminator="\n", float_format="%.9g")
+    frame.to_csv(path, index=False, lineterminator="\n", float_format="%.9g")
 
 
 def read_rows(path: Path) -> Rows:

@@ -101,11 +101,12 @@ def write_report(report: TrainingReport, output_dir: Path) -> None:
 
 
 def sweep_rival(report: TrainingReport, run: RunRecord) -> RunRecord | None:
-    """Find the best run before ``run`` of its sweep and model, on its validation data."""
+    """Find the best other run of the sweep and the model of ``run``, on its validation data."""
     if run.sweep is None:
         return None
     contest = (run.sweep, run.model_name, run.validation_sha256)
-    rivals = [each for each in report.runs if (each.sweep, each.model_name, each.validation_sha256) == contest]
+    others = [each for each in report.runs if each.run_id != run.run_id]
+    rivals = [each for each in others if (each.sweep, each.model_name, each.validation_sha256) == contest]
     return max(rivals, key=lambda each: each.macro_f1, default=None)
 
 
@@ -114,11 +115,11 @@ def replaces(run: RunRecord, rival: RunRecord | None) -> bool:
     return rival is None or run.macro_f1 > rival.macro_f1
 
 
-def is_of_sweep(report: TrainingReport, model_name: str, sweep: str | None) -> bool:
-    """Return whether the model's entry is from ``sweep``, whose weaker runs are not worth keeping as `previous`."""
-    entry = report.models.get(model_name)
-    runs = {run.run_id for run in report.runs if sweep is not None and run.sweep == sweep}
-    return entry is not None and entry.run_id in runs
+def succeeds_itself(report: TrainingReport, run: RunRecord) -> bool:
+    """Return whether the model's entry is ``run``'s own, or its sweep's, whose weaker runs are not worth keeping."""
+    entry = report.models.get(run.model_name)
+    of_sweep = {each.run_id for each in report.runs if run.sweep is not None and each.sweep == run.sweep}
+    return entry is not None and entry.run_id in {run.run_id, *of_sweep}
 
 
 def merge_run(report: TrainingReport, run: RunRecord, entry: ModelEntry | None) -> None:

@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import Callback
 from emotion.data import EmotionDataModule, LabelledTexts
 from emotion.errors import UserError
 from emotion.evaluation import evaluate
+from emotion.files import atomic
 from emotion.models import Backbone, Predictor
 from emotion.prediction import latency_ms_per_sample
 from emotion.reporting import (
@@ -138,7 +139,8 @@ class ArtifactWriter(Callback):
         predicted = probabilities.argmax(dim=-1).tolist()
         evaluation = evaluate(validation.labels, predicted, validation.label_set.names)
         rows = Rows(np.array(validation.labels), probabilities.numpy(), validation.label_set.names)
-        write_rows(rows, self._rows)
+        with atomic(self._rows) as temporary:
+            write_rows(rows, temporary)
         model = deliverable.torch_model
         return ModelEntry(
             **asdict(evaluation),

@@ -13,6 +13,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from rich.progress import BarColumn
 from torch import Tensor
 
+from emotion.checkpoint import save_tensors
 from emotion.data import EmotionDataModule
 from emotion.errors import UserError, listed
 from emotion.files import atomic
@@ -67,7 +68,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic(path) as temporary:
-            torch.save(checkpoint, temporary)
+            save_tensors(checkpoint, temporary)
 
 
 class EpochCheckpoint(ModelCheckpoint):

@@ -33,12 +33,12 @@ from emotion.reporting import (
     collect_report,
     complete_run,
     confusion_matrix_figure,
-    is_of_sweep,
     is_our_figure,
     locked,
     merge_run,
     replaces,
     save_figure,
+    succeeds_itself,
     sweep_rival,
     training_curves_figure,
     withdraw_run,
@@ -93,7 +93,7 @@ class Deliverables:
             run.predictions = RowsFile(file=rows.name, sha256=sha256(rows))
             if run.kept:
                 self.require_ours()
-                keep_previous = not is_of_sweep(report, run.model_name, run.sweep)
+                keep_previous = not succeeds_itself(report, run)
                 self._replace(deliverable, entry, run, rows, keep_previous)
                 complete_run(self.output_dir)
             else:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -169,7 +170,12 @@ def fit(
     callbacks: list[Callback],
 ) -> None:
     """Train ``classifier`` on ``data``, both made for ``config``; logs go to ``run_dir``."""
-    with log_level("lightning.pytorch", logging.WARNING), warnings.catch_warnings(), _determinism_restored():
+    with (
+        log_level("lightning.pytorch", logging.WARNING),
+        warnings.catch_warnings(),
+        _determinism_restored(),
+        _threads_quiet(),
+    ):
         # The log level leaves out Lightning's tips and lists of hardware.
         # Texts are tokenised beforehand; what is left to load does not need workers.
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
@@ -259,6 +265,17 @@ def _determinism_restored() -> Iterator[None]:
         yield
     finally:
         torch.use_deterministic_algorithms(before)
+
+
+@contextmanager
+def _threads_quiet() -> Iterator[None]:
+    """Leave out the tracebacks of TensorBoard's thread where it cannot write: the error is raised here as well."""
+    before = threading.excepthook
+    threading.excepthook = lambda found: None if isinstance(found.exc_value, OSError) else before(found)
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def _log_start(config: TrainConfig, classifier: EmotionClassifier, data: EmotionDataModule) -> None:

@@ -4,6 +4,7 @@ A full campaign notes each case that it has finished, so it goes on where it was
 """
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -19,11 +20,12 @@ from support.campaigns import Campaign
 def campaign(request: pytest.FixtureRequest) -> Campaign:
     """The campaign of the test module that asks for it."""
     full = request.param == "all cases"
+    test = re.sub(r"\W+", "-", request.node.name.replace("all cases", "")).strip("-")
     commit = _commit()
-    notes = _folder(request.config) / f"{request.path.stem}-{request.function.__name__}-{commit}.jsonl"
+    notes = _folder(request.config) / f"{test}-{commit}.jsonl"
     if not full or commit.endswith("changed"):
         notes.unlink(missing_ok=True)
-    return Campaign(request.function.__name__.removeprefix("test_"), full, commit, notes if full else None)
+    return Campaign(test.removeprefix("test_").replace("-", ", "), full, commit, notes if full else None)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -16,10 +16,10 @@ from emotion.reporting import (
     announced_run,
     collect_report,
     complete_run,
-    is_of_sweep,
     merge_run,
     read_report,
     replaces,
+    succeeds_itself,
     sweep_rival,
     withdraw_run,
     write_report,
@@ -73,10 +73,21 @@ def test_a_run_is_compared_only_with_runs_of_its_own_sweep_and_data() -> None:
     assert sweep_rival(report, run_record(sweep="s")) == first
     merge_run(report, run_record(macro_f1=0.2), entry(run_record(macro_f1=0.2)))  # a separate training in between
     assert sweep_rival(report, run_record(sweep="s")) == first
-    assert not is_of_sweep(report, "MiniLM", "s")
+    assert sweep_rival(report, first) is None, "a run that is resumed after it was merged is not its own rival"
     assert not replaces(run_record(macro_f1=0.7, sweep="s"), first)
     assert replaces(run_record(macro_f1=0.71, sweep="s"), first)
     assert replaces(run_record(macro_f1=0.1), None)
+
+
+def test_a_model_succeeds_itself_if_its_entry_is_of_the_same_run_or_sweep() -> None:
+    report, first = TrainingReport(), run_record(macro_f1=0.7, sweep="s")
+    assert not succeeds_itself(report, first), "there is no entry yet"
+    merge_run(report, first, entry(first))
+    assert succeeds_itself(report, first)
+    assert succeeds_itself(report, run_record(macro_f1=0.8, sweep="s"))
+    assert not succeeds_itself(report, run_record(macro_f1=0.8, sweep="other"))
+    assert not succeeds_itself(report, run_record(macro_f1=0.8))
+    assert not succeeds_itself(report, run_record("BERTweet", macro_f1=0.8, sweep="s"))
 
 
 WRITER = """

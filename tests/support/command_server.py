@@ -1,7 +1,7 @@
 """Run the commands many times without the second that their imports take: one process imports, and forks for each run.
 
 ``python command_server.py`` reads a line of JSON for each run, ``[command, folder, arguments, environment, death]``,
-and answers with ``[exit code, stdout, stderr]``; a run that is over its limit ends with -SIGALRM.
+and answers with ``[exit code, stdout, stderr, renames]``; a run that is over its limit ends with -SIGALRM.
 """
 
 import gc
@@ -26,6 +26,8 @@ from hydra.core.plugins import Plugins
 from emotion.config import PROJECT
 
 LIMIT_S = 20
+_RENAMES = 100
+"""File descriptor that gets a byte for each rename."""
 
 
 @dataclass
@@ -36,6 +38,8 @@ class Finished:
     """Exit code, or minus the signal that ended it."""
     out: str
     err: str
+    renames: int
+    """Files that came into place."""
 
 
 @dataclass(frozen=True)
@@ -90,13 +94,13 @@ def _serve() -> None:
     gc.freeze()  # otherwise each run looks for garbage in all that was imported, and copies the pages
     for line in sys.stdin:
         command, folder, arguments, environment, death = json.loads(line)
-        files = [Path(folder) / ".emotion.stdout", Path(folder) / ".emotion.stderr"]
+        files = [Path(folder) / ".emotion.stdout", Path(folder) / ".emotion.stderr", Path(folder) / ".emotion.renames"]
         process = os.fork()
         if process == 0:
             _become(getattr(commands, command), command, arguments, files, environment, Death(**death))
         _, status = os.waitpid(process, 0)
-        texts = [path.read_bytes().decode(errors="replace") for path in files]
-        print(json.dumps([os.waitstatus_to_exitcode(status), *texts]), flush=True)
+        out, err, renames = (path.read_bytes().decode(errors="replace") for path in files)
+        print(json.dumps([os.waitstatus_to_exitcode(status), out, err, len(renames)]), flush=True)
 
 
 def _become(
@@ -104,18 +108,20 @@ def _become(
 ) -> None:
     """Run a command in this process, in place of the server, and end."""
     signal.setitimer(signal.ITIMER_REAL, death.seconds)  # its signal ends the process, whatever it is doing
-    if death.rename:
-        renames = count(1)
-        sys.addaudithook(
-            lambda event, _: (
-                os.kill(os.getpid(), signal.SIGKILL) if event == "os.rename" and next(renames) == death.rename else None
-            )
-        )
     os.environ.update(environment)
     tempfile.tempdir = None  # asks the environment again
     os.chdir(files[0].parent)
     for number, path in enumerate(files, start=1):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number if number < 3 else _RENAMES)
+    renames = count(1)
+
+    def watch(event: str, _arguments: Any) -> None:
+        if event == "os.rename":
+            if next(renames) == death.rename:
+                os.kill(os.getpid(), signal.SIGKILL)
+            os.write(_RENAMES, b".")
+
+    sys.addaudithook(watch)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     if death.file_size:
         resource.setrlimit(resource.RLIMIT_FSIZE, (death.file_size, death.file_size))
