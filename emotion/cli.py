@@ -171,6 +171,9 @@ def run(start: Callable[[], Any]) -> None:
         sys.exit(f"error: {error}")
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         sys.exit(f"error: {one_line(error)}")
+    except BrokenPipeError:  # whoever reads the output, such as `head`, wants no more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + 13)  # as shells report SIGPIPE
     except OSError as error:
         sys.exit(f"error: {of_file(error)}")
     except KeyboardInterrupt:

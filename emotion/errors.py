@@ -11,11 +11,13 @@ _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
 class UserError(ValueError):
     """A mistake in what the user gave, described in one line: the key or file, the rule, and what was found.
 
-    What was found may be a stranger's, so the message is made :func:`printable`, and cut where it is long.
+    What was found may be a stranger's, so the message is made :func:`printable`, and a long one is cut in its
+    middle.
     """
 
     def __init__(self, message: str) -> None:
-        cut = message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]}..."
+        half = LONGEST_MESSAGE // 2
+        cut = message if len(message) <= LONGEST_MESSAGE else f"{message[:half]} ... {message[-half:]}"
         super().__init__(printable(cut))
 
 

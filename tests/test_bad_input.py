@@ -53,8 +53,8 @@ def run_script(script: str, folder: Path, *overrides: str) -> tuple[list[str], s
         ("train.py", ["hydra.verbose=[1]"], ["hydra: must have settings that Hydra can use, found A logger name"]),
         ("train.py", ["--package", "data"], ["--package: must be given with --cfg, found it alone"]),
         ("train.py", ["--experimental-rerun", "job.pickle"], ["--experimental-rerun: must not be given", "job.pickle"]),
-        ("train.py", ["seed=" + "9" * 5000], ["999: must be KEY=VALUE or KEY='ANY TEXT', found Exceeds the limit"]),
-        ("train.py", ["seed=" + "[" * 4000], ["[[: must be KEY=VALUE or KEY='ANY TEXT', found "]),
+        ("train.py", ["seed=" + "9" * 5000], ["999...: must be KEY=VALUE or KEY='ANY TEXT', found Exceeds the limit"]),
+        ("train.py", ["seed=" + "[" * 4000], ["[[...: must be KEY=VALUE or KEY='ANY TEXT', found "]),
         (
             "train.py",
             ["seed=🙂"],

@@ -64,11 +64,15 @@ def find_config_and_tokenizer(model_id: str, labels: LabelSet) -> tuple[Pretrain
 
 
 def build_model(
-    config: PretrainedConfig, tensors: dict[str, Tensor], path: Path, device: torch.device
+    config: PretrainedConfig, tensors: dict[str, Tensor], path: Path, device: torch.device, is_ours: bool
 ) -> PreTrainedModel:
     """Build the model of ``config`` with ``tensors``, in eval mode, without initialising it at random first.
 
     It has the config's dtype and quantisation; the head is always in FP32.
+
+    Raises:
+        UserError: A tensor is missing or has another shape; or, in a file that ``is_ours``, one is left over, so that
+            the config is another model's.
     """
     with torch.device("meta"):
         skeleton: PreTrainedModel = AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]
@@ -80,6 +84,8 @@ def build_model(
     for name, shape in expected.items():
         if weights[name].shape != shape:
             raise UserError(f"{path}: {name} must have shape {tuple(shape)}, found {tuple(weights[name].shape)}")
+    if is_ours and not is_int8(config) and (surplus := sorted(tensors.keys() - expected.keys())):
+        raise UserError(f"{path}: must hold no tensors but its config's model's, found {quoted(surplus[0])}")
     if is_int8(config):
         return load_int8(loading_class(skeleton), config, tensors, device)
     dtype: torch.dtype = getattr(torch, str(config.dtype or torch.float32).removeprefix("torch."))

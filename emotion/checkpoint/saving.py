@@ -132,7 +132,7 @@ def _restore(content: dict[str, Any], path: Path, device: torch.device, fast: bo
             )
         model = OnnxClassifier(content["onnx_model"], config, fast)
     else:
-        model = build_model(config, state_dict(content), path, device)
+        model = build_model(config, state_dict(content), path, device, content.get("format") == FORMAT)
         model.name_or_path = content["model_id"]
     model.config.name_or_path = content["model_id"]
     predictor = Predictor(

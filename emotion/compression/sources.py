@@ -1,7 +1,6 @@
 """Find the model to compress and the data to measure it on: as given, or as the training run recorded."""
 
 import logging
-import re
 from pathlib import Path
 
 import torch
@@ -11,7 +10,7 @@ from emotion.compression.config import CompressConfig, CompressDataConfig
 from emotion.data import LabelledTexts
 from emotion.errors import UserError
 from emotion.files import sha256
-from emotion.models import NAME_PATTERN, NAME_RULE, Predictor
+from emotion.models import Predictor
 from emotion.reporting import REPORT_NAME, read_report
 
 log = logging.getLogger(__name__)
@@ -42,11 +41,9 @@ def load_original(path: Path, device: torch.device, fast: bool = True) -> Predic
     """Load the fine-tuned FP32 model.
 
     Raises:
-        UserError: The file is no FP32 checkpoint, was compressed before, or has a model name that no file can have.
+        UserError: The file is no FP32 checkpoint or was compressed before.
     """
     original = load(path, device, fast)
-    if not re.match(NAME_PATTERN, str(original.model_name)):  # it becomes part of file names
-        raise UserError(f"weights: model_name must be {NAME_RULE}, found {original.model_name!r} in {path}")
     if original.precision != "float32":
         raise UserError(f"weights: must be a fine-tuned FP32 checkpoint, found {path} in {original.precision}")
     if (compression := original.metadata.get("compression")) is not None:

@@ -107,5 +107,8 @@ def _parsed(overrides: Iterable[str], loader: ConfigLoader | None = None) -> Ite
             reason = first_line(error.__cause__ or error)
             if reason.startswith("LexerNoViableAltException"):
                 reason = "a character that needs quotes"
-            raise UserError(f"{text or repr(text)}: must be KEY=VALUE or KEY='ANY TEXT', found {reason}") from error
+            shown = text if len(text) < 200 else f"{text[:200]}..."
+            raise UserError(
+                f"{shown or repr(text)}: must be KEY=VALUE or KEY='ANY TEXT', found {reason[:200]}"
+            ) from error
         yield text, override

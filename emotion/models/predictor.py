@@ -152,7 +152,7 @@ class Predictor:
         """
         if isinstance(texts, str):
             raise TypeError("texts must be a sequence of strings, not one string")
-        probabilities = torch.empty(len(texts), len(self.labels))
+        probabilities = torch.empty(len(texts), len(self.labels), dtype=torch.float32)
         truncated = np.zeros(len(texts), dtype=bool)
         encoder = self.encoder
         chunks = [texts[start : start + CHUNK_TEXTS] for start in range(0, len(texts), CHUNK_TEXTS)]
@@ -160,7 +160,7 @@ class Predictor:
         encoded = (encoder.encode_unique(chunk) for chunk in chunks)
         for rows, cut, place in prefetched(encoded) if len(chunks) > 1 else encoded:
             copies = np.bincount(place)
-            logits = torch.empty(len(rows), len(self.labels))
+            logits = torch.empty(len(rows), len(self.labels), dtype=torch.float32)
             for batch, inputs in self.batches(rows, batch_size):
                 logits[batch] = self.model(**inputs).logits.float().cpu()
                 if advance is not None:

@@ -104,9 +104,10 @@ def predict_csv(config: PredictConfig) -> Prediction:
             truncated_rows += int(found.truncated.sum())
             if config.label_column in file.columns:
                 truth += [model.labels.parse(cell) for cell in file.column(frame, config.label_column)]
+            predicted = _with_predictions(frame, found, empty, model.labels, config.probabilities)
             if config.escape_formulas:
-                frame = frame.map(_escaped)
-            _with_predictions(frame, found, empty, model.labels, config.probabilities).to_csv(
+                predicted = predicted.map(_escaped)
+            predicted.to_csv(
                 temporary,
                 mode="a",
                 header=len(labels) == len(texts),
@@ -156,9 +157,9 @@ def _with_predictions(
     return pd.concat([frame, pd.DataFrame(added, index=frame.index)], axis=1)
 
 
-def _escaped(cell: str) -> str:
-    """Prevent spreadsheets from running a cell as a formula: put an apostrophe before it."""
-    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
+def _escaped(cell: object) -> object:
+    """Prevent spreadsheets from running a text as a formula: put an apostrophe before it."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS) else cell
 
 
 def _evaluate_where_labelled(

@@ -219,11 +219,21 @@ def test_a_billion_layers_are_refused_before_they_are_named(
 
 
 def test_a_model_without_layers_predicts(original: Path, tmp_path: Path) -> None:
-    path = changed(
-        original, tmp_path / "flat.pt", lambda content: content["backbone_config"].update(num_hidden_layers=0)
-    )
+    def flatten(content: dict[str, Any]) -> None:
+        content["backbone_config"]["num_hidden_layers"] = 0
+        for name in [name for name in content["model_state_dict"] if ".encoder.layer." in name]:
+            del content["model_state_dict"][name]
+
+    path = changed(original, tmp_path / "flat.pt", flatten)
     found = [checkpoint.load(path, fast=fast).predict_proba(TEXTS) for fast in (True, False)]
     torch.testing.assert_close(*found)
+
+
+def test_a_config_of_fewer_layers_than_the_file_has_is_refused(original: Path, tmp_path: Path) -> None:
+    path = changed(
+        original, tmp_path / "cut.pt", lambda content: content["backbone_config"].update(num_hidden_layers=1)
+    )
+    assert "must hold no tensors but its config's model's, found 'bert.encoder.layer.1." in refusal(path)
 
 
 ODD = ["[red]x[/]", "../../x", "\x1b]0;owned\x07", "a\nb", "x" * 10_000_000]

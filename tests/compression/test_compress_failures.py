@@ -74,7 +74,7 @@ def test_the_report_drops_a_variant_whose_file_was_replaced(weights: Path, csv: 
 def test_a_model_name_that_no_file_can_have_is_refused(name: str, weights: Path, csv: Path) -> None:
     torch.save({**torch.load(weights, weights_only=True), "model_name": name}, weights)
     before = files_in(weights.parent.parent)
-    with pytest.raises(UserError, match=r"^weights: model_name must be letters, digits.* found .*pt$") as caught:
+    with pytest.raises(UserError, match=r"pt: model_name must be letters, digits.* found ") as caught:
         run(f"weights={weights}", f"data.validation={csv}", "technique=half")
     assert "\n" not in str(caught.value)
     assert files_in(weights.parent.parent) == before

@@ -6,7 +6,6 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 
 from emotion.checkpoint import content as content_of
@@ -30,6 +29,7 @@ from emotion.reporting import (
 )
 from emotion.reporting.compression_plots import pareto_front
 from support.compression_reports import compression_report, variant
+from support.onnx_models import constant_logits
 from support.predictors import untrained
 
 VARIANTS = {
@@ -153,8 +153,7 @@ def test_the_best_variant_is_copied_next_to_the_original(
     report = with_file(results, backbones["minilm"], small=variant(20.0, 2.0, 0.896))
     stale = results.output_dir / "best_MiniLM_compressed.onnx"
     content = content_of(untrained("minilm", backbones["minilm"]))
-    empty = onnx.helper.make_model(onnx.helper.make_graph([], "empty", [], []))
-    write({**content, "onnx_model": empty.SerializeToString()}, stale)  # an earlier choice in another format
+    write({**content, "onnx_model": constant_logits(1, 6)}, stale)  # an earlier choice in another format
     published = results.publish(report, max_drop=0.005, prefer="size")
     assert published.chosen is not None
     assert published.chosen.variant == "small"
@@ -198,9 +197,8 @@ def test_a_file_that_is_not_the_measured_one_is_not_copied(
 def test_a_choice_in_onnx_does_not_stop_a_run_that_lacks_onnx_and_chooses_none(
     results: CompressionResults, backbones: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    empty = onnx.helper.make_model(onnx.helper.make_graph([], "empty", [], []))
     content = content_of(untrained("minilm", backbones["minilm"]))
-    write({**content, "onnx_model": empty.SerializeToString()}, results.chosen(".onnx"))
+    write({**content, "onnx_model": constant_logits(1, 6)}, results.chosen(".onnx"))
     monkeypatch.setitem(sys.modules, "onnx", None)
     results.require_free([], may_choose=False)
     with pytest.raises(UserError, match="found no onnx: pip install"):

@@ -70,6 +70,7 @@ def technique_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of ``conf/technique`` that is read in its place."""
     shutil.copytree(CONF, tmp_path / "conf")
     monkeypatch.setattr(config, "CONF", tmp_path / "conf")
+    monkeypatch.setattr(config_overrides, "CONF", tmp_path / "conf")
     monkeypatch.setattr(techniques, "CONF", tmp_path / "conf")
     return tmp_path / "conf" / "technique"
 

@@ -8,6 +8,7 @@ import gc
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -50,6 +51,8 @@ class Death:
     """Seconds until a signal that nobody handles."""
     rename: int = 0
     """SIGKILL before this rename of a file, counted from 1; 0 = none."""
+    removed: str = ""
+    """A folder that somebody removes at that moment, in place of SIGKILL."""
     file_size: int = 0
     """Bytes that a file may have, as where a disk is full; 0 = any."""
 
@@ -73,9 +76,9 @@ class Commands:
 
 
 @contextmanager
-def command_server() -> Iterator[Commands]:
-    """Start the process that runs commands; end it at the end."""
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+def command_server(**more: str) -> Iterator[Commands]:
+    """Start the process that runs commands, with ``more`` environment variables; end it at the end."""
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", **more}
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen([sys.executable, __file__], env=environment, **pipes) as server:
         assert server.stdin is not None
@@ -118,7 +121,9 @@ def _become(
     def watch(event: str, _arguments: Any) -> None:
         if event == "os.rename":
             if next(renames) == death.rename:
-                os.kill(os.getpid(), signal.SIGKILL)
+                if not death.removed:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                shutil.rmtree(death.removed)
             os.write(_RENAMES, b".")
 
     sys.addaudithook(watch)
