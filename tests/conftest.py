@@ -14,6 +14,7 @@ import torch
 
 from emotion.checkpoint import save
 from support.backbones import make_backbone
+from support.command_server import Commands, command_server
 from support.files import sample_rows, write_csv
 from support.predictors import KINDS, NAMES, untrained
 
@@ -42,6 +43,13 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def commands() -> Iterator[Commands]:
+    """Runs the commands without the seconds that their imports take."""
+    with command_server() as found:
+        yield found
 
 
 @pytest.fixture

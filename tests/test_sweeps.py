@@ -1,46 +1,36 @@
 """A sweep that was killed goes on when the same command is started again, as the same sweep."""
 
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
-from emotion.config import PROJECT
+from support.command_server import Commands, Death
 from support.files import sample_rows, write_csv
 from support.training import read_report, same, weights_of
 
 
-def test_a_killed_sweep_goes_on(backbones: dict[str, Path], tmp_path: Path) -> None:
-    csv = write_csv(tmp_path / "train.csv", sample_rows("train", 800))
+def test_a_killed_sweep_goes_on(commands: Commands, backbones: dict[str, Path], tmp_path: Path) -> None:
+    csv = write_csv(tmp_path / "train.csv", sample_rows("train", 200))
     validation = write_csv(tmp_path / "validation.csv", sample_rows("validation", 40))
     settings = [f"model.backbone={backbones['minilm']}", f"data.train={csv}", f"data.validation={validation}"]
-    command = [sys.executable, str(PROJECT / "scripts" / "train.py"), "-m", "seed=1,2", "trainer.max_epochs=2"]
-    command += [*settings, "data.batch_size=2", "model.learning_rate=0.003"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    arguments = ["-m", "seed=1,2", "trainer.max_epochs=2", "data.batch_size=8", "model.learning_rate=0.003", *settings]
 
-    process = subprocess.Popen([*command, "output_dir=out"], cwd=tmp_path, env=environment, stdout=-1, stderr=-1)
-    assert process.stdout is not None
-    epochs = 0
-    for line in process.stdout:
-        epochs += b"epoch 1/2:" in line
-        if epochs == 2:  # of the second job
-            process.send_signal(signal.SIGKILL)
-            break
-    process.communicate()
-    (first,) = tmp_path.glob("multirun/*/*")
-    finished = (first / "0" / "checkpoints" / "last.ckpt").stat().st_mtime_ns
+    whole = commands.run("train", tmp_path, *arguments, "output_dir=whole")
+    assert whole.code == 0, whole.err
+    # Just before the last quarter of its files comes into place: in the second job.
+    death = Death(seconds=60, rename=whole.renames * 3 // 4)
+    assert commands.run("train", tmp_path, *arguments, "output_dir=out", death=death).code == -9
+    folder = max(tmp_path.glob("multirun/*/*"))
+    state = folder / "0" / "checkpoints" / "last.ckpt"
+    written = state.stat().st_mtime_ns
 
-    again, whole = (
-        subprocess.run([*command, out], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
-        for out in ("output_dir=out", "output_dir=whole")
-    )
-    assert f"resuming the sweep in {first}" in again.stdout
-    assert f"the run in {first / '0'} is finished already" in again.stdout
-    assert (first / "0" / "checkpoints" / "last.ckpt").stat().st_mtime_ns == finished
-    assert "resuming" not in whole.stdout, "a finished sweep is run again"
+    again = commands.run("train", tmp_path, *arguments, "output_dir=out")
+    assert again.code == 0, again.err
+    assert f"resuming the sweep in {folder}" in again.out
+    assert f"the run in {folder / '0'} is finished already" in again.out
+    assert state.stat().st_mtime_ns == written
     reports = [read_report(tmp_path / out) for out in ("out", "whole")]
     assert [run["seed"] for run in reports[0]["runs"]] == [1, 2]
-    assert {run["sweep"] for run in reports[0]["runs"]} == {str(first)}
+    assert {run["sweep"] for run in reports[0]["runs"]} == {str(folder)}
     assert [run["macro_f1"] for run in reports[0]["runs"]] == [run["macro_f1"] for run in reports[1]["runs"]]
     assert same(*(weights_of(tmp_path / out / "best_MiniLM.pt") for out in ("out", "whole")))
+
+    assert "resuming" not in commands.run("train", tmp_path, *arguments, "output_dir=out").out, "it is finished"

@@ -18,7 +18,6 @@
 An ``.onnx`` file (:mod:`emotion.checkpoint.onnx_format`) has an ONNX model, ``onnx_model``, in place of the tensors.
 """
 
-import math
 import pickle
 import re
 import zipfile
@@ -27,11 +26,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from emotion.checkpoint import onnx_format
+from emotion.checkpoint.sparse import pack, unpack
 from emotion.errors import UserError, first_line, quoted
 from emotion.labels import LONGEST_NAME
 from emotion.models import NAME_PATTERN, NAME_RULE, NORMALIZATIONS, require_packages
@@ -46,8 +45,6 @@ MOST_VALUES = 1_000_000
 """Plain values and tensors of a checkpoint; ours have some thousands, most of them in the training's history."""
 LONGEST_PATH = 4_096
 """Characters of a path on Linux."""
-_BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-"""By bytes per element: values are compared as integers, so that only positive zeros are left out and NaN stays."""
 
 
 def write(content: dict[str, Any], path: Path) -> None:
@@ -60,7 +57,7 @@ def write(content: dict[str, Any], path: Path) -> None:
     if "onnx_model" in content:
         onnx_format.write({**header, **plain}, content["onnx_model"], path)
         return
-    packed = {name: _pack(tensor) for name, tensor in plain["model_state_dict"].items()}
+    packed = {name: pack(tensor) for name, tensor in plain["model_state_dict"].items()}
     sparse = {name: each for name, each in packed.items() if each is not None}
     dense = {name: tensor for name, tensor in plain["model_state_dict"].items() if name not in sparse}
     states = {"model_state_dict": dense, "sparse_state_dict": sparse}
@@ -207,7 +204,7 @@ def _read_onnx(path: Path) -> Any:
 def state_dict(content: dict[str, Any]) -> dict[str, Tensor]:
     """Return all tensors of a checkpoint's content, with the zeros of pruned ones restored, bit for bit."""
     sparse = content.get("sparse_state_dict", {})
-    return {**content["model_state_dict"], **{name: _unpack(packed) for name, packed in sparse.items()}}
+    return {**content["model_state_dict"], **{name: unpack(packed) for name, packed in sparse.items()}}
 
 
 def is_checkpoint(path: Path) -> bool:
@@ -236,32 +233,6 @@ def match_keys(state_dict: dict[str, Tensor], expected: dict[str, Any], path: Pa
     raise UserError(
         f"{path}: model_state_dict must hold {len(expected)} tensors, found none named {sorted(closest)[0]}"
     )
-
-
-def _pack(tensor: Tensor) -> dict[str, Any] | None:
-    """Return ``tensor`` without its zeros, or None if it is a vector or if that takes no fewer bytes.
-
-    Only matrices are pruned. An unpruned model has all its tensors in one place, where other tools look for them.
-    A negative zero counts as a value.
-    """
-    if tensor.ndim < 2:
-        return None
-    bits = tensor.flatten().view(_BITS[tensor.element_size()])
-    nonzero = bits != 0
-    size = int(nonzero.sum()) * tensor.element_size() + math.ceil(len(bits) / 8)
-    if size >= tensor.nbytes:
-        return None
-    mask = torch.from_numpy(np.packbits(nonzero.numpy()))
-    return {"mask": mask, "values": tensor.flatten()[nonzero], "shape": list(tensor.shape)}
-
-
-def _unpack(packed: dict[str, Any]) -> Tensor:
-    values, shape = packed["values"], packed["shape"]
-    if not 0 <= math.prod(shape) <= 8 * packed["mask"].numel():
-        raise ValueError(f"a mask of {packed['mask'].numel():,} bytes for {math.prod(shape):,} elements")
-    tensor = torch.zeros(math.prod(shape), dtype=values.dtype)
-    tensor[torch.from_numpy(np.unpackbits(packed["mask"].numpy(), count=len(tensor))).bool()] = values
-    return tensor.view(shape)
 
 
 def to_tensor(data: bytes) -> Tensor:

@@ -28,6 +28,8 @@ _SEPARATOR_LINE = re.compile(r"""("?)sep=("?)([^"\r\n])\2\1\s*""", re.IGNORECASE
 """Excel's first line, such as ``sep=;``."""
 _LONGEST_CELL = 10_000_000
 """Characters; the limit keeps a quote that is never closed from reading the whole file into memory."""
+_LONGEST_LINE = 5 * _LONGEST_CELL
+"""Characters; a file without line breaks would be read whole otherwise."""
 _LIMIT = Lock()
 _RULES = {
     "field larger": f"every cell must have at most {_LONGEST_CELL:,} characters, found a longer one"
@@ -175,16 +177,19 @@ def _read(source: Source, encoding: str, separator: str) -> Iterator[list[str]]:
 
 def _table(file: TextIO) -> Iterator[str]:
     """Yield the lines, without a first one that names the separator."""
-    first = file.readline()
-    if not _SEPARATOR_LINE.fullmatch(first):
-        yield first
-    yield from file
+    is_first = True
+    while line := file.readline(_LONGEST_LINE):
+        if len(line) == _LONGEST_LINE:
+            raise csv.Error(f"every line must have less than {_LONGEST_LINE:,} characters, found a longer one")
+        if not (is_first and _SEPARATOR_LINE.fullmatch(line)):
+            yield line
+        is_first = False
 
 
 def _headers(source: Source, encoding: str) -> dict[str, tuple[str, ...]]:
     """Return the column names under each separator that can read the first record; () if there is no record."""
     with TextIOWrapper(source.open(), encoding=encoding, newline="") as file:
-        named = _SEPARATOR_LINE.fullmatch(file.readline())
+        named = _SEPARATOR_LINE.fullmatch(file.readline(_LONGEST_LINE))
     headers: dict[str, tuple[str, ...]] = {}
     for separator in [named[3]] if named else SEPARATORS:
         try:

@@ -8,10 +8,10 @@ from .config import TrainConfig as TrainConfig
 from .config import TrainerConfig as TrainerConfig
 from .devices import check_devices as check_devices
 from .devices import process_count as process_count
+from .fitting import fit as fit
 from .resume import CHECKPOINTS as CHECKPOINTS
 from .resume import find_state as find_state
 from .run import check_max_length as check_max_length
-from .run import fit as fit
 from .run import train as train
 from .signals import Interrupted as Interrupted
 from .signals import stop_after_update as stop_after_update

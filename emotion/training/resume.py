@@ -1,6 +1,8 @@
-"""Find the state to resume a run from, and check what both must have in common."""
+"""Find the run that goes on and its state, and check what both must have in common."""
 
 import logging
+import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -8,11 +10,16 @@ import torch
 from emotion.checkpoint import require_intact
 from emotion.data import EmotionDataModule
 from emotion.errors import UserError
+from emotion.jobs import Job, finished_notes
+from emotion.reporting import TrainingReport, read_report
 from emotion.training.config import TrainConfig
+from emotion.training.devices import starts_all_processes
 
 log = logging.getLogger(__name__)
 
 CHECKPOINTS = "checkpoints"
+_RESUMED_RUN = "EMOTION_RESUMED_RUN"
+"""Environment variable that tells a run's further processes which run goes on."""
 
 
 def find_state(run_dir: Path) -> Path | None:
@@ -42,6 +49,26 @@ def run_identity(config: TrainConfig, data: EmotionDataModule) -> dict[str, str 
         "data.train": data.train.sha256,
         "data.validation": data.validation.sha256,
     }
+
+
+def claim_run(config: TrainConfig, run_dir: Path, identity: str, earlier_runs: Iterable[Path]) -> Job:
+    """Return the job to do: one that ended early, if that may go on, or a new one."""
+    if (told := os.environ.get(_RESUMED_RUN)) is not None:
+        return Job(Path(told), identity, is_resumed=True)
+    if config.resume == "never" or config.trainer.ckpt_path is not None or not starts_all_processes(config.trainer):
+        return Job(run_dir, identity)
+    job = Job.claim(run_dir, identity, earlier_runs)
+    if job.is_resumed:
+        os.environ[_RESUMED_RUN] = str(job.folder)
+    return job
+
+
+def finished_report(config: TrainConfig, run_dir: Path, identity: str) -> TrainingReport | None:
+    """Return the merged report if the run of ``identity`` in ``run_dir`` is finished and in the report."""
+    if finished_notes(run_dir, identity) is None:
+        return None
+    report = read_report(Path(config.output_dir))
+    return report if str(run_dir) in (run.run_id for run in report.runs) else None
 
 
 def check_resume(config: TrainConfig, data: EmotionDataModule) -> None:

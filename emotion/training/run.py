@@ -1,17 +1,11 @@
 """Fine-tune one backbone; only this module wires a training run together."""
 
 import logging
-import os
-import threading
-import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 
-import torch
-from lightning import Trainer, seed_everything
-from lightning.pytorch.callbacks import Callback, LearningRateMonitor
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning import seed_everything
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import OmegaConf
 from transformers import PreTrainedTokenizerBase
@@ -19,8 +13,8 @@ from transformers import PreTrainedTokenizerBase
 from emotion.data import EmotionDataModule, TextEncoder
 from emotion.errors import UserError
 from emotion.files import marked, require_unchanged
-from emotion.isolation import isolated, log_level
-from emotion.jobs import Job, finished_notes, job_identity, log_file
+from emotion.isolation import isolated
+from emotion.jobs import Job, job_identity, log_file
 from emotion.models import (
     Backbone,
     batch_size_blamed,
@@ -32,28 +26,21 @@ from emotion.models import (
     position_limit,
 )
 from emotion.models.fast import padding_multiple, speed_up_
-from emotion.progress import shows_bars
-from emotion.reporting import TrainingReport, read_report
+from emotion.reporting import TrainingReport
 from emotion.training.artifact_writer import ArtifactWriter
 from emotion.training.callbacks import (
-    AtomicCheckpointIO,
-    ConfusionMatrixLogger,
     EpochCheckpoint,
     LossGuard,
-    ProgressBar,
     ResumeState,
 )
 from emotion.training.classifier import EmotionClassifier, check_class_weights
 from emotion.training.config import TrainConfig
 from emotion.training.deliverables import Deliverables
-from emotion.training.devices import check_devices, process_count, processes_blamed, starts_all_processes
-from emotion.training.progress_log import ProgressLog
-from emotion.training.resume import CHECKPOINTS, check_resume, find_state
+from emotion.training.devices import check_devices, process_count, processes_blamed
+from emotion.training.fitting import fit
+from emotion.training.resume import CHECKPOINTS, check_resume, claim_run, find_state, finished_report
 
 log = logging.getLogger(__name__)
-
-_RESUMED_RUN = "EMOTION_RESUMED_RUN"
-"""Environment variable that tells a run's further processes which run goes on."""
 
 
 @isolated()
@@ -84,10 +71,14 @@ def train(
     labels = data.train.label_set
     check_class_weights(config.optimizer, labels)
     identity = job_identity(config.work(), data.train.sha256, data.validation.sha256)
-    if config.resume == "auto" and sweep is not None and (finished := _finished(config, run_dir, identity)) is not None:
+    if (
+        config.resume == "auto"
+        and sweep is not None
+        and (finished := finished_report(config, run_dir, identity)) is not None
+    ):
         log.info("the run in %s is finished already (resume=never would do it again)", run_dir)
         return finished
-    job = _claim(config, run_dir, identity, earlier_runs)
+    job = claim_run(config, run_dir, identity, earlier_runs)
     with log_file(job.folder / "train.log") if job.folder != run_dir else nullcontext():
         if job.is_resumed:
             state = find_state(job.folder)
@@ -142,82 +133,6 @@ def _train(config: TrainConfig, data: EmotionDataModule, job: Job, sweep: str | 
     return writer.report
 
 
-def _claim(config: TrainConfig, run_dir: Path, identity: str, earlier_runs: Iterable[Path]) -> Job:
-    """Return the job to do: one that ended early, if that may go on, or a new one."""
-    if (told := os.environ.get(_RESUMED_RUN)) is not None:
-        return Job(Path(told), identity, is_resumed=True)
-    if config.resume == "never" or config.trainer.ckpt_path is not None or not starts_all_processes(config.trainer):
-        return Job(run_dir, identity)
-    job = Job.claim(run_dir, identity, earlier_runs)
-    if job.is_resumed:
-        os.environ[_RESUMED_RUN] = str(job.folder)
-    return job
-
-
-def _finished(config: TrainConfig, run_dir: Path, identity: str) -> TrainingReport | None:
-    """Return the merged report if the run of ``identity`` in ``run_dir`` is finished and in the report."""
-    if finished_notes(run_dir, identity) is None:
-        return None
-    report = read_report(Path(config.output_dir))
-    return report if str(run_dir) in (run.run_id for run in report.runs) else None
-
-
-def fit(
-    classifier: EmotionClassifier,
-    data: EmotionDataModule,
-    config: TrainConfig,
-    run_dir: Path,
-    callbacks: list[Callback],
-) -> None:
-    """Train ``classifier`` on ``data``, both made for ``config``; logs go to ``run_dir``."""
-    with (
-        log_level("lightning.pytorch", logging.WARNING),
-        warnings.catch_warnings(),
-        _determinism_restored(),
-        _threads_quiet(),
-    ):
-        # The log level leaves out Lightning's tips and lists of hardware.
-        # Texts are tokenised beforehand; what is left to load does not need workers.
-        warnings.filterwarnings("ignore", ".*does not have many workers.*")
-        warnings.filterwarnings("ignore", ".*smaller than the logging interval.*")  # epochs are logged anyway
-        # The data module goes on within an epoch; Lightning loads no state of a loader that was made beforehand.
-        warnings.filterwarnings("ignore", ".*your dataloader is not resumable.*")
-        warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning's own use of a deprecated name
-        warnings.filterwarnings("ignore", ".*exists and is not empty.*")  # resuming into the same folder
-        warnings.filterwarnings("ignore", ".*sync_dist=True.*")  # torchmetrics has counted the rows of all processes
-        trainer = build_trainer(config, run_dir, callbacks)
-        trainer.fit(classifier, data, ckpt_path=config.trainer.ckpt_path, weights_only=True)
-
-
-def build_trainer(config: TrainConfig, run_dir: Path, callbacks: list[Callback]) -> Trainer:
-    """Build the Lightning trainer of a run, deterministic, with our own sampler on each process."""
-    settings = config.trainer
-    logger = TensorBoardLogger(run_dir, name="tensorboard", version="")
-    logger.log_hyperparams(config.model_dump())
-    bar: list[Callback] = [ProgressBar(leave=True)] if settings.enable_progress_bar else []
-    if not shows_bars():
-        bar.append(ProgressLog())
-    return Trainer(
-        accelerator=settings.accelerator,
-        devices=settings.devices,
-        strategy=settings.strategy,
-        precision=settings.precision,  # type: ignore[arg-type]
-        max_epochs=settings.max_epochs,
-        gradient_clip_val=settings.gradient_clip_val,
-        limit_train_batches=settings.limit_train_batches,
-        limit_val_batches=settings.limit_val_batches,
-        log_every_n_steps=settings.log_every_n_steps,
-        enable_progress_bar=settings.enable_progress_bar,
-        deterministic=True,
-        use_distributed_sampler=False,
-        num_sanity_val_steps=0,
-        enable_model_summary=False,
-        logger=logger,
-        plugins=[AtomicCheckpointIO()],
-        callbacks=[*callbacks, ConfusionMatrixLogger(), LearningRateMonitor(), *bar],
-    )
-
-
 def check_max_length(config: TrainConfig, backbone: Backbone) -> None:
     """Raise :class:`UserError` if texts may have more tokens than the backbone has positions for."""
     limit = position_limit(load_config(backbone.folder))
@@ -255,27 +170,6 @@ def _is_earlier_config(path: Path) -> bool:
         return {"data", "model", "optimizer", "trainer"} <= set(OmegaConf.load(path))
     except Exception:  # anything but YAML fails in many ways
         return False
-
-
-@contextmanager
-def _determinism_restored() -> Iterator[None]:
-    """Restore the setting of deterministic algorithms, which Lightning switches on for good, at the block's end."""
-    before = torch.are_deterministic_algorithms_enabled()
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before)
-
-
-@contextmanager
-def _threads_quiet() -> Iterator[None]:
-    """Leave out the tracebacks of TensorBoard's thread where it cannot write: the error is raised here as well."""
-    before = threading.excepthook
-    threading.excepthook = lambda found: None if isinstance(found.exc_value, OSError) else before(found)
-    try:
-        yield
-    finally:
-        threading.excepthook = before
 
 
 def _log_start(config: TrainConfig, classifier: EmotionClassifier, data: EmotionDataModule) -> None:

@@ -84,4 +84,4 @@ def test_faulty_disks(campaign: Campaign, commands: Commands, inputs: Path, tmp_
         work.remove()
         return f"{fault} ({'done' if found.code == 0 else 'killed' if found.code < 0 else 'refused in one line'})"
 
-    campaign.run(case, few=2, every=200)
+    campaign.run(case, few=2, every=150)

@@ -5,7 +5,6 @@ any more; its temporary files are on the disk of its outputs or in memory, or it
 """
 
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from time import monotonic
@@ -13,18 +12,12 @@ from time import monotonic
 import pytest
 
 from support.campaigns import Campaign
-from support.command_server import Commands, Death, command_server
+from support.command_server import Commands, Death
 from support.training import same
 from support.works import OUTPUTS, Work, make_inputs
 
 MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
 LAYOUTS = ["one disk", "temporary files in memory", "outputs in memory"] if MEMORY else ["one disk"]
-
-
-@pytest.fixture(scope="module")
-def commands() -> Iterator[Commands]:
-    with command_server() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

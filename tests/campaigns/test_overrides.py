@@ -1,15 +1,12 @@
 """Whatever overrides and flags a command is given, it takes them as the table says, or refuses them in one line."""
 
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
-import pytest
-
 from support.campaigns import Campaign
-from support.command_server import Commands, Finished, command_server
+from support.command_server import Commands, Finished
 from support.overrides import COMMANDS, REFUSED, VALUES, Command, random_override
 
 FLAGS: dict[tuple[str, ...], str] = {
@@ -58,12 +55,6 @@ HYDRA = {
     "~hydra": "hydra",
 }
 """Hydra's own settings, and the word that an error must name; None = they are taken."""
-
-
-@pytest.fixture(scope="module")
-def commands() -> Iterator[Commands]:
-    with command_server() as commands:
-        yield commands
 
 
 def test_overrides(campaign: Campaign, commands: Commands, tmp_path: Path) -> None:

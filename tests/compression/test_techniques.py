@@ -9,6 +9,7 @@ from emotion.compression import CompressConfig, techniques
 from emotion.compression.techniques import chains
 from emotion.config import CONF, compose_config, resolve
 from emotion.config import compose as config
+from emotion.config import overrides as config_overrides
 from emotion.errors import UserError
 
 

@@ -280,6 +280,10 @@ def test_an_open_quote_does_not_bring_a_large_file_into_memory(tmp_path: Path):
     assert problem(tmp_path, content).endswith("in row 3 (the header is row 1)")
 
 
+def test_a_file_without_line_breaks_is_not_read_whole(tmp_path: Path):
+    assert "every line must have less than 50,000,000 characters" in problem(tmp_path, b"text\n" + b"a," * 25_000_000)
+
+
 NUL = "must be a text CSV, found a NUL character (binary, or UTF-16 without BOM)"
 UNKNOWN = "must be encoded in UTF-8, UTF-16 (with BOM) or cp1252, found none of them"
 

@@ -95,25 +95,25 @@ def _serve() -> None:
     OverridesParser.create().parse_overrides(["warm.up=[1,{a:b}]"])
     Plugins.instance()  # looks for Hydra's plugins once, not in each run
     gc.freeze()  # otherwise each run looks for garbage in all that was imported, and copies the pages
+    output = Path(tempfile.mkdtemp())  # not where the command works: that disk may be full
+    files = [output / name for name in ("stdout", "stderr", "renames")]
     for line in sys.stdin:
         command, folder, arguments, environment, death = json.loads(line)
-        files = [Path(folder) / ".emotion.stdout", Path(folder) / ".emotion.stderr", Path(folder) / ".emotion.renames"]
         process = os.fork()
         if process == 0:
-            _become(getattr(commands, command), command, arguments, files, environment, Death(**death))
+            os.environ.update(environment)
+            os.chdir(folder)
+            _become(getattr(commands, command), command, arguments, files, Death(**death))
         _, status = os.waitpid(process, 0)
         out, err, renames = (path.read_bytes().decode(errors="replace") for path in files)
         print(json.dumps([os.waitstatus_to_exitcode(status), out, err, len(renames)]), flush=True)
+    shutil.rmtree(output)
 
 
-def _become(
-    command: Any, name: str, arguments: list[str], files: list[Path], environment: dict[str, str], death: Death
-) -> None:
+def _become(command: Any, name: str, arguments: list[str], files: list[Path], death: Death) -> None:
     """Run a command in this process, in place of the server, and end."""
     signal.setitimer(signal.ITIMER_REAL, death.seconds)  # its signal ends the process, whatever it is doing
-    os.environ.update(environment)
     tempfile.tempdir = None  # asks the environment again
-    os.chdir(files[0].parent)
     for number, path in enumerate(files, start=1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number if number < 3 else _RENAMES)
     renames = count(1)

@@ -60,7 +60,7 @@ class Work:
         if self.kind == "compress":
             report = json.loads((self.outputs / "compression_report.json").read_text())
             scores = {name: variant["macro_f1"] for name, variant in report["variants"].items()}
-            rows = sorted(path.name for path in self.outputs.glob("predictions/*.csv"))
+            rows = sorted(path.name for path in self.outputs.glob("predictions/[!.]*.csv"))
             return {"scores": scores, "failed": report["failed"], "rows": rows}
         report = json.loads((self.outputs / "emotion_classification_report.json").read_text())
         entry = report["models"]["MiniLM"]
@@ -68,7 +68,7 @@ class Work:
             "history": entry["history"],
             "best epoch": entry["best_epoch"],
             "runs": [(run["seed"], run["macro_f1"], run["kept"]) for run in report["runs"]],
-            "pictures": sorted(path.name for path in self.outputs.glob("visualizations/*.png")),
+            "pictures": sorted(path.name for path in self.outputs.glob("visualizations/[!.]*.png")),
         }
 
     def weights(self) -> list[dict[str, torch.Tensor]]:

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from emotion.training.callbacks import ProgressBar
 from emotion.training.progress_log import ProgressLog
-from emotion.training.run import build_trainer
+from emotion.training.fitting import build_trainer
 from support.training import config_for
 
 NAME = "emotion.training.progress_log"
