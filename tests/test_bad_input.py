@@ -13,6 +13,7 @@ from emotion.config import PROJECT, compose_config, resolve
 from emotion.errors import UserError
 from emotion.prediction import PredictConfig, predict_csv
 from emotion.training import TrainConfig, train
+from support.command_server import Commands
 from support.files import files_in, sample_rows, write_csv
 
 
@@ -91,9 +92,10 @@ def test_a_bad_config_fails_in_one_line_and_without_torch(
     assert not {"torch", "transformers", "lightning"} & modules
 
 
-def test_names_are_printed_without_their_line_breaks_and_terminal_codes(tmp_path: Path):
-    lines, _ = run_script("compress.py", tmp_path, "weights='two\nlines \x1b[31mred'")
-    assert lines == [r"error: weights: must be a checkpoint file, found no file at two\nlines \x1b[31mred"]
+def test_names_are_printed_without_their_line_breaks_and_terminal_codes(commands: Commands, tmp_path: Path):
+    done = commands.run("compress", tmp_path, "weights='two\nlines \x1b[31mred'")
+    expected = r"error: weights: must be a checkpoint file, found no file at two\nlines \x1b[31mred"
+    assert (done.code, done.err) == (1, f"{expected}\n")
 
 
 def test_the_classic_interface_refuses_wrong_arguments_in_two_lines(tmp_path: Path):
@@ -106,20 +108,23 @@ def test_the_classic_interface_refuses_wrong_arguments_in_two_lines(tmp_path: Pa
         assert ": error: " in error
 
 
-def test_bad_files_fail_in_one_line(tmp_path: Path):
+def test_bad_files_fail_in_one_line(commands: Commands, tmp_path: Path):
     good = write_csv(tmp_path / "good.csv", sample_rows(limit=3))
     bad = write_csv(tmp_path / "bad.csv", [("a", 1), ("b", "hapy")])
     (tmp_path / "file").write_text("")
     cases = [
-        ("train.py", f"data.train={bad} data.validation={good}", f"{bad}: column 'label' must hold 0-5 or one of"),
-        ("train.py", "output_dir=file/below", "output_dir: must be a writable folder, found file/below"),
-        ("predict.py", f"csv={good} weights=gone.pt", "weights: must be a checkpoint file, found no file at gone.pt"),
-        ("compress.py", "weights=gone.pt", "weights: must be a checkpoint file, found no file at gone.pt"),
+        ("train", f"data.train={bad} data.validation={good}", f"{bad}: column 'label' must hold 0-5 or one of"),
+        ("train", "output_dir=file/below", "output_dir: must be a writable folder, found file/below"),
+        ("predict", f"csv={good} weights=gone.pt", "weights: must be a checkpoint file, found no file at gone.pt"),
+        ("compress", "weights=gone.pt", "weights: must be a checkpoint file, found no file at gone.pt"),
     ]
-    for script, overrides, start in cases:
-        lines, _ = run_script(script, tmp_path, *overrides.split())
-        assert len(lines) == 1, lines
-        assert lines[0].startswith(f"error: {start}")
+    before = files_in(tmp_path)
+    for command, overrides, start in cases:
+        done = commands.run(command, tmp_path, *overrides.split())
+        assert done.code == 1
+        assert done.err.count("\n") == 1, done.err
+        assert done.err.startswith(f"error: {start}")
+        assert files_in(tmp_path) == before
 
 
 BAD_CSVS = [

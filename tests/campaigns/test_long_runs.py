@@ -40,7 +40,7 @@ def test_long_runs(campaign: Campaign, originals: dict[str, Path], tmp_path: Pat
         partial(many_calls, f"{calls} calls of a predictor", "call_predictor", weights, calls),
         partial(many_calls, f"{files} calls of run_inference", "call_run_inference", weights, files, tmp_path),
     ]
-    campaign.run(lambda _, number: checks[number](), few=2, every=len(checks))
+    campaign.run(lambda _, number: checks[number](), few=1, every=len(checks))
 
 
 def child(weights: Path, method: str) -> str:

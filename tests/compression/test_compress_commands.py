@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from emotion.config import PROJECT
+from support.command_server import Commands
 
 
 def execute(folder: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -69,10 +70,10 @@ def test_the_classic_command_prunes(weights: Path, csv: Path, tmp_path: Path) ->
     assert (tmp_path / "classic" / "compression_results" / "MiniLM_prune.pt").is_file()
 
 
-def test_a_path_that_the_system_refuses_gives_an_error_of_one_line(tmp_path: Path) -> None:
+def test_a_path_that_the_system_refuses_gives_an_error_of_one_line(commands: Commands, tmp_path: Path) -> None:
+    expected = f"error: {'w' * 300}: must be usable, found: File name too long\n"
     arguments = "--mode", "compress", "--weights", "w" * 300, "--val", "v.csv"
     classic = execute(tmp_path, str(PROJECT / "emotion_classifier.py"), *arguments)
-    script = execute(tmp_path, str(PROJECT / "scripts" / "compress.py"), f"weights={'w' * 300}")
-    for done in (classic, script):
-        assert done.returncode == 1
-        assert done.stderr == f"error: {'w' * 300}: must be usable, found: File name too long\n"
+    assert (classic.returncode, classic.stderr) == (1, expected)
+    command = commands.run("compress", tmp_path, f"weights={'w' * 300}")
+    assert (command.code, command.err) == (1, expected)

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from emotion.training.callbacks import ProgressBar
-from emotion.training.progress_log import ProgressLog
 from emotion.training.fitting import build_trainer
+from emotion.training.progress_log import ProgressLog
 from support.training import config_for
 
 NAME = "emotion.training.progress_log"
