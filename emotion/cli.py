@@ -165,6 +165,7 @@ def run(start: Callable[[], Any]) -> None:
     # Make Hydra raise exceptions instead of printing them itself, over many lines.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     keep_freed_memory()
+    logging.raiseExceptions = False  # a log file on a full disk would print tracebacks
     try:
         start()
     except UserError as error:

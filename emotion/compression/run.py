@@ -17,7 +17,7 @@ from emotion.compression.results import CompressionResults
 from emotion.compression.sources import find_weights, load_original, read_data
 from emotion.compression.techniques import chains, known_techniques
 from emotion.config import compose_config, resolve
-from emotion.errors import UserError, first_line
+from emotion.errors import UserError, first_line, of_file
 from emotion.files import sha256
 from emotion.isolation import isolated
 from emotion.jobs import RECORD, Job, digests, finished_notes, job_identity
@@ -139,7 +139,7 @@ def compress(
             data=EvaluationData(path=str(Path(data.path).resolve()), sha256=data.sha256, rows=len(data.texts)),
             environment=Environment(versions=versions(), hardware=hardware(), git_commit=git_commit()),
             variants=found.variants,
-            failed={name: first_line(error) for name, error in failed.items()},
+            failed={name: _reason(error) for name, error in failed.items()},
             ranking=ranked(found.variants),
         )
         labels, names = np.array(data.labels), data.label_set.names
@@ -204,9 +204,14 @@ def _remove_states(run_dir: Path) -> None:
 
 
 def _log_failure(name: str, error: Exception) -> None:
-    log.error("%s failed: %s", name, error, exc_info=None if isinstance(error, UserError) else error)
+    is_users = isinstance(error, UserError | OSError)
+    log.error("%s failed: %s", name, _reason(error), exc_info=None if is_users else error)
+
+
+def _reason(error: Exception) -> str:
+    return of_file(error) if isinstance(error, OSError) else first_line(error)
 
 
 def _failure(failed: dict[str, Exception], wanted: int) -> UserError:
-    reasons = "; ".join(f"{name} ({first_line(error)})" for name, error in failed.items())
+    reasons = "; ".join(f"{name} ({_reason(error)})" for name, error in failed.items())
     return UserError(f"technique: {len(failed)} of {wanted} failed: {reasons}")

@@ -72,7 +72,7 @@ class Work:
         }
 
     def weights(self) -> list[dict[str, torch.Tensor]]:
-        return [weights_of(path) for path in sorted(self.outputs.glob("*.pt"))] if self.kind != "predict" else []
+        return [weights_of(path) for path in sorted(self.outputs.glob("[!.]*.pt"))] if self.kind != "predict" else []
 
     def require_whole(self) -> None:
         """Check what another process may read now: each deliverable is the old or the new one, and whole."""
