@@ -171,7 +171,7 @@ def run(start: Callable[[], Any]) -> None:
     except UserError as error:
         sys.exit(f"error: {error}")
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
-        sys.exit(f"error: {one_line(error)}")
+        sys.exit(f"error: {_with_key(one_line(error))}")
     except BrokenPipeError:  # whoever reads the output, such as `head`, wants no more
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + 13)  # as shells report SIGPIPE
@@ -180,6 +180,14 @@ def run(start: Callable[[], Any]) -> None:
     except KeyboardInterrupt:
         print("stopped by SIGINT", file=sys.stderr)
         sys.exit(130)
+
+
+def _with_key(message: str) -> str:
+    """Name the override whose interpolation a message of Hydra's quotes alone."""
+    for key, _, value in (text.partition("=") for text in sys.argv[1:]):
+        if value.startswith("${") and value in message and key not in message:
+            return f"{key}: {message}"
+    return message
 
 
 def _place() -> tuple[Path, str | None]:

@@ -48,6 +48,7 @@ def run_script(script: str, folder: Path, *overrides: str) -> tuple[list[str], s
         ("train.py", ["trainer=float(1)"], ["trainer: must be one of", "found float(1)"]),
         ("train.py", ["+data=1_000"], ["data: must be one of csv, sample, found 1_000"]),
         ("train.py", ["=1"], ["=1: must be KEY=VALUE"]),
+        ("train.py", ["model=${oc.env:NOT_THERE}"], ["model: Error resolving interpolation '${oc.env:NOT_THERE}'"]),
         ("train.py", ["@seed=1"], ["@seed=1: must be KEY=VALUE"]),
         ("train.py", ["--resolve"], ["--resolve: must be given with --cfg or --help"]),
         ("train.py", ["hydra.job_logging.version=7"], ["hydra: must have settings that Hydra can use"]),
