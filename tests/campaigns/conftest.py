@@ -12,6 +12,8 @@ import pytest
 
 from emotion.config import PROJECT
 from support.campaigns import Campaign
+from support.command_server import Commands
+from support.works import make_inputs
 
 
 @pytest.fixture(
@@ -26,6 +28,17 @@ def campaign(request: pytest.FixtureRequest) -> Campaign:
     if not full or commit.endswith("changed"):
         notes.unlink(missing_ok=True)
     return Campaign(test.removeprefix("test_").replace("-", ", "), full, commit, notes if full else None)
+
+
+@pytest.fixture(scope="module")
+def inputs(
+    backbones: dict[str, Path],
+    originals: dict[str, Path],
+    commands: Commands,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """What the short works of :mod:`support.works` start from."""
+    return make_inputs(tmp_path_factory.mktemp("inputs"), backbones["minilm"], originals["minilm"], commands)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -12,7 +12,7 @@ import pytest
 from support.campaigns import Campaign
 from support.command_server import Commands, Death, command_server
 from support.training import same
-from support.works import Work, make_inputs
+from support.works import Work
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or shutil.which("gcc") is None, reason="the faults are made by a C library under Linux"
@@ -29,16 +29,6 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
     with command_server(LD_PRELOAD=str(library)) as found:
         yield found
-
-
-@pytest.fixture(scope="module")
-def inputs(
-    backbones: dict[str, Path],
-    originals: dict[str, Path],
-    commands: Commands,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Path:
-    return make_inputs(tmp_path_factory.mktemp("inputs"), backbones["minilm"], originals["minilm"], commands)
 
 
 def test_faulty_disks(campaign: Campaign, commands: Commands, inputs: Path, tmp_path: Path) -> None:

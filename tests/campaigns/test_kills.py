@@ -14,20 +14,10 @@ import pytest
 from support.campaigns import Campaign
 from support.command_server import Commands, Death
 from support.training import same
-from support.works import OUTPUTS, Work, make_inputs
+from support.works import OUTPUTS, Work
 
 MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
 LAYOUTS = ["one disk", "temporary files in memory", "outputs in memory"] if MEMORY else ["one disk"]
-
-
-@pytest.fixture(scope="module")
-def inputs(
-    backbones: dict[str, Path],
-    originals: dict[str, Path],
-    commands: Commands,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Path:
-    return make_inputs(tmp_path_factory.mktemp("inputs"), backbones["minilm"], originals["minilm"], commands)
 
 
 def work_on(layout: str, kind: str, disk: Path, inputs: Path) -> Work:
