@@ -9,7 +9,7 @@ import logging
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib import import_module
 from pathlib import Path
@@ -52,7 +52,13 @@ def train() -> None:
         if report is not None:
             print_report(report, config.model.name, Path(config.output_dir))
 
-    _main("train", "emotion.training", "TrainConfig", job)
+    def after_sweep(configs: Sequence[Any]) -> None:
+        from emotion.reporting import print_sweep, read_report
+
+        for folder in dict.fromkeys(config.output_dir for config in configs):
+            print_sweep(read_report(Path(folder)), Path(folder))
+
+    _main("train", "emotion.training", "TrainConfig", job, after_sweep)
 
 
 def compress() -> None:
@@ -88,6 +94,18 @@ def predict() -> None:
     _main("predict", "emotion.prediction", "PredictConfig", job)
 
 
+def evaluate() -> None:
+    """Evaluate checkpoints on labelled CSVs."""
+
+    def job(config: Any) -> None:
+        from emotion.reporting import print_evaluation
+        from emotion.scoring import evaluate_checkpoints
+
+        print_evaluation(evaluate_checkpoints(config), config.folder)
+
+    _main("evaluate", "emotion.scoring", "EvaluateConfig", job)
+
+
 def benchmark() -> None:
     """Compare with other tools on the same work."""
 
@@ -100,7 +118,13 @@ def benchmark() -> None:
     _main("benchmark", "emotion.benchmark", "BenchmarkConfig", job)
 
 
-def _main(name: str, package: str, schema_name: str, job: Callable[[Any], None]) -> None:
+def _main(
+    name: str,
+    package: str,
+    schema_name: str,
+    job: Callable[[Any], None],
+    after_sweep: Callable[[Sequence[Any]], None] | None = None,
+) -> None:
     """Compose ``conf/<name>.yaml`` with the command line's overrides, check it, and run ``job`` once or as a sweep.
 
     Args:
@@ -108,6 +132,7 @@ def _main(name: str, package: str, schema_name: str, job: Callable[[Any], None])
         package: Package that offers the schema; torch is not imported before ``job`` asks for it.
         schema_name: Name of the config's schema.
         job: Called with the checked config.
+        after_sweep: Called with the configs of all jobs of a sweep once they have ended.
     """
 
     def schema() -> type[Config]:
@@ -129,15 +154,19 @@ def _main(name: str, package: str, schema_name: str, job: Callable[[Any], None])
         _check_flags(arguments)
         check_choices(arguments.overrides)
         sweep: AbstractContextManager[list[str]] = nullcontext([])
+        configs: Sequence[Any] = ()
         if arguments.multirun:
             configs = sweep_configs(name, schema(), arguments.overrides)
-            shows = any((arguments.cfg, arguments.info, arguments.help, arguments.hydra_help))
-            if hasattr(schema(), "inputs") and not shows:
+            if any((arguments.cfg, arguments.info, arguments.help, arguments.hydra_help)):
+                configs = ()  # they are shown, not run
+            elif hasattr(schema(), "inputs"):
                 sweep = recorded_sweep(name, configs, arguments.overrides)
         try:
             with sweep as folder:
                 sys.argv += folder
                 hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(checked_job)()
+                if configs and after_sweep is not None:
+                    after_sweep(configs)
         except (ValueError, TypeError, AttributeError, LookupError, AssertionError) as error:
             if begun:
                 raise

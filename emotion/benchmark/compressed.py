@@ -4,7 +4,7 @@ import logging
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from statistics import mean, median
+from statistics import mean
 
 import torch
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
@@ -21,7 +21,7 @@ from emotion.config import compose_config, resolve
 from emotion.data import LabelledTexts, TextEncoder
 from emotion.errors import UserError
 from emotion.models import Predictor, quiet_transformers
-from emotion.prediction import latencies_ms, spread_batches
+from emotion.prediction import median_ms, spread_batches, time_batches
 from emotion.reporting import CompressedSide, CompressionSpeed, Spread
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ def compression(config: BenchmarkConfig, data: LabelledTexts, folder: Path) -> C
     texts = [text for text, _ in rows]
     singles, batches = spread_batches(texts, 1, SINGLE_TEXTS), spread_batches(texts, batch_size, BATCHES)
     for model in models.values():
-        latencies_ms({"": model}, [*singles, *batches])  # kernels are made for each length when it is first met
+        time_batches({"": model}, [*singles, *batches])  # kernels are made for each length when it is first met
     alone, together = (
         in_turns(title, {name: partial(_median_ms, model, work) for name, model in models.items()}, config.rounds)
         for title, work in (("compress, one text", singles), (f"compress, {batch_size} texts", batches))
@@ -104,7 +104,7 @@ def _plain(folder: Path, device: torch.device) -> PreTrainedModel:
 
 
 def _median_ms(model: Predictor, batches: list[list[str]]) -> float:
-    return median(latencies_ms({"": model}, batches)[""])
+    return median_ms(time_batches({"": model}, batches)[""])
 
 
 def _megabytes(path: Path) -> float:

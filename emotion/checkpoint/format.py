@@ -32,14 +32,12 @@ from torch import Tensor
 from emotion.checkpoint import onnx_format
 from emotion.checkpoint.sparse import pack, unpack
 from emotion.errors import UserError, first_line, quoted
+from emotion.evaluation import HIGHEST_TEMPERATURE, LOWEST_TEMPERATURE
 from emotion.labels import LONGEST_NAME
 from emotion.models import NAME_PATTERN, NAME_RULE, NORMALIZATIONS, require_packages
 
 FORMAT = "emotion-checkpoint"
 SCHEMA_VERSION = 2
-
-LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.01, 100.0
-"""Beyond them all probabilities are 0 or 1, or all are equal."""
 
 MOST_VALUES = 1_000_000
 """Plain values and tensors of a checkpoint; ours have some thousands, most of them in the training's history."""

@@ -16,6 +16,7 @@ from emotion.errors import UserError
 from emotion.files import atomic
 from emotion.models import Predictor, require_packages
 from emotion.progress import working
+from emotion.scoring import calibrate_
 from emotion.training import CHECKPOINTS
 
 log = logging.getLogger(__name__)
@@ -113,6 +114,8 @@ class Chains:
         settings = self.settings(chain)
         model.metadata = {**model.metadata, "compression": {"technique": chain.technique.name, "settings": settings}}
         model = self.apply(chain, model)
+        if chain.calibrate:
+            calibrate_(model, self._validation)
         with atomic(path) as temporary:
             write(content(model), temporary)
             _require_loadable(temporary, path)

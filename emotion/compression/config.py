@@ -10,6 +10,7 @@ from pydantic import Field, create_model, model_validator
 
 from emotion.compression.steps.registry import STEPS, Step
 from emotion.config import Accelerator, Config, Count, Rule, Seed, Share, Text
+from emotion.data import EvaluationSetsConfig
 from emotion.errors import UserError
 
 
@@ -48,7 +49,7 @@ class TechniqueConfig(Config):
                 raise UserError(f"{key}: must have no {name} after {earlier}, which it would undo, found {self.steps}")
 
 
-class CompressDataConfig(Config):
+class CompressDataConfig(EvaluationSetsConfig):
     """The CSVs; null = the ones that the checkpoint was trained with, if their sha256 is still as recorded."""
 
     train: Text | None
@@ -72,6 +73,8 @@ class _CompressConfig(Config):
     seed: Seed
     resume: Literal["auto", "never"]
     """Whether a command that is started again goes on with its work that ended early."""
+    calibrate: bool
+    """Fit each compressed model's temperature on validation; labels stay as they are."""
     rounds: Count
     """Rounds in which latency is measured; the variants take turns."""
     max_drop: Share | None
@@ -94,7 +97,8 @@ class _CompressConfig(Config):
     def inputs(self) -> list[str | None]:
         """The files whose content the models depend on."""
         distill = self.settings_of(STEPS["distill"])
-        return [self.weights, self.data.train, self.data.validation, distill and distill.unlabelled]
+        sets = self.data.evaluation_paths.values()
+        return [self.weights, self.data.train, self.data.validation, distill and distill.unlabelled, *sets]
 
     def settings_of(self, step: Step) -> Any:
         """Return the settings of ``step``, an instance of ``step.settings``."""

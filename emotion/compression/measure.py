@@ -1,7 +1,7 @@
 """Measure compressed models and the original in one run, from the very files that are delivered."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median, quantiles
@@ -9,20 +9,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from emotion.checkpoint import load
 from emotion.compression.steps.prune import linear_layers, sparsity
 from emotion.data import LabelledTexts
-from emotion.evaluation import Evaluation, evaluate, mcnemar_p
+from emotion.evaluation import mcnemar_p, paired_bootstrap
 from emotion.files import sha256
 from emotion.models import BATCH_SIZE, Predictor
-from emotion.prediction import latencies_ms, spread_batches
+from emotion.prediction import Timing, median_ms, spread_batches, time_batches
 from emotion.progress import progress_bar
-from emotion.reporting import BASELINE, Latency, Percentiles, Variant
+from emotion.reporting import BASELINE, VALIDATION, EvaluationRecord, Latency, Percentiles, Rows, Variant
+from emotion.scoring import score_fields, score_rows, score_set
 
-SINGLE_TEXTS, BATCHES = 64, 8
-"""Texts to time alone, and batches of 32 to time, in each round."""
+CALLS = 40
+"""Predictions of each batch size that are timed in a round: 200 in the five rounds of the default."""
+BATCH_SIZES = (1, 8, BATCH_SIZE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +41,20 @@ class Measured:
     """Quality, size and speed of the models that could be measured, by name."""
 
     variants: dict[str, Variant]
-    probabilities: dict[str, np.ndarray]
-    """(rows, classes), float32, of each variant."""
+    rows: dict[str, dict[str, Rows]]
+    """Row-level predictions of each model, by the name of the CSV: ``validation`` and the evaluation sets."""
     failed: dict[str, Exception]
     """Why the others could not be measured."""
 
 
 def measure(
-    candidates: Mapping[str, Candidate], data: LabelledTexts, device: torch.device, rounds: int, fast: bool = True
+    candidates: Mapping[str, Candidate],
+    data: LabelledTexts,
+    device: torch.device,
+    rounds: int,
+    fast: bool = True,
+    sets: Mapping[str, LabelledTexts] | None = None,
+    reads: Mapping[str, int] | None = None,
 ) -> Measured:
     """Measure quality, size and speed of each candidate; ratios are relative to the one named ``original``.
 
@@ -59,68 +67,84 @@ def measure(
         device: Where the models run; ONNX models run on the CPU.
         rounds: Turns in which latency is measured.
         fast: Whether :mod:`emotion.models.fast` speeds models up.
+        sets: Evaluation sets by name; None = none.
+        reads: How often each set was read for this model, this time included.
 
     Returns:
         The measurements, and why the others could not be measured.
     """
+    sets, reads = sets or {}, reads or {}
     with progress_bar() as progress:
-        task = progress.add_task("measuring quality", total=len(candidates) * len(data.texts))
+        texts = sum(len(each.texts) for each in (data, *sets.values()))
+        task = progress.add_task("measuring quality", total=len(candidates) * texts)
         loaded: dict[str, Predictor] = {}
-        labels: dict[str, list[int]] = {}
-        probabilities: dict[str, Tensor] = {}
+        rows: dict[str, dict[str, Rows]] = {}
+        records: dict[str, dict[str, EvaluationRecord]] = {}
         failed: dict[str, Exception] = {}
         for name, candidate in candidates.items():
             progress.update(task, description=f"measuring quality: {name}")
             try:
                 model = load(candidate.path, device, fast)
-                probabilities[name] = model.predict_proba(data.texts, advance=lambda rows: progress.advance(task, rows))
-                labels[name] = probabilities[name].argmax(dim=-1).tolist()
+                probabilities = model.predict_proba(data.texts, advance=lambda done: progress.advance(task, done))
+                scored = {
+                    each: score_set(model, texts, reads[each], lambda done: progress.advance(task, done))
+                    for each, texts in sets.items()
+                }
+                validated = Rows(np.array(data.labels), probabilities.numpy(), data.label_set.names)
+                rows[name] = {VALIDATION: validated, **{each: found.rows for each, found in scored.items()}}
+                records[name] = {each: found.record for each, found in scored.items()}
                 loaded[name] = model
             except Exception as error:  # one failure must not cost the other variants
                 if name == BASELINE:
                     raise
                 failed[name] = error
-        task = progress.add_task("measuring speed", total=2 * rounds * len(loaded))
-        singles, batches = (spread_batches(data.texts, *size) for size in ((1, SINGLE_TEXTS), (BATCH_SIZE, BATCHES)))
-        alone = latencies_ms(loaded, singles, rounds, lambda: progress.advance(task))
-        together = latencies_ms(loaded, batches, rounds, lambda: progress.advance(task))
-    median_alone = {name: median(samples) for name, samples in alone.items()}
-    median_together = {name: median(samples) for name, samples in together.items()}
-    original_mb = candidates[BASELINE].path.stat().st_size / 1e6
+        task = progress.add_task("measuring speed", total=len(BATCH_SIZES) * rounds * len(loaded))
+        timings = {
+            size: time_batches(loaded, _calls(data.texts, size), rounds, lambda: progress.advance(task))
+            for size in BATCH_SIZES
+        }
     measured = datetime.now(UTC).isoformat(timespec="seconds")
     variants = {}
-    for name in loaded:
-        candidate = candidates[name]
-        size_mb = candidate.path.stat().st_size / 1e6
-        include_head = bool(candidate.settings.get("prune", {}).get("include_head"))
+    for name, model in loaded.items():
+        candidate, own = candidates[name], {size: each[name] for size, each in timings.items()}
+        size_mb, original_mb = (path.stat().st_size / 1e6 for path in (candidate.path, candidates[BASELINE].path))
         variants[name] = Variant(
             file=candidate.path.name,
             sha256=sha256(candidate.path),
             steps=list(candidate.settings),
             settings=candidate.settings,
-            device=str(loaded[name].model.device),
+            device=str(model.model.device),
             size_mb=size_mb,
-            memory_mb=memory_mb(loaded[name]),
             size_ratio=size_mb / original_mb,
-            latency_ms_per_sample=median_together[name] / len(batches[0]),
-            speedup=median_together[BASELINE] / median_together[name],
-            speedup_batch_1=median_alone[BASELINE] / median_alone[name],
-            latency=Latency(batch_1=_percentiles(alone[name]), batch_32=_percentiles(together[name])),
-            **_quality(evaluate(data.labels, labels[name], data.label_set.names)),
-            **_sparsity(loaded[name], include_head),
-            agreement_with_original=_agreement(labels[name], labels[BASELINE]),
-            mcnemar_p=mcnemar_p(data.labels, labels[name], labels[BASELINE]),
+            memory_mb=memory_mb(model),
+            latency_ms_per_sample=median_ms(own[BATCH_SIZE]) / min(BATCH_SIZE, len(data.texts)),
+            speedup=median_ms(timings[BATCH_SIZE][BASELINE]) / median_ms(own[BATCH_SIZE]),
+            speedup_batch_1=median_ms(timings[1][BASELINE]) / median_ms(own[1]),
+            latency=Latency(**{f"batch_{size}": _percentiles(samples) for size, samples in own.items()}),
+            **_quality(model, data, rows[name][VALIDATION], rows[BASELINE][VALIDATION]),
+            **_sparsity(model, bool(candidate.settings.get("prune", {}).get("include_head"))),
+            evaluations=records[name],
             measured=measured,
         )
-    return Measured(variants, {name: probabilities[name].numpy() for name in loaded}, failed)
+    return Measured(variants, rows, failed)
 
 
-def _quality(evaluation: Evaluation) -> dict[str, Any]:
-    return {name: score for name, score in asdict(evaluation).items() if name in Variant.model_fields}
+def _calls(texts: list[str], batch_size: int) -> list[list[str]]:
+    """Return a round's batches; those of a small CSV are repeated."""
+    batches = spread_batches(texts, batch_size, CALLS)
+    return (batches * CALLS)[:CALLS]
 
 
-def _agreement(labels: list[int], original: list[int]) -> float:
-    return sum(a == b for a, b in zip(labels, original, strict=True)) / len(labels)
+def _quality(model: Predictor, data: LabelledTexts, rows: Rows, original: Rows) -> dict[str, Any]:
+    """Return the fields of the scores on ``data``, by themselves and against those of the original."""
+    scores = score_fields(score_rows(model, data, rows.probabilities))
+    labels, before = (each.probabilities.argmax(axis=1) for each in (rows, original))
+    return {
+        **{name: score for name, score in scores.items() if name in Variant.model_fields},
+        "agreement_with_original": float((labels == before).mean()),
+        "mcnemar_p": mcnemar_p(data.labels, labels.tolist(), before.tolist()),
+        "difference": paired_bootstrap(data.labels, labels, before, len(rows.names)),
+    }
 
 
 def memory_mb(loaded: Predictor) -> float:
@@ -137,8 +161,14 @@ def _sparsity(loaded: Predictor, include_head: bool) -> dict[str, Any]:
     return {"sparsity": sparsity(weights), "sparsity_total": sparsity(list(loaded.model.parameters()))}
 
 
-def _percentiles(samples: list[float]) -> Percentiles:
-    if len(samples) < 2:
-        samples = samples * 2
-    hundredths = quantiles(samples, n=100, method="inclusive")
-    return Percentiles(p50_ms=hundredths[49], p90_ms=hundredths[89], p99_ms=hundredths[98])
+def _percentiles(timings: Sequence[Timing]) -> Percentiles:
+    samples = [timing.total_ms for timing in timings]
+    hundredths = quantiles(samples * 2 if len(samples) < 2 else samples, n=100, method="inclusive")
+    return Percentiles(
+        p50_ms=hundredths[49],
+        p90_ms=hundredths[89],
+        p99_ms=hundredths[98],
+        tokenise_p50_ms=median(timing.tokenise_ms for timing in timings),
+        forward_p50_ms=median(timing.forward_ms for timing in timings),
+        calls=len(timings),
+    )

@@ -1,8 +1,9 @@
 """Write the files under ``compression_results``, and publish a compressed model in the original's folder."""
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from itertools import product
 from pathlib import Path
 
 from emotion.checkpoint import is_checkpoint
@@ -10,6 +11,7 @@ from emotion.compression.config import CompressConfig
 from emotion.files import atomic, link_or_copy, marked, require_ours, require_unchanged, require_writable, sha256
 from emotion.reporting import (
     BASELINE,
+    VALIDATION,
     Choice,
     CompressionReport,
     Rows,
@@ -52,12 +54,13 @@ class CompressionResults:
         """Return the file of the best compressed model."""
         return self.output_dir / f"best_{self.model_name}_compressed{suffix}"
 
-    def require_free(self, chains: Sequence[CompressConfig], may_choose: bool) -> None:
+    def require_free(self, chains: Sequence[CompressConfig], may_choose: bool, sets: Iterable[str] = ()) -> None:
         """Make the folders, and refuse to replace a file that is not ours. Raises :class:`UserError`.
 
         Args:
             chains: The techniques whose files will be written.
             may_choose: Whether one of them may be published next to the original.
+            sets: Names of the evaluation sets whose predictions will be written.
         """
         require_writable(self.folder, "output_dir")
         require_writable(self.comparison.parent, "output_dir")
@@ -68,13 +71,17 @@ class CompressionResults:
             require_ours(path, is_checkpoint, "output_dir")
         for path in (self.comparison, *self.frontier):
             require_ours(path, is_our_figure, "output_dir")
-        for name in (BASELINE, *names):
-            require_unchanged(self._rows(name), "output_dir")
+        for name, data in product((BASELINE, *names), (VALIDATION, *sets)):
+            require_unchanged(self._rows(name, data), "output_dir")
         with locked(self.folder):
             read_compression_report(self.folder)
 
     def publish(
-        self, measured: CompressionReport, max_drop: float | None, prefer: str, rows: Mapping[str, Rows] | None = None
+        self,
+        measured: CompressionReport,
+        max_drop: float | None,
+        prefer: str,
+        rows: Mapping[str, Mapping[str, Rows]] | None = None,
     ) -> CompressionReport:
         """Merge what was measured into the report, draw it, and publish the best model next to the original's.
 
@@ -82,7 +89,7 @@ class CompressionResults:
             measured: The variants of this run; the files of their predictions are filled in.
             max_drop: Macro F1 that the best may lose; None = none is published.
             prefer: ``size`` or ``speed``.
-            rows: Row-level predictions of the variants of this run, by name.
+            rows: Row-level predictions of the variants of this run, by the variant's and the CSV's name.
 
         Returns:
             The merged report.
@@ -98,17 +105,20 @@ class CompressionResults:
                 save_figure(comparison_figure(report), pending.enter_context(atomic(self.comparison)))
                 for path in self.frontier:
                     save_figure(frontier_figure(report), pending.enter_context(atomic(path)))
-                for name, each in (rows or {}).items():
-                    path = self._rows(name)
-                    temporary = pending.enter_context(marked(path, "output_dir"))
-                    write_rows(each, temporary)
-                    file = path.relative_to(self.folder).as_posix()
-                    report.variants[name].predictions = RowsFile(file=file, sha256=sha256(temporary))
+                for name, by_data in (rows or {}).items():
+                    variant = report.variants[name]
+                    for data, each in by_data.items():
+                        path = self._rows(name, data)
+                        temporary = pending.enter_context(marked(path, "output_dir"))
+                        write_rows(each, temporary)
+                        file = RowsFile(file=path.relative_to(self.folder).as_posix(), sha256=sha256(temporary))
+                        (variant if data == VALIDATION else variant.evaluations[data]).predictions = file
             write_compression_report(report, self.folder)
         return report
 
-    def _rows(self, variant: str) -> Path:
-        return self.folder / "predictions" / f"{self.model_name}_{variant}.csv"
+    def _rows(self, variant: str, data: str = VALIDATION) -> Path:
+        suffix = "" if data == VALIDATION else f"_{data}"
+        return self.folder / "predictions" / f"{self.model_name}_{variant}{suffix}.csv"
 
     def _is_there(self, variant: Variant) -> bool:
         """Return whether its file is the one that was measured: an interrupted run may have left another."""

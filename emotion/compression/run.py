@@ -8,8 +8,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from emotion.compression.chain import Chains
 from emotion.compression.config import CompressConfig
 from emotion.compression.measure import Candidate, measure
@@ -28,13 +26,14 @@ from emotion.reporting import (
     Environment,
     EvaluationData,
     FileRecord,
-    Rows,
+    count_read,
     git_commit,
     hardware,
     ranked,
     read_compression_report,
     versions,
 )
+from emotion.scoring import read_sets
 from emotion.training import CHECKPOINTS
 
 log = logging.getLogger(__name__)
@@ -102,9 +101,11 @@ def compress(
     device = pick_device(config.accelerator)
     original, digest = load_original(weights, device, config.fast), sha256(weights)
     data = read_data(original, "validation", config.data)
+    columns = config.data.text_column, config.data.label_column
+    sets = read_sets(config.data.evaluation_paths, *columns, original.labels)
     output_dir = Path(config.output_dir or weights.parent)
     results = CompressionResults(output_dir, original.model_name)
-    results.require_free(wanted, may_choose=config.max_drop is not None)
+    results.require_free(wanted, may_choose=config.max_drop is not None, sets=sets)
     run_dir = run_dir or output_dir / datetime.now().strftime("%Y-%m-%d/%H-%M-%S-%f")
     job = None
     if earlier_runs is not None:
@@ -125,7 +126,11 @@ def compress(
         made = _make_models(wanted, makers, results, job, lambda: load_original(weights, device, config.fast))
         if not made.candidates:
             raise _failure(made.failed, len(wanted))
-        found = measure({BASELINE: Candidate(weights, {}), **made.candidates}, data, device, config.rounds, config.fast)
+        reads = {
+            name: count_read(output_dir, original.model_name, each.sha256, "compress") for name, each in sets.items()
+        }
+        candidates = {BASELINE: Candidate(weights, {}), **made.candidates}
+        found = measure(candidates, data, device, config.rounds, config.fast, sets, reads)
         if sha256(weights) != digest:
             raise UserError(
                 f"weights: must stay as they are while they are compressed, found that {weights} has changed"
@@ -142,9 +147,7 @@ def compress(
             failed={name: _reason(error) for name, error in failed.items()},
             ranking=ranked(found.variants),
         )
-        labels, names = np.array(data.labels), data.label_set.names
-        rows = {name: Rows(labels, probabilities, names) for name, probabilities in found.probabilities.items()}
-        report = results.publish(measured, config.max_drop, config.prefer, rows)
+        report = results.publish(measured, config.max_drop, config.prefer, found.rows)
         if show is not None:
             show(report, results.folder)
         if failed:

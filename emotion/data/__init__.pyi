@@ -1,6 +1,8 @@
 from .batching import LengthBucketBatchSampler as LengthBucketBatchSampler
 from .config import DataConfig as DataConfig
+from .config import EvaluationSetsConfig as EvaluationSetsConfig
 from .config import LabelsConfig as LabelsConfig
+from .config import SetName as SetName
 from .csv_files import CsvFile as CsvFile
 from .csv_files import open_csv as open_csv
 from .datamodule import EmotionDataModule as EmotionDataModule

@@ -9,8 +9,36 @@ from emotion.config import SAMPLE, Config, Count, Rule, Text
 from emotion.errors import UserError
 from emotion.labels import LabelSet
 
+SetName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,59}$")]
+"""Name of an evaluation set; it becomes a part of file names."""
+_SPLITS = ("train", "validation", "test")
 
-class DataConfig(Config):
+
+class EvaluationSetsConfig(Config):
+    """The labelled CSVs that only score a finished model."""
+
+    test: Text | None
+    """CSV with texts and labels that is read once the best epoch is chosen; null = none."""
+    extra: Annotated[
+        dict[SetName, Text] | None,
+        Rule("CSVs by name, like {reddit: reddit.csv}, names of letters, digits, '_' or '-', or null"),
+    ]
+    """Further CSVs, by name, that are treated as ``test`` is."""
+
+    @model_validator(mode="after")
+    def _extra_names_are_free(self) -> Self:
+        if taken := set(_SPLITS) & set(self.extra or {}):
+            raise UserError(f"data.extra: must have other names than {', '.join(_SPLITS)}, found {sorted(taken)[0]}")
+        return self
+
+    @property
+    def evaluation_paths(self) -> dict[str, str]:
+        """The paths of ``test`` and ``extra``, by name."""
+        test = {"test": self.test} if self.test is not None else {}
+        return test | (self.extra or {})
+
+
+class DataConfig(EvaluationSetsConfig):
     """The labelled CSVs and how their rows are batched."""
 
     train: Text

@@ -4,6 +4,11 @@ from .attention_heads import loading_class as loading_class
 from .backbone import TOKENIZER_FILES as TOKENIZER_FILES
 from .backbone import Backbone as Backbone
 from .backbone import find_backbone as find_backbone
+from .baselines import MAJORITY as MAJORITY
+from .baselines import SVM as SVM
+from .baselines import Baseline as Baseline
+from .baselines import fit_baselines as fit_baselines
+from .baselines import fit_svm as fit_svm
 from .config import NAME_PATTERN as NAME_PATTERN
 from .config import NAME_RULE as NAME_RULE
 from .config import NORMALIZATIONS as NORMALIZATIONS

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -160,11 +161,8 @@ class Predictor:
         encoded = (encoder.encode_unique(chunk) for chunk in chunks)
         for rows, cut, place in prefetched(encoded) if len(chunks) > 1 else encoded:
             copies = np.bincount(place)
-            logits = torch.empty(len(rows), len(self.labels), dtype=torch.float32)
-            for batch, inputs in self.batches(rows, batch_size):
-                logits[batch] = self.model(**inputs).logits.float().cpu()
-                if advance is not None:
-                    advance(int(copies[batch].sum()))
+            count = None if advance is None else partial(_advance_texts, advance, copies)
+            logits = self.logits(rows, batch_size, count)
             finite = logits.isfinite().all(dim=-1)
             if not finite.all():
                 raise NotFiniteError((done + (~finite[place]).nonzero().flatten()).tolist())
@@ -172,6 +170,27 @@ class Predictor:
             truncated[done : done + len(place)] = cut[place]
             done += len(place)
         return Predictions(probabilities, truncated)
+
+    @torch.inference_mode()
+    def logits(
+        self,
+        rows: Sequence[TokenIds],
+        batch_size: int = BATCH_SIZE,
+        advance: Callable[[list[int]], object] | None = None,
+    ) -> Tensor:
+        """Compute the logits of token ids, (rows, classes), float32 on the CPU, before any temperature.
+
+        Args:
+            rows: Token ids of each text, as :attr:`encoder` makes them.
+            batch_size: Rows a forward pass, >= 1.
+            advance: Called after each batch with the places of its rows.
+        """
+        logits = torch.empty(len(rows), len(self.labels), dtype=torch.float32)
+        for batch, inputs in self.batches(rows, batch_size):
+            logits[batch] = self.model(**inputs).logits.float().cpu()
+            if advance is not None:
+                advance(batch)
+        return logits
 
     def batches(
         self, rows: Sequence[TokenIds], batch_size: int = BATCH_SIZE
@@ -196,3 +215,8 @@ class Predictor:
                 rule = f"must have a tokenizer with ids from 0 to {self.model.config.vocab_size - 1}, as its model"
                 raise UserError(f"weights: {rule}, found {lowest if lowest < 0 else highest}")
             yield batch, {name: ids.to(self.model.device) for name, ids in padded.items()}
+
+
+def _advance_texts(advance: Callable[[int], object], copies: np.ndarray, batch: list[int]) -> None:
+    """Count the texts of a batch of distinct rows."""
+    advance(int(copies[batch].sum()))

@@ -2,6 +2,8 @@ from .config import PredictConfig as PredictConfig
 from .inference import Prediction as Prediction
 from .inference import predict_csv as predict_csv
 from .inference import run_inference as run_inference
-from .latency import latencies_ms as latencies_ms
+from .latency import Timing as Timing
 from .latency import latency_ms_per_sample as latency_ms_per_sample
+from .latency import median_ms as median_ms
 from .latency import spread_batches as spread_batches
+from .latency import time_batches as time_batches

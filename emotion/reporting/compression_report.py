@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from emotion.evaluation import holm
 from emotion.files import atomic, link_or_copy, sha256
 from emotion.reporting.compression_schema import BASELINE, CompressionReport, Ranking, Variant
+from emotion.reporting.schema import EvaluationRecord
 from emotion.reporting.store import read_json, write_json
 
 COMPRESSION_REPORT_NAME = "compression_report.json"
@@ -52,24 +54,29 @@ def _set_aside(report: CompressionReport, folder: Path) -> None:
     """Keep the report and its row-level predictions under further names, before others take theirs."""
     measured = report.variants[BASELINE].measured.replace(":", "-")
     variants = {name: _with_own_rows(each, folder) for name, each in report.variants.items()}
-    for variant in variants.values():
-        if variant.predictions is not None:
-            rows = Path(variant.predictions.file)
-            variant.predictions.file = rows.with_name(f"{rows.stem}.{measured}{rows.suffix}").as_posix()
-            with atomic(folder / variant.predictions.file) as kept:
+    for file in (each.predictions for variant in variants.values() for each in _records(variant)):
+        if file is not None:
+            rows = Path(file.file)
+            file.file = rows.with_name(f"{rows.stem}.{measured}{rows.suffix}").as_posix()
+            with atomic(folder / file.file) as kept:
                 link_or_copy(folder / rows, kept)
     aside = report.model_copy(update={"variants": variants})
     write_json(aside, folder / f"compression_report.{report.model_name}.{measured}.json")
 
 
 def _with_own_rows(variant: Variant, folder: Path) -> Variant:
-    """Return a copy that names its row-level predictions only if the file still holds them."""
-    rows = variant.predictions
-    if rows is None:
-        return variant
-    path = folder / rows.file
-    is_there = path.is_file() and sha256(path) == rows.sha256
-    return variant.model_copy(update={"predictions": rows.model_copy() if is_there else None})
+    """Return a copy that names row-level predictions only if the file still holds them."""
+    own = variant.model_copy(deep=True)
+    for record in _records(own):
+        rows = record.predictions
+        if rows is not None and not ((folder / rows.file).is_file() and sha256(folder / rows.file) == rows.sha256):
+            record.predictions = None
+    return own
+
+
+def _records(variant: Variant) -> list[Variant | EvaluationRecord]:
+    """Return the records of a variant that name row-level predictions: its own and those of the evaluation sets."""
+    return [variant, *variant.evaluations.values()]
 
 
 def _is_replaced(variant: Variant, folder: Path) -> bool:
@@ -78,7 +85,10 @@ def _is_replaced(variant: Variant, folder: Path) -> bool:
 
 
 def write_compression_report(report: CompressionReport, folder: Path) -> None:
-    """Check and write the report, atomically."""
+    """Correct the tests for the number of variants, and write the report, atomically."""
+    compressed = [variant for name, variant in report.variants.items() if name != BASELINE]
+    for variant, corrected in zip(compressed, holm([each.mcnemar_p for each in compressed]), strict=True):
+        variant.mcnemar_holm_p = corrected
     write_json(report, folder / COMPRESSION_REPORT_NAME)
 
 

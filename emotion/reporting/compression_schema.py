@@ -4,8 +4,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from emotion.evaluation import ClassScores
-from emotion.reporting.schema import Environment, Report, RowsFile, Share, Strict
+from emotion.evaluation import Calibration, ClassScores, MacroF1Difference, ScoreIntervals
+from emotion.reporting.schema import Environment, EvaluationRecord, Report, RowsFile, Share, Strict
 
 BASELINE = "original"
 
@@ -29,12 +29,20 @@ class Percentiles(Strict):
     p50_ms: float
     p90_ms: float
     p99_ms: float
+    tokenise_p50_ms: float | None = None
+    """Median of the part from strings to padded token ids; None in reports of earlier versions."""
+    forward_p50_ms: float | None = None
+    """Median of the part from token ids to logits; None in reports of earlier versions."""
+    calls: int | None = None
+    """Predictions that were timed, after those to warm up; None in reports of earlier versions."""
 
 
 class Latency(Strict):
-    """Latency by texts per batch; batches of 32 are smaller if the CSV has fewer rows."""
+    """Latency by texts per batch; batches are smaller if the CSV has fewer rows."""
 
     batch_1: Percentiles
+    batch_8: Percentiles | None = None
+    """None in reports of earlier versions."""
     batch_32: Percentiles
 
 
@@ -73,6 +81,16 @@ class Variant(Strict):
     """Share of rows with the same label as from the original."""
     mcnemar_p: float = Share
     """P-value of McNemar's exact test against the original: a small value says that one of the two is better."""
+    mcnemar_holm_p: float | None = Field(default=None, ge=0, le=1)
+    """The same, corrected for all compressed variants of the report; None in reports of earlier versions."""
+    difference: MacroF1Difference | None = None
+    """Macro F1 minus the original's, on the same rows; None in reports of earlier versions."""
+    intervals: ScoreIntervals | None = None
+    """95 % bootstrap intervals over rows; None in reports of earlier versions."""
+    calibration: Calibration | None = None
+    """None in reports of earlier versions."""
+    evaluations: dict[str, EvaluationRecord] = Field(default_factory=dict)
+    """Scores on the evaluation sets, by name."""
     measured: str
     """Time in UTC, ISO 8601."""
     predictions: RowsFile | None = None
@@ -101,7 +119,7 @@ class Choice(Strict):
 class CompressionReport(Report):
     """``compression_report.json``."""
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     model_name: str
     weights: FileRecord
     data: EvaluationData

@@ -9,17 +9,55 @@ from emotion.prediction import Prediction
 from emotion.reporting.benchmark_report import tables
 from emotion.reporting.benchmark_schema import BenchmarkReport
 from emotion.reporting.compression_schema import CompressionReport
-from emotion.reporting.report_tables import class_table, compression_table, models_table, prediction_table
+from emotion.reporting.evaluation_report import EvaluationReport
+from emotion.reporting.report_tables import (
+    checkpoint_tables,
+    class_table,
+    compression_table,
+    evaluation_table,
+    models_table,
+    prediction_table,
+    seeds_table,
+)
 from emotion.reporting.schema import TrainingReport
+from emotion.reporting.seeds import seed_summaries
 from emotion.reporting.tables import to_console
+from emotion.reporting.words import baseline_warnings, calibration_in_words, leading_comparisons, verdict
 
 
 def print_report(report: TrainingReport, latest: str, output_dir: Path) -> None:
-    """Print all models of the report, then the classes of the ``latest`` one."""
-    console = Console()
+    """Print all models of the report, then the classes, the sets and the calibration of the ``latest`` one."""
+    console, entry = Console(), report.models[latest]
     console.print(to_console(models_table(report)))
-    console.print(to_console(class_table(f"{latest} by class", report.models[latest].per_class)))
+    console.print(to_console(class_table(f"{latest} by class", entry.per_class)))
+    for data in entry.evaluations:
+        console.print(to_console(evaluation_table(report, data)))
+    if entry.calibration is not None:
+        _line(console, calibration_in_words(latest, entry.calibration))
+    for line in baseline_warnings(report):
+        _line(console, line)
     _line(console, f"Checkpoint, report and pictures: {output_dir}")
+
+
+def print_sweep(report: TrainingReport, output_dir: Path) -> None:
+    """Print what the runs of all seeds say together, and whether the best models can be told apart."""
+    console, summaries = Console(), seed_summaries(report)
+    for data in dict.fromkeys(data for summary in summaries for data in summary.scores):
+        console.print(to_console(seeds_table(summaries, data)))
+    _line(console, "Validation alone chose each epoch and the seed whose checkpoint is shipped.")
+    for comparison in leading_comparisons(report.comparisons):
+        _line(console, verdict(comparison))
+    _line(console, f"Checkpoints, report and pictures: {output_dir}")
+
+
+def print_evaluation(report: EvaluationReport, folder: Path) -> None:
+    """Print the scores of all checkpoints on all sets, and whether the best can be told apart."""
+    console = Console()
+    for table in checkpoint_tables(report):
+        console.print(to_console(table))
+    for comparison in leading_comparisons(report.comparisons):
+        _line(console, verdict(comparison))
+    _line(console, f"Report, pictures and row-level predictions: {folder}")
 
 
 def print_compression(report: CompressionReport, folder: Path) -> None:

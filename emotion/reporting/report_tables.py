@@ -1,31 +1,139 @@
 """Tabulate the results of a training, a compression and a prediction."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from emotion.evaluation import ClassScores
+from emotion.models import MAJORITY, SVM
 from emotion.prediction import Prediction
 from emotion.reporting.compression_schema import BASELINE, CompressionReport
-from emotion.reporting.schema import TrainingReport
+from emotion.reporting.evaluation_report import EvaluationReport
+from emotion.reporting.rows import VALIDATION
+from emotion.reporting.schema import ModelEntry, ScoresRecord, TrainingReport
+from emotion.reporting.seeds import SeedSummary
 from emotion.reporting.tables import Table
+
+_BASELINES = {MAJORITY: "majority class", SVM: "TF-IDF + SVM"}
+"""Names of the baselines in tables."""
 
 
 def models_table(report: TrainingReport) -> Table:
-    """Tabulate all models of a report, the best macro F1 first."""
-    headings = ("accuracy", "macro F1", f">= {report.accuracy_target:.2f}", "epoch", "ms/row", "MB", "train s")
+    """Tabulate all models of a report by their scores on validation, the best macro F1 first, and the baselines."""
+    target = f">= {report.accuracy_target:.2f}".replace("0.", ".")
+    headings = ("model", "accuracy", "macro F1", "95 %", target, "> SVM", "MB", "train s")
     rows = [
         (
             name,
-            f"{entry.accuracy:.4f}",
-            f"{entry.macro_f1:.4f}",
-            "yes" if entry.target_met else "no",
-            f"{entry.best_epoch}/{len(entry.history)}",
-            f"{entry.latency_ms_per_sample:.2f}",
+            *_scores(entry),
+            _yes(entry.target_met),
+            _beats(entry),
             f"{entry.model_size_mb:.1f}",
             f"{entry.train_seconds:.0f}",
         )
         for name, entry in sorted(report.models.items(), key=lambda item: -item[1].macro_f1)
     ]
-    return Table("Validation results (* best macro F1)", ("model", *headings), rows, best=report.best_model)
+    baselines = report.models[report.best_model].baselines if report.best_model is not None else {}
+    for name, record in sorted(baselines.items(), key=lambda item: -item[1].macro_f1):
+        met = _yes(record.accuracy >= report.accuracy_target)
+        rows.append((_BASELINES.get(name, name), *_scores(record), met, "", "", f"{record.train_seconds:.0f}"))
+    return Table("Validation results (* best macro F1)", headings, rows, best=report.best_model)
+
+
+def evaluation_table(report: TrainingReport, data: str) -> Table:
+    """Tabulate the models, and the best one's baselines, by their scores on an evaluation set, in the same order."""
+    models = sorted(report.models.items(), key=lambda item: -item[1].macro_f1)
+    rows = [
+        (name, *_scores(record), _calibration(record), f"{record.data.rows:,}", str(record.reads))
+        for name, entry in models
+        if (record := entry.evaluations.get(data)) is not None
+    ]
+    baselines = report.models[report.best_model].baselines if report.best_model is not None else {}
+    for name, baseline in baselines.items():
+        if data in baseline.evaluations:
+            rows.append((_BASELINES.get(name, name), *_scores(baseline.evaluations[data]), "", "", ""))
+    headings = ("model", "accuracy", "macro F1", "95 %", "ECE", "rows", "read")
+    return Table(f"Results on {data}, which chose nothing", headings, rows, best=report.best_model)
+
+
+def calibration_table(report: TrainingReport) -> Table:
+    """Tabulate each model's calibration on validation, by cross-fitting, before and after its temperature."""
+    rows = []
+    for name, entry in sorted(report.models.items(), key=lambda item: -item[1].macro_f1):
+        if (found := entry.calibration) is not None:
+            interval = f"{found.ece_interval.low:.3f}-{found.ece_interval.high:.3f}"
+            perfect = f"{found.ece_perfect.mean:.3f} (to {found.ece_perfect.high:.3f})"
+            pairs = ((found.ece_before, found.ece_after), (found.nll_before, found.nll_after))
+            change, nll = (f"{before:.3f} > {after:.3f}" for before, after in pairs)
+            brier = f"{found.brier_before:.3f} > {found.brier_after:.3f}"
+            rows.append((name, f"{found.temperature:.2f}", change, interval, perfect, brier, nll))
+    headings = ("model", "temperature", "ECE", "95 % interval", "perfect", "Brier", "NLL")
+    return Table("Calibration before > after", headings, rows)
+
+
+def checkpoint_tables(report: EvaluationReport) -> list[Table]:
+    """Tabulate the scores of checkpoints on each evaluation set, the best macro F1 first."""
+    tables = []
+    for data in dict.fromkeys(data for entry in report.checkpoints.values() for data in entry.evaluations):
+        scored = [
+            (entry.evaluations[data], name) for name, entry in report.checkpoints.items() if data in entry.evaluations
+        ]
+        scored.sort(key=lambda each: -each[0].macro_f1)
+        rows = [
+            (name, *_scores(record), _calibration(record), f"{record.data.rows:,}", str(record.reads))
+            for record, name in scored
+        ]
+        headings = ("checkpoint", "accuracy", "macro F1", "95 %", "ECE", "rows", "read")
+        tables.append(Table(f"Results on {data}", headings, rows, best=scored[0][1] if len(scored) > 1 else None))
+    return tables
+
+
+def seeds_table(summaries: Sequence[SeedSummary], data: str = VALIDATION) -> Table:
+    """Tabulate macro F1 and accuracy over seeds."""
+    rows = []
+    for summary in summaries:
+        if data not in summary.scores:
+            continue
+        macro_f1, accuracy = summary.scores[data]["macro_f1"], summary.scores[data]["accuracy"]
+        shipped = "" if summary.shipped_seed is None else str(summary.shipped_seed)
+        of_mean = "" if macro_f1.interval is None else f"{macro_f1.interval.low:.4f}-{macro_f1.interval.high:.4f}"
+        spread = (_or_none(macro_f1.std), f"{macro_f1.low:.4f}", f"{macro_f1.high:.4f}", of_mean)
+        means = (f"{macro_f1.mean:.4f}", *spread, f"{accuracy.mean:.4f}", _or_none(accuracy.std))
+        rows.append((summary.model_name, str(len(summary.seeds)), *means, shipped))
+    headings = ("macro F1", "std", "min", "max", "95 % of mean", "accuracy", "std", "ships seed")
+    return Table(f"Over seeds, on {data}", ("model", "seeds", *headings), rows)
+
+
+def _scores(record: ScoresRecord) -> tuple[str, str, str]:
+    return f"{record.accuracy:.4f}", f"{record.macro_f1:.4f}", _interval(record)
+
+
+def _interval(record: ScoresRecord) -> str:
+    """Write the interval of macro F1; "" for reports of versions without one."""
+    if record.intervals is None:
+        return ""
+    found = record.intervals.macro_f1
+    return f"{found.low:.3f}-{found.high:.3f}".replace("0.", ".")
+
+
+def _calibration(record: ScoresRecord) -> str:
+    return "" if record.calibration is None else f"{record.calibration.ece_after:.3f}"
+
+
+def _beats(entry: ModelEntry) -> str:
+    """Say whether a model beats the SVM on the same rows; a difference within chance is marked."""
+    svm = entry.baselines.get(SVM)
+    if svm is None:
+        return ""
+    if svm.difference.difference <= 0:
+        return "NO"
+    return "yes" if svm.difference.interval.low > 0 else "chance?"
+
+
+def _yes(condition: bool) -> str:
+    return "yes" if condition else "no"
+
+
+def _or_none(number: float | None) -> str:
+    return "" if number is None else f"{number:.4f}"
 
 
 def class_table(title: str, per_class: Mapping[str, ClassScores]) -> Table:

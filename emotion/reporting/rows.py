@@ -11,7 +11,11 @@ import numpy as np
 import pandas as pd
 
 from emotion.errors import UserError
+from emotion.files import sha256
+from emotion.reporting.schema import RowsFile
 
+VALIDATION = "validation"
+"""Name of the CSV that chose the model, among those of the evaluation sets."""
 _COLUMNS = ["row", "label", "predicted_label"]
 _PREFIX = "probability_"
 
@@ -49,6 +53,13 @@ def read_rows(path: Path) -> Rows:
     columns = frame.columns[len(_COLUMNS) :]
     names = tuple(column.removeprefix(_PREFIX) for column in columns)
     return Rows(frame["label"].to_numpy(), frame[columns].to_numpy(dtype=np.float64), names)
+
+
+def intact_rows(file: RowsFile | None, folder: Path) -> Rows | None:
+    """Read the predictions that a report in ``folder`` names; return None if they are gone or have changed."""
+    if file is None or not (folder / file.file).is_file() or sha256(folder / file.file) != file.sha256:
+        return None
+    return read_rows(folder / file.file)
 
 
 def is_rows(path: Path) -> bool:

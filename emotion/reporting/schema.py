@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from emotion.evaluation import ClassScores
+from emotion.evaluation import Calibration, ClassScores, MacroF1Difference, ScoreIntervals
 
 ACCURACY_TARGET = 0.80
 
@@ -74,16 +74,50 @@ class Environment(Strict):
     git_commit: str | None
 
 
-class ModelEntry(Strict):
-    """A model's kept run; its scores are on validation, computed with the weights in ``checkpoint``."""
+class ScoresRecord(Strict):
+    """A classifier's scores on one labelled CSV."""
 
     accuracy: float = Share
     macro_f1: float = Share
-    target_met: bool
-    """``accuracy`` >= ``accuracy_target``."""
     per_class: dict[str, ClassScores]
     confusion_matrix: list[list[int]]
     """Rows = truth, columns = prediction, in the order of the labels."""
+    intervals: ScoreIntervals | None = None
+    """95 % bootstrap intervals over rows; None in reports of earlier versions."""
+    calibration: Calibration | None = None
+    """None in reports of earlier versions."""
+
+
+class EvaluationRecord(ScoresRecord):
+    """A finished model's scores on an evaluation set, which chose nothing."""
+
+    data: DataFile
+    reads: int = Field(ge=1)
+    """How often the set was read for this model when it was scored, that time included."""
+    predictions: RowsFile | None = None
+
+
+class BaselineRecord(ScoresRecord):
+    """A simple classifier, trained and scored on the rows of a fine-tuned model."""
+
+    train_seconds: float
+    difference: MacroF1Difference
+    """Macro F1 of the fine-tuned model minus this one's, on the same rows."""
+    mcnemar_p: float = Share
+    """P-value of McNemar's exact test that both err equally often."""
+    evaluations: dict[str, ScoresRecord] = {}
+    """Scores on the evaluation sets, by name."""
+
+
+class ModelEntry(ScoresRecord):
+    """A model's kept run; its scores are on validation, computed with the weights in ``checkpoint``."""
+
+    target_met: bool
+    """``accuracy`` >= ``accuracy_target``."""
+    evaluations: dict[str, EvaluationRecord] = {}
+    """Scores on the evaluation sets, by name: ``test`` and those of ``data.extra``."""
+    baselines: dict[str, BaselineRecord] = {}
+    """Simple classifiers on the same rows, by name."""
     best_epoch: int
     latency_ms_per_sample: float = Field(gt=0)
     """Texts to labels, per text: median over up to 16 batches of 32 validation rows."""
@@ -104,6 +138,16 @@ class ModelEntry(Strict):
     environment: Environment
 
 
+class SetScores(Strict):
+    """What a run's record keeps of its scores on an evaluation set."""
+
+    data_sha256: str
+    accuracy: float = Share
+    macro_f1: float = Share
+    predictions: RowsFile | None = None
+    """Predictions of its rows, which each run keeps in its own folder."""
+
+
 class RunRecord(Strict):
     """A run, kept or not."""
 
@@ -113,6 +157,9 @@ class RunRecord(Strict):
     sweep: str | None
     """Folder of the sweep that the run belongs to."""
     seed: int
+    recipe: str | None = None
+    """Digest of the settings and CSVs, except the seed: runs of the same recipe differ by chance alone. None in reports
+    of earlier versions."""
     accuracy: float = Share
     macro_f1: float = Share
     train_seconds: float
@@ -121,14 +168,39 @@ class RunRecord(Strict):
     validation_sha256: str
     kept: bool
     """Whether ``best_<Name>.pt`` came from this run when it ended."""
+    evaluations: dict[str, SetScores] = {}
+    """Scores on the evaluation sets, by name."""
     predictions: RowsFile | None = None
     """Predictions of the validation rows, which each run keeps in its own folder; None for runs of version 1."""
+
+
+class Comparison(Strict):
+    """Two models on the same rows."""
+
+    first: str
+    second: str
+    data: str
+    """``validation`` or the name of an evaluation set."""
+    rows: int
+    difference: MacroF1Difference
+    """Macro F1 of the first minus the second's."""
+    mcnemar_p: float = Share
+    """P-value of McNemar's exact test that both err equally often."""
+    holm_p: float = Share
+    """The same, corrected for all comparisons on these rows."""
+    rows_needed: int | None
+    """Rows at which a difference of this size would be found four times in five; None if there is no difference."""
+
+    @property
+    def is_distinguishable(self) -> bool:
+        """Whether the interval of the difference leaves zero out."""
+        return not self.difference.interval.low <= 0 <= self.difference.interval.high
 
 
 class RunFile(Report):
     """``emotion_runs/<run>.json``: a run that was published, from which the report can be collected again."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     run: RunRecord
     entry: ModelEntry
 
@@ -136,9 +208,11 @@ class RunFile(Report):
 class TrainingReport(Report):
     """``emotion_classification_report.json``, collected from all runs of an output folder."""
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     best_model: str | None = None
     """Name of the model with the highest macro F1 among the entries with the latest run's validation data."""
     accuracy_target: float = ACCURACY_TARGET
     runs: list[RunRecord] = []
     models: dict[str, ModelEntry] = {}
+    comparisons: list[Comparison] = []
+    """All pairs of models that were scored on the same rows, the best model's first."""

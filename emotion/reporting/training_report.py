@@ -11,6 +11,7 @@ import os
 from hashlib import sha256
 from pathlib import Path
 
+from emotion.reporting.comparison import compare_models
 from emotion.reporting.schema import ModelEntry, RunFile, RunRecord, TrainingReport
 from emotion.reporting.store import read_json, write_json
 
@@ -96,7 +97,8 @@ def _entry_finished(report: TrainingReport, model_name: str) -> str:
 
 
 def write_report(report: TrainingReport, output_dir: Path) -> None:
-    """Check and write the report, atomically."""
+    """Compare the report's models, and write the report, atomically."""
+    report.comparisons = compare_models(report, output_dir)
     write_json(report, output_dir / REPORT_NAME)
 
 

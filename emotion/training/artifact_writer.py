@@ -2,7 +2,7 @@
 
 import logging
 import math
-from dataclasses import asdict
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
@@ -14,31 +14,41 @@ from lightning.pytorch.callbacks import Callback
 
 from emotion.data import EmotionDataModule, LabelledTexts
 from emotion.errors import UserError
-from emotion.evaluation import evaluate
+from emotion.evaluation import Scores
 from emotion.files import atomic
+from emotion.jobs import job_identity
 from emotion.models import Backbone, Predictor
 from emotion.prediction import latency_ms_per_sample
 from emotion.reporting import (
     ACCURACY_TARGET,
-    DataFile,
+    VALIDATION,
     DataRecord,
     Environment,
     EpochRecord,
     ModelEntry,
     Rows,
     RunRecord,
+    SetScores,
     TrainingReport,
+    count_read,
     git_commit,
     hardware,
     versions,
     write_rows,
 )
+from emotion.scoring import Scored, calibrate_, data_file, score_baselines, score_fields, score_rows, score_set
 from emotion.training.callbacks import EpochCheckpoint
 from emotion.training.config import TrainConfig
 from emotion.training.deliverables import Deliverables
 from emotion.training.resume import run_identity
 
 log = logging.getLogger(__name__)
+
+_IN_CHECKPOINT = {
+    *("accuracy", "macro_f1", "per_class", "intervals", "calibration", "evaluations", "best_epoch", "run_id"),
+    *("config", "data", "environment"),
+}
+"""Fields of the report's entry that travel in the checkpoint."""
 
 
 class ArtifactWriter(Callback):
@@ -51,6 +61,7 @@ class ArtifactWriter(Callback):
         data: The run's CSVs, tokenised.
         backbone: Where the weights came from.
         best: Chooses the best epoch.
+        sets: The evaluation sets, which are read once the best epoch is chosen.
         run_dir: The run's own folder; its id in the report.
         sweep: The folder of the sweep that the run belongs to, if any.
     """
@@ -61,14 +72,14 @@ class ArtifactWriter(Callback):
         data: EmotionDataModule,
         backbone: Backbone,
         best: EpochCheckpoint,
+        sets: Mapping[str, LabelledTexts],
         run_dir: Path,
         sweep: str | None,
     ) -> None:
-        self.config, self.data, self.backbone, self.best = config, data, backbone, best
+        self.config, self.data, self.backbone, self.best, self.sets = config, data, backbone, best, sets
         self.run_dir, self.sweep = run_dir, sweep
         self.deliverables = Deliverables(Path(config.output_dir), config.model.name)
         self.report: TrainingReport | None = None
-        self._rows = run_dir / "validation_predictions.csv"
         self._history: list[EpochRecord] = []
         self._train_seconds = 0.0
         self._started = perf_counter()
@@ -127,24 +138,45 @@ class ArtifactWriter(Callback):
             self.data.train.label_set,
             self.config.data.max_length,
         )
-        entry = self._entry(deliverable, best_epoch)
-        deliverable.metadata = entry.model_dump(
-            include={"accuracy", "macro_f1", "per_class", "best_epoch", "run_id", "config", "data", "environment"}
-        )
-        self.report = self.deliverables.publish(deliverable, entry, self._run_record(entry), self._rows)
+        rows = self._validate(deliverable)
+        scored = {name: self._score(name, data, deliverable) for name, data in self.sets.items()}
+        scores = score_rows(deliverable, self.data.validation, rows.probabilities)
+        entry = self._entry(deliverable, best_epoch, scores)
+        entry.evaluations = {name: each.record for name, each in scored.items()}
+        if self.config.baselines:
+            predicted = rows.probabilities.argmax(axis=1)
+            entry.baselines = score_baselines(self.data.train, self.data.validation, self.sets, predicted)
+        deliverable.metadata |= entry.model_dump(include=_IN_CHECKPOINT)
+        files = {VALIDATION: self._write(VALIDATION, rows)}
+        files |= {name: self._write(name, each.rows) for name, each in scored.items()}
+        self.report = self.deliverables.publish(deliverable, entry, self._run_record(entry), files)
 
-    def _entry(self, deliverable: Predictor, best_epoch: int) -> ModelEntry:
-        validation = self.data.validation
-        probabilities = deliverable.predict_proba(validation.texts)
-        predicted = probabilities.argmax(dim=-1).tolist()
-        evaluation = evaluate(validation.labels, predicted, validation.label_set.names)
-        rows = Rows(np.array(validation.labels), probabilities.numpy(), validation.label_set.names)
-        with atomic(self._rows) as temporary:
+    def _validate(self, deliverable: Predictor) -> Rows:
+        """Predict validation with the model, calibrated to it if that is wanted."""
+        data = self.data.validation
+        if self.config.calibrate:
+            probabilities = calibrate_(deliverable, data)
+        else:
+            probabilities = deliverable.predict_proba(data.texts).numpy()
+        return Rows(np.array(data.labels), probabilities, data.label_set.names)
+
+    def _score(self, name: str, data: LabelledTexts, deliverable: Predictor) -> Scored:
+        reads = count_read(Path(self.config.output_dir), self.config.model.name, data.sha256, "train")
+        log.info("%s: scoring %s (%d rows), read %d times for this model", name, data.path, len(data.texts), reads)
+        return score_set(deliverable, data, reads)
+
+    def _write(self, data: str, rows: Rows) -> Path:
+        path = self.run_dir / f"{data}_predictions.csv"
+        with atomic(path) as temporary:
             write_rows(rows, temporary)
+        return path
+
+    def _entry(self, deliverable: Predictor, best_epoch: int, scores: Scores) -> ModelEntry:
+        train, validation = self.data.train, self.data.validation
         model = deliverable.torch_model
         return ModelEntry(
-            **asdict(evaluation),
-            target_met=evaluation.accuracy >= ACCURACY_TARGET,
+            **score_fields(scores),
+            target_met=scores.evaluation.accuracy >= ACCURACY_TARGET,
             best_epoch=best_epoch,
             latency_ms_per_sample=latency_ms_per_sample(deliverable, validation.texts),
             model_size_mb=sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers())) / 1e6,
@@ -155,29 +187,26 @@ class ArtifactWriter(Callback):
             checkpoint_sha256="",
             run_id=str(self.run_dir),
             config=self.config.model_dump(),
-            data=DataRecord(train=_data_file(self.data.train), validation=_data_file(validation)),
+            data=DataRecord(train=data_file(train), validation=data_file(validation)),
             environment=Environment(versions=versions(), hardware=hardware(), git_commit=git_commit()),
         )
 
     def _run_record(self, entry: ModelEntry) -> RunRecord:
+        digests = entry.data.train.sha256, entry.data.validation.sha256
         return RunRecord(
             run_id=entry.run_id,
             model_name=self.config.model.name,
             sweep=self.sweep,
             seed=self.config.seed,
+            recipe=job_identity(self.config.recipe(), *digests),
             accuracy=entry.accuracy,
             macro_f1=entry.macro_f1,
             train_seconds=entry.train_seconds,
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             validation_sha256=entry.data.validation.sha256,
             kept=False,
+            evaluations={
+                name: SetScores(data_sha256=each.data.sha256, accuracy=each.accuracy, macro_f1=each.macro_f1)
+                for name, each in entry.evaluations.items()
+            },
         )
-
-
-def _data_file(data: LabelledTexts) -> DataFile:
-    return DataFile(
-        path=str(Path(data.path).resolve()),
-        sha256=data.sha256,
-        rows=len(data.texts),
-        label_counts=data.label_counts(),
-    )

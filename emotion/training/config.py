@@ -65,6 +65,10 @@ class TrainConfig(Config):
     optimizer: OptimizerConfig
     trainer: TrainerConfig
     seed: Seed
+    calibrate: bool
+    """Fit a temperature on validation, so that confidences are probabilities; labels stay as they are."""
+    baselines: bool
+    """Score the majority class and TF-IDF with a linear SVM on the same rows."""
     compile: bool
     """Train through ``torch.compile``: minutes to start, then faster on a GPU; other rounding, so other weights."""
     fast: bool
@@ -83,12 +87,16 @@ class TrainConfig(Config):
                 "output_dir": True,
                 "resume": True,
                 "save_every_minutes": True,
-                "data": {"train", "validation"},
+                "data": {"train", "validation", "test", "extra"},
                 "trainer": {"ckpt_path", "enable_progress_bar", "log_every_n_steps"},
             }
         )
 
     @property
     def inputs(self) -> list[str | None]:
-        """The files whose content a run's weights depend on."""
-        return [self.data.train, self.data.validation]
+        """The files whose content a run's results depend on."""
+        return [self.data.train, self.data.validation, *self.data.evaluation_paths.values()]
+
+    def recipe(self) -> dict[str, Any]:
+        """Return :meth:`work` without the seed: runs of the same recipe and data differ by chance alone."""
+        return {key: value for key, value in self.work().items() if key != "seed"}

@@ -1,7 +1,7 @@
 """Fine-tune one backbone; only this module wires a training run together."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import OmegaConf
 from transformers import PreTrainedTokenizerBase
 
-from emotion.data import EmotionDataModule, TextEncoder
+from emotion.data import EmotionDataModule, LabelledTexts, TextEncoder
 from emotion.errors import UserError
 from emotion.files import marked, require_unchanged
 from emotion.isolation import isolated
@@ -27,6 +27,7 @@ from emotion.models import (
 )
 from emotion.models.fast import padding_multiple, speed_up_
 from emotion.reporting import TrainingReport
+from emotion.scoring import read_sets
 from emotion.training.artifact_writer import ArtifactWriter
 from emotion.training.callbacks import (
     EpochCheckpoint,
@@ -69,8 +70,10 @@ def train(
         raise UserError(f"trainer.devices: must be one device in a sweep, found {config.trainer.devices}")
     data = EmotionDataModule.read(config.data, config.labels.label_set(), config.seed)
     labels = data.train.label_set
+    sets = read_sets(config.data.evaluation_paths, config.data.text_column, config.data.label_column, labels)
     check_class_weights(config.optimizer, labels)
-    identity = job_identity(config.work(), data.train.sha256, data.validation.sha256)
+    digests = {name: each.sha256 for name, each in sets.items()}
+    identity = job_identity(config.work(), data.train.sha256, data.validation.sha256, digests)
     if (
         config.resume == "auto"
         and sweep is not None
@@ -84,14 +87,16 @@ def train(
             state = find_state(job.folder)
             config = config.updated(trainer=config.trainer.updated(ckpt_path=state and str(state)))
             log.info("resuming the run in %s, which ended early (resume=never would start a new one)", job.folder)
-        return _train(config, data, job, sweep)
+        return _train(config, data, sets, job, sweep)
 
 
-def _train(config: TrainConfig, data: EmotionDataModule, job: Job, sweep: str | None) -> TrainingReport | None:
+def _train(
+    config: TrainConfig, data: EmotionDataModule, sets: Mapping[str, LabelledTexts], job: Job, sweep: str | None
+) -> TrainingReport | None:
     """Do what :func:`train` says, on data that was read, in the folder of ``job``."""
     run_dir, labels = job.folder, data.train.label_set
     check_resume(config, data)
-    Deliverables(Path(config.output_dir), config.model.name).require_free()
+    Deliverables(Path(config.output_dir), config.model.name).require_free(sets)
     _require_free_run_dir(run_dir)
     backbone = find_backbone(config.model)
     check_max_length(config, backbone)
@@ -119,7 +124,7 @@ def _train(config: TrainConfig, data: EmotionDataModule, job: Job, sweep: str | 
     job = job if folder == job.folder / CHECKPOINTS else Job(folder.parent, job.identity)
     best = EpochCheckpoint(folder, "best", monitor="val/macro_f1")
     last = EpochCheckpoint(folder, "last")  # ModelCheckpoint(save_last=True) skips epochs that are not the best
-    writer = ArtifactWriter(config, data, backbone, best, run_dir, sweep)
+    writer = ArtifactWriter(config, data, backbone, best, sets, run_dir, sweep)
     guard = LossGuard("model.learning_rate", config.model.learning_rate, folder)
     _log_start(config, classifier, data)
     run_dir.mkdir(parents=True, exist_ok=True)

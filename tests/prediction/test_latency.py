@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from emotion.prediction import latencies_ms, latency, latency_ms_per_sample, spread_batches
+from emotion.prediction import Timing, latency, latency_ms_per_sample, spread_batches, time_batches
 
 
 class Clock:
@@ -17,15 +17,24 @@ class Clock:
         self.calls: list[tuple[str, tuple[str, ...], int]] = []
 
     def predictor(self, name: str, seconds: Sequence[float]) -> SimpleNamespace:
-        """Replaces a checkpoint; its calls take the times in ``seconds``, one after the other."""
+        """Replaces a checkpoint; tokenising takes a quarter of the times in ``seconds``, the model the rest."""
         waits: Iterator[float] = iter(seconds)
+        model_seconds = [0.0]
 
-        def predict(texts: Sequence[str], batch_size: int) -> list[int]:
-            self.calls.append((name, tuple(texts), batch_size))
-            self.now += next(waits)
-            return [0] * len(texts)
+        def encode_unique(texts: Sequence[str]) -> SimpleNamespace:
+            self.calls.append((name, tuple(texts), len(texts)))
+            wait = next(waits)
+            self.now += 0.25 * wait
+            model_seconds[0] = 0.75 * wait
+            return SimpleNamespace(rows=list(texts))
 
-        return SimpleNamespace(predict=predict, model=SimpleNamespace(device=torch.device("cpu")))
+        def logits(rows: Sequence[str], batch_size: int) -> torch.Tensor:
+            assert batch_size >= len(rows), "a batch is predicted at once"
+            self.now += model_seconds[0]
+            return torch.zeros(len(rows), 2)
+
+        encoder, model = SimpleNamespace(encode_unique=encode_unique), SimpleNamespace(device=torch.device("cpu"))
+        return SimpleNamespace(encoder=encoder, logits=logits, model=model)
 
 
 @pytest.fixture
@@ -41,8 +50,10 @@ def test_checkpoints_take_turns_and_the_first_call_of_a_turn_is_not_counted(cloc
         "b": clock.predictor("b", [100, 2.0, 3.0, 100, 4.0, 5.0]),
     }
     turns: list[int] = []
-    samples = latencies_ms(checkpoints, [["x", "y"], ["z"]], rounds=2, advance=lambda: turns.append(len(clock.calls)))
-    assert samples == {"a": [250, 500, 750, 1000], "b": [2000, 3000, 4000, 5000]}
+    timings = time_batches(checkpoints, [["x", "y"], ["z"]], rounds=2, advance=lambda: turns.append(len(clock.calls)))
+    totals = {name: [timing.total_ms for timing in each] for name, each in timings.items()}
+    assert totals == {"a": [250, 500, 750, 1000], "b": [2000, 3000, 4000, 5000]}
+    assert timings["b"][0] == Timing(tokenise_ms=500, forward_ms=1500)
     turn = [(("x", "y"), 2), (("x", "y"), 2), (("z",), 1)]  # each batch is predicted at once
     assert clock.calls == [(name, *call) for name in ("a", "b", "a", "b") for call in turn]
     assert turns == [3, 6, 9, 12]

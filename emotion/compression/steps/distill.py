@@ -112,7 +112,7 @@ def distill(
     log.info("distilled: best macro F1 %.4f in epoch %d of %d", best.best_model_score, epoch, config.max_epochs)
     model: Any = classifier.model
     model = model.to(teacher.predictor.model.device).eval()
-    return replace(student, model=model, temperature=1.0)  # the answers that it learned were calibrated already
+    return replace(student, model=model, temperature=1.0)  # the teacher's was left out too
 
 
 def lesson(

@@ -1,6 +1,7 @@
 """Make what a student learns from: texts, changed and unlabelled ones among them, and the teacher's answers."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -13,12 +14,14 @@ from emotion.progress import progress_bar
 class Teacher:
     """The fine-tuned model; its answers are computed once for all students.
 
+    They are uncalibrated: the temperature of distillation is one of its settings.
+
     Args:
         predictor: Predictor in FP32.
     """
 
     def __init__(self, predictor: Predictor) -> None:
-        self.predictor = predictor
+        self.predictor = replace(predictor, temperature=1.0)
         self._log_probabilities: dict[str, Tensor] = {}
         self._hidden_states: dict[str, Tensor] = {}
 

@@ -1,0 +1,3 @@
+from .material import Material as Material
+from .material import ModelMaterial as ModelMaterial
+from .material import ScoredRows as ScoredRows

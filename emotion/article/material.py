@@ -1,0 +1,144 @@
+"""Collect what an output folder holds: reports, row-level predictions, and the texts that they are about."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from emotion.data import LabelledTexts
+from emotion.errors import UserError
+from emotion.files import sha256
+from emotion.labels import LabelSet
+from emotion.reporting import (
+    REPORT_NAME,
+    VALIDATION,
+    CompressionReport,
+    EvaluationReport,
+    ModelEntry,
+    Rows,
+    RowsFile,
+    SeedSummary,
+    TrainingReport,
+    intact_rows,
+    read_compression_report,
+    read_evaluation_report,
+    read_report,
+    seed_summaries,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredRows:
+    """The row-level predictions of a model on one CSV."""
+
+    rows: Rows
+    texts: list[str] | None
+    """The texts of the rows; None if the CSV is gone or has changed since."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelMaterial:
+    """A model of the report, and its evidence."""
+
+    name: str
+    entry: ModelEntry
+    labels: LabelSet
+    checkpoint: Path | None
+    """Its file; None if that is gone or another run's."""
+    scored: dict[str, ScoredRows]
+    """By the name of the CSV: ``validation`` and the evaluation sets; those whose predictions are there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """Everything of an output folder that an article is made of."""
+
+    output_dir: Path
+    report: TrainingReport
+    seeds: list[SeedSummary]
+    models: dict[str, ModelMaterial]
+    """The best macro F1 first."""
+    compression: CompressionReport | None
+    evaluation: EvaluationReport | None
+    left_out: list[str] = field(default_factory=list)
+    """What is missing, and why, in sentences."""
+
+    @classmethod
+    def read(cls, output_dir: Path) -> "Material":
+        """Read a folder; evidence that is gone or has changed is left out, and :attr:`left_out` says so.
+
+        Raises:
+            UserError: There is no report of a training, or a report cannot be read.
+        """
+        if not (output_dir / REPORT_NAME).is_file():
+            raise UserError(f"output_dir: must hold {REPORT_NAME}, found none in {output_dir}")
+        report = read_report(output_dir)
+        if not report.models:
+            raise UserError(f"output_dir: must hold a report of a training, found no model in {output_dir}")
+        left_out: list[str] = []
+        texts = _Texts(left_out)
+        by_score = sorted(report.models.items(), key=lambda item: -item[1].macro_f1)
+        return cls(
+            output_dir=output_dir,
+            report=report,
+            seeds=seed_summaries(report),
+            models={name: _model(name, entry, output_dir, texts, left_out) for name, entry in by_score},
+            compression=read_compression_report(output_dir / "compression_results"),
+            evaluation=read_evaluation_report(output_dir),
+            left_out=left_out,
+        )
+
+    @property
+    def best(self) -> ModelMaterial:
+        """The model that validation chose."""
+        return self.models[self.report.best_model or next(iter(self.models))]
+
+
+class _Texts:
+    """Reads the texts of CSVs that still are what they were, each once."""
+
+    def __init__(self, left_out: list[str]) -> None:
+        self._left_out = left_out
+        self._known: dict[tuple[str, str], list[str] | None] = {}
+
+    def of(self, path: str, digest: str, columns: Mapping[str, str], labels: LabelSet) -> list[str] | None:
+        key = path, digest
+        if key not in self._known:
+            self._known[key] = self._read(path, digest, columns, labels)
+        return self._known[key]
+
+    def _read(self, path: str, digest: str, columns: Mapping[str, str], labels: LabelSet) -> list[str] | None:
+        file = Path(path)
+        if not file.is_file() or sha256(file) != digest:
+            change = "has changed" if file.is_file() else "is gone"
+            self._left_out.append(f"The texts of {file.name} are left out, as the file {change}.")
+            return None
+        text, label = columns.get("text_column", "text"), columns.get("label_column", "label")
+        return LabelledTexts.read(path, text, label, labels, "data").texts
+
+
+def _model(name: str, entry: ModelEntry, folder: Path, texts: _Texts, left_out: list[str]) -> ModelMaterial:
+    checkpoint = folder / entry.checkpoint
+    is_there = checkpoint.is_file() and sha256(checkpoint) == entry.checkpoint_sha256
+    if not is_there:
+        left_out.append(f"What needs the checkpoint of {name} is left out, as {entry.checkpoint} is not the report's.")
+    labels = LabelSet.coloured(entry.per_class, entry.config.get("labels", {}).get("colours"))
+    files: dict[str, tuple[RowsFile | None, str, str]] = {
+        VALIDATION: (entry.predictions, entry.data.validation.path, entry.data.validation.sha256)
+    }
+    files |= {data: (each.predictions, each.data.path, each.data.sha256) for data, each in entry.evaluations.items()}
+    scored = {}
+    for data, (file, path, digest) in files.items():
+        rows = intact_rows(file, folder)
+        if rows is None:
+            left_out.append(f"The rows of {name} on {data} are left out, as their file is gone or has changed.")
+            continue
+        found = texts.of(path, digest, entry.config.get("data", {}), labels)
+        scored[data] = ScoredRows(rows, found if found is not None and len(found) == len(rows.labels) else None)
+    return ModelMaterial(name, entry, labels, checkpoint if is_there else None, scored)
+
+
+def word_counts(texts: list[str]) -> np.ndarray:
+    """Count the words of each text, (texts,), int64."""
+    return np.array([len(text.split()) for text in texts], dtype=np.int64)

@@ -1,0 +1,77 @@
+"""Simple classifiers, which a fine-tuned model must beat to be worth its training."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from scipy.special import softmax
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.svm import LinearSVC
+
+MAJORITY, SVM = "majority", "tfidf_svm"
+
+
+class Baseline(Protocol):
+    """A trained simple classifier."""
+
+    def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
+        """Return a number for each class that falls with doubt, (texts, classes), float64; rows sum to 1."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class MajorityClass:
+    """Gives every text the shares of the classes in the training data, so predicts the most frequent one."""
+
+    shares: np.ndarray
+    """(classes,)."""
+
+    def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the shares for each text, (texts, classes)."""
+        return np.tile(self.shares, (len(texts), 1))
+
+
+@dataclass(frozen=True, slots=True)
+class TfidfSvm:
+    """TF-IDF of words and word pairs, and a linear SVM whose classes weigh the same."""
+
+    pipeline: Pipeline
+    classes: int
+
+    def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the softmax of the decision values, (texts, classes): not calibrated; absent classes have 0."""
+        decisions: np.ndarray = self.pipeline.decision_function(list(texts))
+        if decisions.ndim == 1:  # of two classes, the second's
+            decisions = np.stack([-decisions, decisions], axis=1)
+        found = np.zeros((len(texts), self.classes))
+        found[:, self.pipeline.classes_] = softmax(decisions, axis=1)
+        return found
+
+
+def fit_baselines(texts: Sequence[str], labels: Sequence[int], classes: int) -> dict[str, Baseline]:
+    """Train the baselines, by name.
+
+    Args:
+        texts: (rows,), at least one.
+        labels: (rows,), class indices in [0, classes).
+        classes: Number of classes.
+    """
+    majority = MajorityClass(np.bincount(np.asarray(labels), minlength=classes) / len(labels))
+    return {MAJORITY: majority, SVM: fit_svm(texts, labels, classes) or majority}
+
+
+def fit_svm(texts: Sequence[str], labels: Sequence[int], classes: int) -> TfidfSvm | None:
+    """Train the SVM; return None where it can learn nothing: one class only, or no words."""
+    if len(set(labels)) < 2:
+        return None
+    vectorizer: Any = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    pipeline = make_pipeline(vectorizer, LinearSVC(class_weight="balanced", random_state=0))
+    try:
+        pipeline.fit(list(texts), np.asarray(labels))
+    except ValueError as error:
+        if "empty vocabulary" not in str(error):
+            raise
+        return None
+    return TfidfSvm(pipeline, classes)

@@ -1,0 +1,10 @@
+from .baselines import score_baselines as score_baselines
+from .calibrate import calibrate_ as calibrate_
+from .config import EvaluateConfig as EvaluateConfig
+from .run import evaluate_checkpoints as evaluate_checkpoints
+from .sets import Scored as Scored
+from .sets import data_file as data_file
+from .sets import read_sets as read_sets
+from .sets import score_fields as score_fields
+from .sets import score_rows as score_rows
+from .sets import score_set as score_set

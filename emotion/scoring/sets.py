@@ -1,0 +1,87 @@
+"""Evaluation sets: labelled CSVs, by name, on which a finished model is scored."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emotion.data import LabelledTexts
+from emotion.evaluation import Scores, score
+from emotion.labels import LabelSet
+from emotion.models import Predictor
+from emotion.reporting import DataFile, EvaluationRecord, Rows
+from emotion.scoring.calibrate import was_calibrated_on
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A model's scores on a set, and the row-level predictions that they come from."""
+
+    record: EvaluationRecord
+    rows: Rows
+
+
+def read_sets(
+    paths: Mapping[str, str], text_column: str, label_column: str, labels: LabelSet
+) -> dict[str, LabelledTexts]:
+    """Read and check the CSVs of evaluation sets, without predicting them.
+
+    Args:
+        paths: The CSVs, by the sets' names.
+        text_column: Name of their column of texts.
+        label_column: Name of their column of labels.
+        labels: The classes.
+
+    Raises:
+        UserError: A CSV cannot be used.
+    """
+    return {
+        name: LabelledTexts.read(path, text_column, label_column, labels, set_key(name)) for name, path in paths.items()
+    }
+
+
+def set_key(name: str) -> str:
+    """Return the config key of a set, for errors."""
+    return "data.test" if name == "test" else f"data.extra.{name}"
+
+
+def score_rows(predictor: Predictor, data: LabelledTexts, probabilities: np.ndarray) -> Scores:
+    """Score what ``predictor`` says of ``data``: ``probabilities``, (rows, classes)."""
+    return score(
+        data.labels,
+        probabilities,
+        data.label_set.names,
+        temperature=predictor.temperature,
+        fitted_on_these=was_calibrated_on(predictor, data),
+    )
+
+
+def score_set(
+    predictor: Predictor, data: LabelledTexts, reads: int, advance: Callable[[int], None] | None = None
+) -> Scored:
+    """Predict a set, and score the predictions.
+
+    Args:
+        predictor: The finished model.
+        data: The set.
+        reads: How often the set was read for this model, this time included.
+        advance: Called after each batch with the number of texts that are done.
+    """
+    probabilities = predictor.predict_proba(data.texts, advance=advance).numpy()
+    scores = score_fields(score_rows(predictor, data, probabilities))
+    record = EvaluationRecord(**scores, data=data_file(data), reads=reads)
+    return Scored(record, Rows(np.array(data.labels), probabilities, data.label_set.names))
+
+
+def score_fields(scores: Scores) -> dict[str, Any]:
+    """Return scores as the fields of :class:`emotion.reporting.Scored` and its kinds."""
+    return {**asdict(scores.evaluation), "intervals": scores.intervals, "calibration": scores.calibration}
+
+
+def data_file(data: LabelledTexts) -> DataFile:
+    """Return the record of a CSV."""
+    return DataFile(
+        path=str(Path(data.path).resolve()), sha256=data.sha256, rows=len(data.texts), label_counts=data.label_counts()
+    )
