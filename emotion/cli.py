@@ -106,6 +106,17 @@ def evaluate() -> None:
     _main("evaluate", "emotion.scoring", "EvaluateConfig", job)
 
 
+def report() -> None:
+    """Write tables, figures, model cards and a page from an output folder."""
+
+    def job(config: Any) -> None:
+        from emotion.article import write_article
+
+        _print_written(write_article(config))
+
+    _main("report", "emotion.article", "ReportConfig", job)
+
+
 def benchmark() -> None:
     """Compare with other tools on the same work."""
 

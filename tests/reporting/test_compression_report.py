@@ -35,7 +35,7 @@ def test_a_report_survives_the_file(tmp_path: Path) -> None:
     assert read_compression_report(tmp_path) == written
     assert [path.name for path in tmp_path.iterdir()] == [COMPRESSION_REPORT_NAME]
     content = json.loads((tmp_path / "compression_report.json").read_text())
-    assert content["schema_version"] == 2
+    assert content["schema_version"] == 3
     assert content["baseline"] == "original"
     assert content["variants"]["prune"]["latency"]["batch_32"]["p50_ms"] == 32.0
     assert content["variants"]["prune"]["per_class"]["fear"]["recall"] == 1.0
@@ -99,8 +99,8 @@ def test_rankings_put_the_best_first() -> None:
     [
         ("precious", "must be a JSON report of this program"),
         ("\x00\xff", "must be a JSON report of this program"),
-        ("[1]", "must have schema_version 1 to 2, found None"),
-        ('{"schema_version": 3}', "must have schema_version 1 to 2, found 3"),
+        ("[1]", "must have schema_version 1 to 3, found None"),
+        ('{"schema_version": 4}', "must have schema_version 1 to 3, found 4"),
         ('{"schema_version": 1, "variants": {}}', "model_name: Field required"),
         ('{"schema_version": 1, "variants": {"prune": {}}}', r"\w+: Field required"),
     ],

@@ -43,8 +43,8 @@ def test_a_report_survives_the_file(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("precious", "must be a JSON report"),
-        ("[1]", "must have schema_version 1 to 2, found None"),
-        ('{"schema_version": 3}', "must have schema_version 1 to 2, found 3"),
+        ("[1]", "must have schema_version 1 to 3, found None"),
+        ('{"schema_version": 4}', "must have schema_version 1 to 3, found 4"),
         ('{"schema_version": 1, "models": {"A": {}}}', r"models\.A\.\w+: Field required"),
         ('{"schema_version": 1, "extra": 5}', "extra"),
     ],

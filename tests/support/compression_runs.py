@@ -17,8 +17,7 @@ ROWS = sample_rows("validation", 100)
 
 @pytest.fixture(autouse=True)
 def few_timings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(benchmark, "SINGLE_TEXTS", 6)
-    monkeypatch.setattr(benchmark, "BATCHES", 2)
+    monkeypatch.setattr(benchmark, "CALLS", 3)
 
 
 @pytest.fixture

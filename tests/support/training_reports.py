@@ -8,6 +8,7 @@ import numpy as np
 from emotion.evaluation import evaluate
 from emotion.models import Predictor
 from emotion.reporting import (
+    VALIDATION,
     DataFile,
     DataRecord,
     Environment,
@@ -72,5 +73,5 @@ def publish_run(output_dir: Path, predictor: Predictor, name: str, run_name: str
     deliverables = Deliverables(output_dir, name)
     deliverables.require_free()
     return deliverables.publish(
-        replace(predictor, model_name=name, metadata={"macro_f1": macro_f1}), entry(run), run, rows
+        replace(predictor, model_name=name, metadata={"macro_f1": macro_f1}), entry(run), run, {VALIDATION: rows}
     )

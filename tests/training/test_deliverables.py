@@ -167,7 +167,7 @@ def test_what_an_earlier_version_recorded_is_kept(originals: dict[str, Path], tm
     shutil.copy(earlier, tmp_path)
     publish_run(tmp_path, load(originals["bertweet"]), "BERTweet", "new", 0.7)
     merged = json.loads((tmp_path / earlier.name).read_text(encoding="utf-8"))
-    assert merged["schema_version"] == 2
+    assert merged["schema_version"] == 3
     assert [run["run_id"] for run in merged["runs"]] == [
         *(run["run_id"] for run in content["runs"]),
         str(tmp_path / "new"),
