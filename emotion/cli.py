@@ -111,8 +111,9 @@ def report() -> None:
 
     def job(config: Any) -> None:
         from emotion.article import write_article
+        from emotion.reporting import print_article
 
-        _print_written(write_article(config))
+        print_article(write_article(config))
 
     _main("report", "emotion.article", "ReportConfig", job)
 

@@ -1,4 +1,4 @@
-"""Write tables, figures, model cards and a page from an output folder:  python scripts/report.py [output_dir=outputs]"""
+"""Write an article's tables, figures, model cards and page:  python scripts/report.py [output_dir=outputs]"""
 
 from emotion.cli import report
 
