@@ -68,7 +68,7 @@ def _comparisons(report: EvaluationReport, folder: Path) -> list[Comparison]:
     for name, entry in report.checkpoints.items():
         for data, record in entry.evaluations.items():
             by_content.setdefault((data, record.data.sha256), []).append((record.macro_f1, name, record))
-    comparisons: list[Comparison] = Field(default_factory=list)
+    comparisons: list[Comparison] = []
     for (data, _), scored in by_content.items():
         scored.sort(key=lambda each: -each[0])
         found = {name: intact_rows(record.predictions, folder) for _, name, record in scored}

@@ -1,14 +1,15 @@
 """Made-up reports of trainings."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
-from emotion.evaluation import evaluate
+from emotion.evaluation import Interval, MacroF1Difference, evaluate
 from emotion.models import Predictor
 from emotion.reporting import (
     VALIDATION,
+    BaselineRecord,
     DataFile,
     DataRecord,
     Environment,
@@ -60,6 +61,18 @@ def entry(run: RunRecord) -> ModelEntry:
         data=DataRecord(train=file, validation=file),
         environment=Environment(versions={"torch": "2"}, hardware={"cores": 2}, git_commit=None),
     )
+
+
+def baseline(difference: float, low: float, high: float) -> BaselineRecord:
+    """A baseline that a model beats by ``difference``, with the interval from ``low`` to ``high``."""
+    evaluation = evaluate([0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 4], EMOTION6.names)
+    found = MacroF1Difference(difference, Interval(low, high), 0.01)
+    return BaselineRecord(**asdict(evaluation), train_seconds=1.0, difference=found, mcnemar_p=0.5)
+
+
+def report_of(**entries: ModelEntry) -> TrainingReport:
+    """A report of these models, of which the first is the best."""
+    return TrainingReport(best_model=next(iter(entries)), models=entries)
 
 
 def publish_run(output_dir: Path, predictor: Predictor, name: str, run_name: str, macro_f1: float) -> TrainingReport:

@@ -47,7 +47,7 @@ def test_a_run_writes_deliverables_that_agree_with_each_other(
     assert entry["macro_f1"] == pytest.approx(best["val_macro_f1"], abs=1e-6)
     assert entry["history"][0]["train_loss"] > entry["history"][-1]["train_loss"]
 
-    assert report["schema_version"] == 2
+    assert report["schema_version"] == 3
     assert report["best_model"] == name
     assert entry["target_met"] == (entry["accuracy"] >= 0.80)
     assert entry["num_parameters"] == sum(p.numel() for p in loaded.model.parameters())
