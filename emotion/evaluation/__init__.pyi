@@ -1,5 +1,9 @@
+from .attributions import Attribution as Attribution
+from .attributions import WordScore as WordScore
+from .integrated_gradients import integrated_gradients as integrated_gradients
 from .metrics import ClassScores as ClassScores
 from .metrics import Evaluation as Evaluation
 from .metrics import classification_metrics as classification_metrics
 from .metrics import evaluate as evaluate
+from .occlusion import occlusion as occlusion
 from .significance import mcnemar_p as mcnemar_p
