@@ -98,10 +98,9 @@ def explain() -> None:
         if config.output is not None:
             require_explanation_folder(Path(config.output))
         explanation = explain(config)
-        print_explanation(explanation)
         if config.output is not None:
             write_explanation(explanation, Path(config.output))
-            print(f"Scores and picture: {config.output}")
+        print_explanation(explanation, config.output)
 
     _main("explain", "emotion.prediction", "ExplainConfig", job)
 

@@ -6,6 +6,7 @@ from rich.style import Style
 from rich.text import Text
 
 from emotion.errors import printable
+from emotion.evaluation import Attribution
 from emotion.prediction import ExplainedText, Explanation
 from emotion.reporting.attribution_text import INK, heading, pieces, strongest, with_scores
 
@@ -18,20 +19,31 @@ UNITS = {
 """What the scores of each method are."""
 
 
-def print_explanation(explanation: Explanation) -> None:
-    """Print each text with shades behind its words, and below it the words that count most, readable without colour."""
+def print_explanation(explanation: Explanation, folder: str | None = None) -> None:
+    """Print each text with shades behind its words, and below it the words that count most, readable without colour.
+
+    Args:
+        explanation: What to print.
+        folder: Where its files were written, if they were.
+    """
     console = Console(highlight=False)
     for explained in explanation.texts:
         console.print(Text(f"{explained.row}: {heading(explained, explanation.names)}", style="bold"))
         console.print(Padding(_shaded(explained), (0, 0, 0, 2)))
-        for name, sign in (("for", 1), ("against", -1)):
-            words = strongest(explained.attribution, sign, _MOST_WORDS)
-            if words:
-                line = f"  {name}: {_safe(with_scores(explained.attribution, words))}"
-                console.print(line, markup=False, soft_wrap=True)
+        for line in _summary(explained.attribution):
+            console.print(f"  {_safe(line)}", markup=False, soft_wrap=True)
         console.print()
     unit = UNITS[explanation.method]
     console.print(f"{explanation.model_name}, {explanation.method}: a word's score is the {unit}", markup=False)
+    if folder is not None:
+        console.print(f"Scores and picture: {folder}", markup=False, soft_wrap=True)
+
+
+def _summary(attribution: Attribution) -> list[str]:
+    """Return lines with the words that count most, for the class and against it."""
+    by_side = {name: strongest(attribution, sign, _MOST_WORDS) for name, sign in (("for", 1), ("against", -1))}
+    lines = [f"{name}: {with_scores(attribution, words)}" for name, words in by_side.items() if words]
+    return lines or ["no word counts by itself"]
 
 
 def _shaded(explained: ExplainedText) -> Text:

@@ -10,7 +10,7 @@ from matplotlib.patches import FancyBboxPatch
 from emotion.prediction import ExplainedText, Explanation
 from emotion.reporting.attribution_text import INK, Piece, heading, pieces, shade
 from emotion.reporting.glyphs import MISSING, drawable, families, ruler
-from emotion.reporting.plots import GREY, new_figure
+from emotion.reporting.plots import DPI, GREY, new_figure
 
 MOST_TEXTS = 20
 """Texts of a picture; ``attributions.json`` has all."""
@@ -41,6 +41,7 @@ def attribution_figure(explanation: Explanation) -> Figure:
     """
     figure = new_figure(_WIDTH, 1.0)
     figure.set_layout_engine("none")
+    figure.set_dpi(DPI)  # as it will be saved, because the widths of letters are rounded to pixels
     shown = explanation.texts[:MOST_TEXTS]
     blocks = [_lines(each, ruler(figure, _SIZE)) for each in shown]
     notes = _notes(explanation, blocks)
@@ -110,13 +111,15 @@ def _draw_top(axes: Axes, explanation: Explanation) -> None:
     """Draw the title, and the scale of colours."""
     _write(axes, _MARGIN, 0.5, "Which words speak for the label?", INK, size=14, weight="bold")
     method = explanation.method.replace("_", " ")
-    _write(axes, _MARGIN, 0.74, f"{explanation.model_name}, {method}", GREY, size=10)
+    _write(axes, _MARGIN, 0.74, f"{explanation.model_name}, {method}; each text has a scale of its own", GREY, size=10)
     steps, step, top = 11, 0.16, 0.36
     left = _WIDTH - _MARGIN - 0.3 - steps * step
     for number in range(steps):
         colour = shade(number - steps // 2, steps // 2) or "#ffffff"
         box = FancyBboxPatch((left + number * step, top), step, 0.15, boxstyle="square,pad=0", fc=colour, ec="none")
         axes.add_patch(box)
+    outline = FancyBboxPatch((left, top), steps * step, 0.15, boxstyle="square,pad=0", fc="none", ec="#cbd5e0", lw=0.6)
+    axes.add_patch(outline)
     _write(axes, left - 0.08, top + 0.125, "against", GREY, size=9.5, align="right")
     _write(axes, left + steps * step + 0.08, top + 0.125, "for", GREY, size=9.5)
 
@@ -129,7 +132,7 @@ def _draw_heading(figure: Figure, axes: Axes, top: float, explained: ExplainedTe
     _write(axes, _MARGIN, top + 0.22, name, INK, size=_SIZE, weight="bold")
     left = _MARGIN + ruler(figure, _SIZE, "bold")(name)
     _write(axes, left, top + 0.22, rest, GREY, size=_SIZE)
-    _write(axes, _WIDTH - _MARGIN, top + 0.22, str(explained.row), GREY, size=9.5, align="right")
+    _write(axes, _WIDTH - _MARGIN, top + 0.22, f"row {explained.row}", GREY, size=9.5, align="right")
 
 
 def _draw_line(axes: Axes, baseline: float, line: Sequence[_Run]) -> None:

@@ -11,6 +11,8 @@ FOR, AGAINST, INK = "#6aa9e0", "#f0a15c", "#1a202c"
 contrast with both is more than 7 to 1."""
 _FAINTEST = 0.06
 """Share of the largest score below which a word is not shaded."""
+_WEAKEST = 0.05
+"""If no word has a larger score, none gets the full colour: without it, the class is as probable up to a twentieth."""
 _LONGEST_WORD = 40
 
 
@@ -43,9 +45,9 @@ def shade(score: float, largest: float) -> str | None:
 
     Args:
         score: The word's score.
-        largest: The largest absolute score of the text.
+        largest: The score that gets the full colour, > 0.
     """
-    share = min(abs(score) / largest, 1.0) if largest > 0 else 0.0
+    share = min(abs(score) / largest, 1.0)
     if share < _FAINTEST:
         return None
     full = bytes.fromhex((FOR if score > 0 else AGAINST)[1:])
@@ -53,8 +55,8 @@ def shade(score: float, largest: float) -> str | None:
 
 
 def largest_score(attribution: Attribution) -> float:
-    """Return the largest absolute score of a word; 0 if there are no words."""
-    return max((abs(word.score) for word in attribution.words), default=0.0)
+    """Return the score that gets the full colour: the largest absolute one, or more if all are next to nothing."""
+    return max([_WEAKEST, *(abs(word.score) for word in attribution.words)])
 
 
 def strongest(attribution: Attribution, sign: int, most: int) -> list[WordScore]:
