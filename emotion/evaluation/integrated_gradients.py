@@ -23,6 +23,8 @@ class PathIntegral(NamedTuple):
     """(texts,), float32: the scores' sums minus the change of the logit, which exact integrals equal."""
 
 
+@torch.inference_mode(False)
+@torch.enable_grad()
 def integrated_gradients(
     predictor: Predictor,
     texts: Sequence[str],
@@ -116,31 +118,30 @@ def _integrate(
         padding: The padding's token id.
         steps: Points on the line, >= 1.
     """
-    with torch.inference_mode(False), torch.enable_grad():
-        ids, mask = inputs["input_ids"].clone(), inputs["attention_mask"].clone()
-        table = model.get_input_embeddings()
-        actual = table(ids).detach()
-        baseline = table(torch.where(replaced, padding, ids)).detach()
-        difference = actual - baseline
+    ids, mask = inputs["input_ids"], inputs["attention_mask"]
+    table = model.get_input_embeddings()
+    actual = table(ids).detach()
+    baseline = table(torch.where(replaced, padding, ids)).detach()
+    difference = actual - baseline
 
-        def logit(embeddings: Tensor) -> Tensor:
-            try:
-                logits = model(inputs_embeds=embeddings, attention_mask=mask).logits.float()
-            except TypeError as error:
-                rule = "must be of a model that takes embeddings for integrated gradients"
-                raise UserError(f"weights: {rule}, found {first_line(error)}; use occlusion") from error
-            chosen: Tensor = logits.gather(1, target[:, None]).squeeze(1)
-            return chosen
+    def logit(embeddings: Tensor) -> Tensor:
+        try:
+            logits = model(inputs_embeds=embeddings, attention_mask=mask).logits.float()
+        except TypeError as error:
+            rule = "must be of a model that takes embeddings for integrated gradients"
+            raise UserError(f"weights: {rule}, found {first_line(error)}; use occlusion") from error
+        chosen: Tensor = logits.gather(1, target[:, None]).squeeze(1)
+        return chosen
 
-        total = torch.zeros_like(difference, dtype=torch.float32)
-        for step in range(steps):
-            point = (baseline + (step + 0.5) / steps * difference).requires_grad_()
-            (gradient,) = torch.autograd.grad(logit(point).sum(), point)
-            total += gradient.float()
-        scores = (total / steps * difference.float()).sum(-1)
-        with torch.no_grad():
-            change = logit(actual) - logit(baseline)
-        return PathIntegral(scores, scores.sum(-1) - change)
+    total = torch.zeros_like(difference, dtype=torch.float32)
+    for step in range(steps):
+        point = (baseline + (step + 0.5) / steps * difference).requires_grad_()
+        (gradient,) = torch.autograd.grad(logit(point).sum(), point)
+        total += gradient.float()
+    scores = (total / steps * difference.float()).sum(-1)
+    with torch.no_grad():
+        change = logit(actual) - logit(baseline)
+    return PathIntegral(scores, scores.sum(-1) - change)
 
 
 def _merged(words: ReadWords, token_scores: np.ndarray) -> list[WordScore]:
