@@ -23,7 +23,7 @@ def is_below(probabilities: Tensor, min_confidence: float) -> np.ndarray:
         (rows,), bool.
     """
     written = probabilities.max(dim=-1).values.numpy().round(6)
-    below: np.ndarray = written.astype(np.float64).round(6) < min_confidence  # 0.9 in float32 is below 0.9
+    below: np.ndarray = written < np.float32(min_confidence)  # 0.9 in float32 is less than 0.9 in float64
     return below
 
 
