@@ -45,6 +45,13 @@ def test_rows_below_are_marked_after_all_other_columns(
     assert prediction.answered_evaluation.macro_f1 == pytest.approx(f1_score(truth, answers, average="macro"))
 
 
+def test_a_confidence_that_is_written_as_the_minimum_is_enough(weights: dict[str, Path], path: Path) -> None:
+    _, _, plain = predict(weights, path)
+    for threshold in sorted({float(row[4]) for row in plain})[:50:5]:
+        prediction, *_ = predict(weights, path, min_confidence=threshold)
+        assert prediction.abstained_rows == sum(float(row[4]) < threshold for row in plain)
+
+
 @pytest.mark.parametrize(("threshold", "abstained"), [(0.0, 0), (1.0, 60)])
 def test_no_row_or_all_rows_may_abstain(
     threshold: float, abstained: int, weights: dict[str, Path], path: Path, capsys: pytest.CaptureFixture[str]
