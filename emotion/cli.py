@@ -1,4 +1,4 @@
-"""The commands: ``emotion-train``, ``emotion-compress``, ``emotion-predict``, ``emotion-benchmark`` and their scripts.
+"""The commands: ``emotion-train``, ``emotion-compress``, ``emotion-predict`` and so on, and their scripts.
 
 Each composes its config with Hydra, checks it, and only then imports torch. A user's mistake ends as one line on stderr
 and exit code 1.
@@ -116,6 +116,23 @@ def report() -> None:
         print_article(write_article(config))
 
     _main("report", "emotion.article", "ReportConfig", job)
+
+
+def explain() -> None:
+    """Show which words speak for the labels of some texts."""
+
+    def job(config: Any) -> None:
+        from emotion.prediction import explain
+        from emotion.reporting import print_explanation, require_explanation_folder, write_explanation
+
+        if config.output is not None:
+            require_explanation_folder(Path(config.output))
+        explanation = explain(config)
+        if config.output is not None:
+            write_explanation(explanation, Path(config.output))
+        print_explanation(explanation, config.output)
+
+    _main("explain", "emotion.prediction", "ExplainConfig", job)
 
 
 def benchmark() -> None:

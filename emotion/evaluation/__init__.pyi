@@ -1,3 +1,5 @@
+from .attributions import Attribution as Attribution
+from .attributions import WordScore as WordScore
 from .calibration import HIGHEST_TEMPERATURE as HIGHEST_TEMPERATURE
 from .calibration import LOWEST_TEMPERATURE as LOWEST_TEMPERATURE
 from .calibration import Calibration as Calibration
@@ -14,6 +16,7 @@ from .calibration import negative_log_likelihood as negative_log_likelihood
 from .calibration import perfect_calibration_error as perfect_calibration_error
 from .calibration import reliability_bins as reliability_bins
 from .calibration import risk_coverage as risk_coverage
+from .integrated_gradients import integrated_gradients as integrated_gradients
 from .intervals import Interval as Interval
 from .intervals import ScoreIntervals as ScoreIntervals
 from .intervals import bootstrap_intervals as bootstrap_intervals
@@ -28,6 +31,7 @@ from .mistakes import Mistake as Mistake
 from .mistakes import confused_pairs as confused_pairs
 from .mistakes import scores_by_length as scores_by_length
 from .mistakes import worst_mistakes as worst_mistakes
+from .occlusion import occlusion as occlusion
 from .scores import Scores as Scores
 from .scores import score as score
 from .significance import MacroF1Difference as MacroF1Difference

@@ -1,4 +1,8 @@
+from .config import ExplainConfig as ExplainConfig
 from .config import PredictConfig as PredictConfig
+from .explanation import ExplainedText as ExplainedText
+from .explanation import Explanation as Explanation
+from .explanation import explain as explain
 from .inference import Prediction as Prediction
 from .inference import predict_csv as predict_csv
 from .inference import run_inference as run_inference

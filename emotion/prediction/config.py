@@ -1,6 +1,8 @@
-"""Settings of a prediction: ``conf/predict.yaml``."""
+"""Settings of a prediction, ``conf/predict.yaml``, and of an explanation, ``conf/explain.yaml``."""
 
-from emotion.config import Accelerator, Config, Count, Text
+from typing import Annotated, Literal
+
+from emotion.config import Accelerator, Config, Count, Rule, Share, Text
 
 
 class PredictConfig(Config):
@@ -18,8 +20,31 @@ class PredictConfig(Config):
     batch_size: Count
     probabilities: bool
     """Add one column a class with its probability."""
+    min_confidence: Share | None
+    """Mark rows with a lower confidence in the column ``abstained``; null = no such column."""
     escape_formulas: bool
     """Put an apostrophe before cells of the input that a spreadsheet would run as a formula."""
     accelerator: Accelerator
     fast: bool
     """Let :mod:`emotion.models.fast` replace parts of other libraries: same results up to rounding, in less time."""
+
+
+class ExplainConfig(Config):
+    """Schema of ``conf/explain.yaml``."""
+
+    weights: Text
+    """A ``.pt`` or ``.onnx`` checkpoint."""
+    csv: Text | None
+    """CSV with a text column, or a pipe; null = a text in each line of standard input, in UTF-8."""
+    text_column: Text
+    label_column: Text
+    """If the CSV has this column, the true labels are shown."""
+    rows: Annotated[Count | Literal["worst"], Rule("a whole number >= 1 or worst")]
+    """How many texts to explain, from the first; ``worst`` = the ten mistakes with the highest confidence."""
+    method: Literal["occlusion", "integrated_gradients"]
+    output: Text | None
+    """Folder of ``attributions.json`` and ``explanation.png``; null = none."""
+    batch_size: Count
+    accelerator: Accelerator
+    fast: bool
+    """As of a prediction."""

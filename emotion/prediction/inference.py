@@ -16,6 +16,7 @@ from emotion.files import marked, require_unchanged, require_writable
 from emotion.isolation import isolated
 from emotion.labels import LabelSet
 from emotion.models import NotFiniteError, Predictions, batch_size_blamed, pick_device
+from emotion.prediction.abstaining import ABSTAINED, evaluate_answered, is_below
 from emotion.prediction.config import PredictConfig
 from emotion.progress import progress_bar
 
@@ -42,6 +43,10 @@ class Prediction:
     """Rows whose text is longer than the model reads."""
     evaluation: Evaluation | None
     """Scores against the label column, if the CSV has one with a class in every row."""
+    abstained_rows: int | None = None
+    """Rows whose confidence is below ``min_confidence``; None if that was not given."""
+    answered_evaluation: Evaluation | None = None
+    """Scores of the other rows, if some abstained, some did not, and there is an ``evaluation``."""
 
 
 def run_inference(weights: str, csv: str) -> list[int]:
@@ -66,8 +71,8 @@ def run_inference(weights: str, csv: str) -> list[int]:
 def predict_csv(config: PredictConfig) -> Prediction:
     """Predict ``config.csv`` chunk by chunk, in memory bounded by the chunk.
 
-    The output has the input's columns, then :data:`COLUMNS` and, if asked, ``probability_<name>`` of each class.
-    It is UTF-8 with commas, even if the input is not.
+    The output has the input's columns, then :data:`COLUMNS` and, if asked, ``probability_<name>`` of each class and
+    :data:`ABSTAINED`. It is UTF-8 with commas, even if the input is not.
 
     Raises:
         UserError: As :func:`run_inference`.
@@ -80,7 +85,7 @@ def predict_csv(config: PredictConfig) -> Prediction:
     if output.exists() and output.samefile(file.path):
         raise UserError(f"output: must be another file than csv, found {output}")
     require_unchanged(output, "output", _is_earlier_prediction)
-    _refuse_clash(file, COLUMNS)
+    _refuse_clash(file, COLUMNS if config.min_confidence is None else (*COLUMNS, ABSTAINED))
     model = load(config.weights, pick_device(config.accelerator), config.fast)
     if config.probabilities:
         _refuse_clash(file, probability_columns(model.labels))
@@ -88,6 +93,7 @@ def predict_csv(config: PredictConfig) -> Prediction:
 
     labels: list[int] = []
     truth: list[int | None] = []
+    abstained: list[bool] = []
     empty_rows = truncated_rows = 0
     memory = batch_size_blamed("batch_size", config.batch_size)
     with marked(output, "output", _is_earlier_prediction) as temporary, progress_bar() as progress, memory:
@@ -105,6 +111,10 @@ def predict_csv(config: PredictConfig) -> Prediction:
             if config.label_column in file.columns:
                 truth += [model.labels.parse(cell) for cell in file.column(frame, config.label_column)]
             predicted = _with_predictions(frame, found, empty, model.labels, config.probabilities)
+            if config.min_confidence is not None:
+                below = is_below(found.probabilities, config.min_confidence)
+                predicted = pd.concat([predicted, pd.Series(below, index=frame.index, name=ABSTAINED)], axis=1)
+                abstained += below.tolist()
             if config.escape_formulas:
                 predicted = predicted.map(_escaped)
             predicted.to_csv(
@@ -128,7 +138,16 @@ def predict_csv(config: PredictConfig) -> Prediction:
             model.max_length,
         )
     evaluation = _evaluate_where_labelled(file, truth, labels, model.labels)
-    return Prediction(labels, model.labels.names, output, empty_rows, truncated_rows, evaluation)
+    return Prediction(
+        labels,
+        model.labels.names,
+        output,
+        empty_rows,
+        truncated_rows,
+        evaluation,
+        abstained_rows=None if config.min_confidence is None else sum(abstained),
+        answered_evaluation=evaluate_answered(truth, labels, abstained, model.labels) if evaluation else None,
+    )
 
 
 def probability_columns(labels: LabelSet) -> tuple[str, ...]:

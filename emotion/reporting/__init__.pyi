@@ -1,3 +1,9 @@
+from .attribution_console import print_explanation as print_explanation
+from .attribution_html import attribution_html as attribution_html
+from .attribution_plots import attribution_figure as attribution_figure
+from .attribution_report import require_explanation_folder as require_explanation_folder
+from .attribution_report import write_explanation as write_explanation
+from .attribution_schema import Attributions as Attributions
 from .benchmark_report import BenchmarkResults as BenchmarkResults
 from .benchmark_schema import BenchmarkReport as BenchmarkReport
 from .benchmark_schema import CompressedSide as CompressedSide

@@ -5,6 +5,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markdown import Markdown
 
+from emotion.evaluation import Evaluation
 from emotion.prediction import Prediction
 from emotion.reporting.benchmark_report import tables
 from emotion.reporting.benchmark_schema import BenchmarkReport
@@ -82,14 +83,22 @@ def print_benchmark(report: BenchmarkReport, output_dir: str) -> None:
 
 
 def print_prediction(prediction: Prediction) -> None:
-    """Print how many rows of each class were predicted, the scores if the CSV has labels, and the file."""
+    """Print how many rows of each class were predicted or abstained, the scores if there are labels, and the file."""
     console = Console()
     console.print(to_console(prediction_table(prediction)))
     if prediction.evaluation is not None:
         evaluation = prediction.evaluation
         console.print(to_console(class_table("Against the labels", evaluation.per_class)))
-        _line(console, f"accuracy {evaluation.accuracy:.4f}, macro F1 {evaluation.macro_f1:.4f}")
+        _line(console, _scores(evaluation))
+    if prediction.abstained_rows is not None:
+        _line(console, f"{prediction.abstained_rows} of {len(prediction.labels)} rows abstained")
+    if prediction.answered_evaluation is not None:
+        _line(console, f"the other rows: {_scores(prediction.answered_evaluation)}")
     _line(console, f"Predictions: {prediction.output}")
+
+
+def _scores(evaluation: Evaluation) -> str:
+    return f"accuracy {evaluation.accuracy:.4f}, macro F1 {evaluation.macro_f1:.4f}"
 
 
 def _line(console: Console, text: str) -> None:

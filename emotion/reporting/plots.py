@@ -16,6 +16,8 @@ from emotion.reporting.schema import EpochRecord
 _SOFTWARE = "emotion-classifier"
 _MANY_CLASSES = 12
 """Classes beyond which a cell of the confusion matrix shows only its count."""
+DPI = 150
+"""Pixels an inch of a saved picture."""
 BLUE, ORANGE, GREY = "#2b6cb0", "#c05621", "#4a5568"
 
 
@@ -110,7 +112,7 @@ def training_curves_figure(history: Sequence[EpochRecord], best_epoch: int, titl
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a PNG or PDF that :func:`is_our_figure` recognises."""
     key = "Creator" if path.suffix == ".pdf" else "Software"
-    figure.savefig(path, dpi=150, metadata={key: _SOFTWARE})
+    figure.savefig(path, dpi=DPI, metadata={key: _SOFTWARE})
 
 
 def is_our_figure(path: Path) -> bool:
