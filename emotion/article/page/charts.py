@@ -15,13 +15,14 @@ _LONGEST_NAME = 19
 """Letters that fit left of the bars."""
 
 
-def score_bars(data: str, records: Mapping[str, ScoresRecord], models: int) -> Chart:
+def score_bars(data: str, records: Mapping[str, ScoresRecord], models: int, best: str) -> Chart:
     """Draw macro F1 with its interval as bars.
 
     Args:
         data: Name of the CSV.
         records: Scores by name, in the order from top to bottom; the first ``models`` are models, the others baselines.
         models: Number of models.
+        best: Name of the model that validation chose.
     """
     left, step = 128, 26
     scale, drawing = Scale(0, 1, left, WIDTH - 52), Drawing()
@@ -29,7 +30,7 @@ def score_bars(data: str, records: Mapping[str, ScoresRecord], models: int) -> C
     drawing.across(scale, 4, bottom, "macro F1")
     for place, (name, record) in enumerate(records.items()):
         y = 10 + step * place
-        kind = "bar best" if place == 0 else "bar" if place < models else "bar simple"
+        kind = "bar simple" if place >= models else "bar best" if name == best else "bar"
         drawing.text(left - 8, y + 14, shortened(name, _LONGEST_NAME), "end")
         drawing.rectangle(left, y + 3, scale(record.macro_f1) - left, step - 10, kind)
         if record.intervals is not None:
@@ -112,7 +113,7 @@ def reliability_diagram(name: str, data: str, calibration: Calibration) -> Chart
     for each in bins:
         x, y = across(each.confidence), up(each.accuracy)
         drawing.line(x, up(each.confidence), x, y, "gap")
-        drawing.circle(x, y, round(2 + 4 * (each.rows / most) ** 0.5, 1), "dot s0")
+        drawing.circle(x, y, round(1.5 + 3 * (each.rows / most) ** 0.5, 1), "dot s0")
     rows = [(f"{each.confidence:.3f}", f"{each.accuracy:.3f}", f"{each.rows:,}") for each in bins]
     sizes = sorted({each.rows for each in bins})
     span = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"

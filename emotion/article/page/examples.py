@@ -55,6 +55,7 @@ class Evidence:
         if scored.texts is None:
             raise ValueError("needs the texts")
         self._rows, self._texts = scored.rows, scored.texts
+        self._labels: list[int] = scored.rows.labels.tolist()
         self._predicted = scored.rows.probabilities.argmax(axis=1)
 
     def by_cell(self) -> dict[Cell, list[int]]:
@@ -72,12 +73,12 @@ class Evidence:
         """Return the row at ``place``, counted from 0."""
         names, predicted = self._rows.names, int(self._predicted[place])
         confidence = float(self._rows.probabilities[place, predicted])
-        label = names[int(self._rows.labels[place])]
+        label = names[self._labels[place]]
         return Example(place + 2, shown(self._texts[place]), label, names[predicted], confidence)
 
     def worst(self) -> list[Example]:
         """Return the most confident mistakes."""
-        mistakes = worst_mistakes(self._rows.labels, self._rows.probabilities, MOST)
+        mistakes = worst_mistakes(self._labels, self._rows.probabilities, MOST)
         return [self.example(each.place) for each in mistakes]
 
     def pairs(self) -> list[Pair]:
@@ -91,12 +92,13 @@ class Evidence:
                 len(each.places) / int(supports[each.label]),
                 self.example(each.places[0]),
             )
-            for each in confused_pairs(self._rows.labels, self._rows.probabilities)[:PAIRS]
+            for each in confused_pairs(self._labels, self._rows.probabilities)[:PAIRS]
         ]
 
     def lengths(self) -> list[LengthBucket]:
         """Return scores by length of text."""
-        return scores_by_length(self._rows.labels, self._predicted, word_counts(self._texts), self._rows.names)
+        words = word_counts(self._texts).tolist()
+        return scores_by_length(self._labels, self._predicted.tolist(), words, self._rows.names)
 
 
 def within(evidence: Evidence, budget: int) -> tuple[dict[Cell, list[Example]], int]:

@@ -155,7 +155,7 @@ def _bars(material: Material, data: str) -> Chart:
         scores = record if data == VALIDATION else record.evaluations.get(data)
         if scores is not None:
             simple[BASELINE_NAMES.get(name, name)] = scores
-    return score_bars(data, {**dict(shown), **simple}, len(shown))
+    return score_bars(data, {**dict(shown), **simple}, len(shown), material.best.name)
 
 
 def _mistakes(material: Material) -> list[_Mistakes]:

@@ -107,5 +107,5 @@ class Drawing:
         """Draw the vertical axis with its grid; its title stands above it."""
         for tick in scale.ticks():
             self.line(left, scale(tick), right, scale(tick), "grid")
-            self.text(left - 6, scale(tick) + 4, form.format(tick), "end")
+            self.text(left - 6, scale(tick) + 4, form.format(tick) if tick else form.format(tick).lstrip("+"), "end")
         self.text(0, 12, title, "axis")
