@@ -143,8 +143,8 @@ def test_a_cell_counts_its_rows_and_leads_to_its_most_confident_texts(
             assert bool(cell.anchor) == (len(rows) > 0)
             if len(rows):
                 by_confidence = sorted(rows.tolist(), key=lambda row: -confidence[row])[:20]
-                _, _, after = html.partition(f'<details id="{cell.anchor}">')
-                listed = after.partition("</details>")[0]
+                _, _, after = html.partition(f'<ol id="{cell.anchor}">')
+                listed = after.partition("</ol>")[0]
                 assert [int(row) - 2 for row in re.findall(r"row (\d+)<", listed)] == by_confidence
                 numbers = [f"{confidence[row]:.1%}" for row in by_confidence]
                 assert re.findall(r"(\d+\.\d%)", listed) == numbers

@@ -59,14 +59,17 @@ class Evidence:
         self._predicted = scored.rows.probabilities.argmax(axis=1)
 
     def by_cell(self) -> dict[Cell, list[int]]:
-        """Return up to :data:`MOST` rows of each cell (label, prediction) that has any, the most confident first."""
+        """Return up to :data:`MOST` rows of each cell that has any, the most confident first.
+
+        The cells of the most rows come first, so that a limit leaves out the rarest.
+        """
         classes, confidence = len(self._rows.names), self._rows.probabilities.max(axis=1)
         cells = self._rows.labels * classes + self._predicted
         order = np.lexsort((-confidence, cells))
         kinds, starts, counts = np.unique(cells[order], return_index=True, return_counts=True)
         return {
-            divmod(int(kind), classes): order[start : start + min(count, MOST)].tolist()
-            for kind, start, count in zip(kinds, starts, counts, strict=True)
+            divmod(int(kinds[place]), classes): order[starts[place] :][: min(counts[place], MOST)].tolist()
+            for place in np.argsort(-counts, kind="stable")
         }
 
     def example(self, place: int) -> Example:

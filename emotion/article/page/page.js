@@ -39,7 +39,7 @@ const texts = document.getElementById("examples-texts");
 let opener = null;
 for (const link of document.querySelectorAll(".confusion a")) {
   const source = document.getElementById(link.hash.slice(1));
-  const name = source.querySelector("summary").textContent;
+  const name = source.parentElement.querySelector("summary").textContent;
   const button = document.createElement("button");
   button.type = "button";
   button.textContent = link.textContent;
@@ -48,7 +48,9 @@ for (const link of document.querySelectorAll(".confusion a")) {
   button.addEventListener("click", () => {
     opener = button;
     title.textContent = name;
-    texts.replaceChildren(source.querySelector("ol").cloneNode(true));
+    const list = source.cloneNode(true);
+    list.removeAttribute("id");
+    texts.replaceChildren(list);
     dialog.showModal();
     dialog.scrollTop = 0;
   });
