@@ -42,8 +42,9 @@ def test_the_wheel_holds_conf_and_the_sample_inside_the_package(wheel: Path) -> 
     for source, target in ((CONF, "conf"), (SAMPLE, "sample")):
         files = {path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file()}
         assert {f"emotion/{target}/{file}" for file in files} <= names
-    code = {path.relative_to(PROJECT).as_posix() for path in (PROJECT / "emotion").rglob("*.py")}
-    assert code <= names
+    suffixes = {".py", ".j2", ".css", ".js"}
+    files = [path for path in (PROJECT / "emotion").rglob("*") if path.suffix in suffixes]
+    assert {path.relative_to(PROJECT).as_posix() for path in files} <= names
     assert "emotion/py.typed" in names
 
 

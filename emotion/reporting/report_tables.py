@@ -12,8 +12,8 @@ from emotion.reporting.schema import ModelEntry, ScoresRecord, TrainingReport
 from emotion.reporting.seeds import SeedSummary
 from emotion.reporting.tables import Table
 
-_BASELINES = {MAJORITY: "majority class", SVM: "TF-IDF + SVM"}
-"""Names of the baselines in tables."""
+BASELINE_NAMES = {MAJORITY: "majority class", SVM: "TF-IDF + SVM"}
+"""Names of the baselines in tables and figures."""
 
 
 def models_table(report: TrainingReport) -> Table:
@@ -34,7 +34,7 @@ def models_table(report: TrainingReport) -> Table:
     baselines = report.models[report.best_model].baselines if report.best_model is not None else {}
     for name, record in sorted(baselines.items(), key=lambda item: -item[1].macro_f1):
         met = _yes(record.accuracy >= report.accuracy_target)
-        rows.append((_BASELINES.get(name, name), *_scores(record), met, "", "", f"{record.train_seconds:.0f}"))
+        rows.append((BASELINE_NAMES.get(name, name), *_scores(record), met, "", "", f"{record.train_seconds:.0f}"))
     return Table("Validation results (* best macro F1)", headings, rows, best=report.best_model)
 
 
@@ -49,7 +49,7 @@ def evaluation_table(report: TrainingReport, data: str) -> Table:
     baselines = report.models[report.best_model].baselines if report.best_model is not None else {}
     for name, baseline in baselines.items():
         if data in baseline.evaluations:
-            rows.append((_BASELINES.get(name, name), *_scores(baseline.evaluations[data]), "", "", ""))
+            rows.append((BASELINE_NAMES.get(name, name), *_scores(baseline.evaluations[data]), "", "", ""))
     headings = ("model", "accuracy", "macro F1", "95 %", "ECE", "rows", "read")
     return Table(f"Results on {data}, which chose nothing", headings, rows, best=report.best_model)
 

@@ -88,7 +88,11 @@ def to_html(table: Table) -> str:
     """Render for HTML."""
 
     def cells(tag: str, row: Sequence[str]) -> str:
-        first = f'<th scope="row">{escape_html(row[0])}</th>' if tag == "td" else f"<th>{escape_html(row[0])}</th>"
+        first = (
+            f'<th scope="row">{escape_html(row[0])}</th>'
+            if tag == "td"
+            else f'<th scope="col">{escape_html(row[0])}</th>'
+        )
         return first + "".join(f"<{tag}>{escape_html(cell)}</{tag}>" for cell in row[1:])
 
     rows = []
