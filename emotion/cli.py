@@ -1,4 +1,4 @@
-"""The commands: ``emotion-train``, ``emotion-compress``, ``emotion-predict``, ``emotion-benchmark`` and their scripts.
+"""The commands and their scripts: ``emotion-train``, ``-compress``, ``-predict``, ``-evaluate``, ``-export``, ...
 
 Each composes its config with Hydra, checks it, and only then imports torch. A user's mistake ends as one line on stderr
 and exit code 1.
@@ -104,6 +104,18 @@ def evaluate() -> None:
         print_evaluation(evaluate_checkpoints(config), config.folder)
 
     _main("evaluate", "emotion.scoring", "EvaluateConfig", job)
+
+
+def export() -> None:
+    """Write a folder for the Hugging Face hub."""
+
+    def job(config: Any) -> None:
+        from emotion.article import export
+        from emotion.reporting import print_export
+
+        print_export(export(config))
+
+    _main("export", "emotion.article", "ExportConfig", job)
 
 
 def benchmark() -> None:

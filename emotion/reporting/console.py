@@ -92,5 +92,10 @@ def print_prediction(prediction: Prediction) -> None:
     _line(console, f"Predictions: {prediction.output}")
 
 
+def print_export(folder: Path) -> None:
+    """Print where a folder for the Hugging Face hub is."""
+    _line(Console(), f"Folder for transformers and the hub, checked to predict as the checkpoint does: {folder}")
+
+
 def _line(console: Console, text: str) -> None:
     console.print(text, highlight=False, soft_wrap=True, markup=False)
