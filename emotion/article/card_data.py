@@ -18,15 +18,19 @@ from emotion.reporting import VALIDATION, DataFile
 _TASK = "text-classification"
 
 
-def card_data(predictor: Predictor, record: CheckpointRecord) -> ModelCardData:
+def card_data(predictor: Predictor, record: CheckpointRecord, exported: bool) -> ModelCardData:
     """Describe a model by what is known: neither licence nor language is, nor a data set of the hub.
 
-    A compressed model has no results here, as those of its checkpoint are the original's.
+    A compressed model has no results here, as those of its checkpoint are the original's. A ``.pt`` has no library: the
+    hub would tell people to load it with transformers, which cannot.
     """
+    library = "transformers" if exported else None
+    if predictor.precision == "onnx":
+        library = "onnx"
     results = [] if record.compression is not None else eval_results(record)
     return ModelCardData(
         base_model=base_model(predictor),
-        library_name="onnx" if predictor.precision == "onnx" else "transformers",
+        library_name=library,
         pipeline_tag=_TASK,
         tags=["emotion-classification", str(predictor.model.config.model_type)],
         metrics=["accuracy", "f1"] if results else None,

@@ -90,6 +90,8 @@ def _write(predictor: Predictor, folder: Path, card: str) -> None:
     )
     with quiet_transformers():
         model.save_pretrained(folder, max_shard_size="1TB")
+    # safetensors lets only the owner read its file; whoever may read the folder needs the weights.
+    (folder / "model.safetensors").chmod((folder / "config.json").stat().st_mode)
     for name, data in hub_tokenizer_files(predictor).items():
         (folder / name).write_bytes(data)
     (folder / "README.md").write_text(card, encoding="utf-8", newline="\n")

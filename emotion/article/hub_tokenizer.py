@@ -14,6 +14,9 @@ _CARDIFF = (("(?<![^ ])@[^ ]+", "@user"), ("(?<![^ ])http[^ ]*", "http"))
 _REWRITTEN = ("vocab.json", "merges.txt", "vocab.txt", "special_tokens_map.json", "added_tokens.json")
 """What ``tokenizer.json`` says too; next to it, they could undo its settings."""
 
+_PATHS = ("name_or_path", "special_tokens_map_file")
+"""Settings in which earlier versions of transformers noted where the tokenizer lay; nothing reads them."""
+
 
 def hub_tokenizer_files(predictor: Predictor) -> dict[str, bytes]:
     """Return the files of a folder from which ``AutoTokenizer`` restores the predictor's tokenizer.
@@ -35,6 +38,8 @@ def hub_tokenizer_files(predictor: Predictor) -> dict[str, bytes]:
         settings |= predictor.tokenizer.special_tokens_map | {"tokenizer_class": "PreTrainedTokenizerFast"}
     elif predictor.normalization == "bertweet":
         settings["normalization"] = True
+    for path in _PATHS:
+        settings.pop(path, None)
     settings |= {
         "model_max_length": predictor.max_length,
         "model_input_names": ["input_ids", "attention_mask"],  # the inputs of the predictor's model

@@ -41,7 +41,8 @@ def model_card(predictor: Predictor, digest: str, exported: bool = False) -> str
     record = CheckpointRecord.of(predictor)
     files: dict[str, DataFile] = {}
     if record.data is not None:
-        files = {"training": record.data.train, "validation": record.data.validation}
+        # "train", as no evaluation set may have that name.
+        files = {"train": record.data.train, "validation": record.data.validation}
     files |= {name: each.data for name, each in record.evaluations.items()}
     names = predictor.labels.names
     intervals = {} if record.intervals is None else record.intervals.per_class_f1
@@ -52,7 +53,7 @@ def model_card(predictor: Predictor, digest: str, exported: bool = False) -> str
         classes[plain(name)] = classes_table(each.per_class, found)
     return rendered(
         "model_card.md.j2",
-        data=card_data(predictor, record).to_yaml(line_break="\n"),
+        data=card_data(predictor, record, exported).to_yaml(line_break="\n"),
         name=plain(predictor.model_name),
         exported=exported,
         labels=[plain(name) for name in names],
@@ -68,6 +69,7 @@ def model_card(predictor: Predictor, digest: str, exported: bool = False) -> str
         results=results_table(record),
         has_intervals=record.intervals is not None,
         classes=classes,
+        unseen=[plain(name) for name, each in record.per_class.items() if each.support == 0],
         files=data_table(files) if files else "",
         counts=counts_table(names, files) if files else "",
         evaluations=[plain(name) for name in record.evaluations],

@@ -246,3 +246,18 @@ def test_a_folder_that_transformers_reads_otherwise_is_refused_and_leaves_nothin
     with pytest.raises(UserError, match=f"^weights: .*{message}"):
         exported(load(originals["minilm"]), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["model.pt"]
+
+
+def test_whoever_may_read_the_folder_may_read_the_weights(folders: dict[str, Path]) -> None:
+    modes = {path.name: path.stat().st_mode for path in folders["minilm"].iterdir()}
+    assert modes["model.safetensors"] == modes["config.json"]
+
+
+def test_paths_in_the_tokenizers_settings_are_left_out(originals: dict[str, Path], tmp_path: Path) -> None:
+    predictor = load(originals["minilm"])
+    settings = json.loads(predictor.tokenizer_files["tokenizer_config.json"])
+    settings |= {"name_or_path": "/home/me/secret", "special_tokens_map_file": "/home/me/secret/map.json"}
+    files = predictor.tokenizer_files | {"tokenizer_config.json": json.dumps(settings).encode()}
+    written = exported(replace(predictor, tokenizer_files=files), tmp_path) / "tokenizer_config.json"
+    assert "secret" not in written.read_text(encoding="utf-8")
+    assert json.loads(written.read_bytes())["tokenizer_class"] == "BertTokenizer"

@@ -164,6 +164,25 @@ def test_each_result_survives_with_all_its_arguments(text: str, known: Predictor
     assert found == expected
 
 
+def test_an_evaluation_set_of_any_name_leaves_the_training_data_in_the_tables(known: Predictor) -> None:
+    extra = known.metadata["evaluations"]["reddit"]
+    text = model_card(replace(known, metadata=known.metadata | {"evaluations": {"training": extra}}), DIGEST)
+    (files,) = headed(text, "used for", "file", "rows", "SHA-256")
+    assert [row[1] for row in files] == ["train.csv", "validation.csv", "a: b|c.csv"]
+
+
+def test_the_hub_is_told_of_transformers_only_where_it_can_load_the_model(known: Predictor, tmp_path: Path) -> None:
+    assert parsed(model_card(known, DIGEST), tmp_path).data.library_name is None
+
+
+def test_a_class_that_was_not_validated_is_named_as_a_limitation(text: str, known: Predictor) -> None:
+    counted = known.metadata["per_class"].values()
+    assert [each["support"] == 0 for each in counted] == [False] * 5 + [True]
+    limits = MarkdownIt("commonmark").render(text.partition("## Limitations")[2].partition("##")[0])
+    unseen = [line for line in limits.splitlines() if "Validation has no row of" in line]
+    assert unseen == [f"<li>Validation has no row of {NAMES[5]}: the scores say nothing about it.</li>"]
+
+
 def test_loading_and_saving_a_card_changes_nothing(text: str, tmp_path: Path) -> None:
     assert str(parsed(text, tmp_path)) == text
 
@@ -171,7 +190,7 @@ def test_loading_and_saving_a_card_changes_nothing(text: str, tmp_path: Path) ->
 def test_tables_show_names_as_they_are(text: str) -> None:
     for table in headed(text, "class", "precision", "recall", "F1", "95 % interval", "rows"):
         assert [row[0] for row in table] == list(NAMES)
-    (counts,) = headed(text, "class", "training", "validation", "test", "reddit")
+    (counts,) = headed(text, "class", "train", "validation", "test", "reddit")
     assert counts == [[name, "10", "10", "10", "10"] for name in NAMES]
     (files,) = headed(text, "used for", "file", "rows", "SHA-256")
     assert [row[1] for row in files] == ["train.csv", "validation.csv", "test.csv", "a: b|c.csv"]
