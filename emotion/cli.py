@@ -1,4 +1,4 @@
-"""The commands: ``emotion-train``, ``emotion-compress``, ``emotion-predict`` and so on, and their scripts.
+"""The commands and their scripts: ``emotion-train``, ``-compress``, ``-predict``, ``-evaluate``, ``-export``, ...
 
 Each composes its config with Hydra, checks it, and only then imports torch. A user's mistake ends as one line on stderr
 and exit code 1.
@@ -24,7 +24,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from emotion.config import CONF, Config, check_choices, one_line, resolve, sweep_configs
+from emotion.config import CONF, Config, check_choices, compose_config, one_line, resolve, sweep_configs
 from emotion.errors import UserError, first_line, of_file
 from emotion.jobs import earlier_folders
 from emotion.models.fast import keep_freed_memory
@@ -53,10 +53,12 @@ def train() -> None:
             print_report(report, config.model.name, Path(config.output_dir))
 
     def after_sweep(configs: Sequence[Any]) -> None:
-        from emotion.reporting import print_sweep, read_report
+        from emotion.article import ReportConfig, write_article
+        from emotion.reporting import print_article, print_sweep, read_report
 
         for folder in dict.fromkeys(config.output_dir for config in configs):
             print_sweep(read_report(Path(folder)), Path(folder))
+            print_article(write_article(resolve(_report_of(folder), ReportConfig)))
 
     _main("train", "emotion.training", "TrainConfig", job, after_sweep)
 
@@ -80,6 +82,13 @@ def compress() -> None:
             raise
 
     _main("compress", "emotion.compression", "CompressConfig", job)
+
+
+def _report_of(output_dir: str) -> DictConfig:
+    """Compose the config of ``scripts/report.py`` for a folder."""
+    config = compose_config("report", [])
+    config.output_dir = output_dir
+    return config
 
 
 def predict() -> None:
@@ -107,7 +116,7 @@ def evaluate() -> None:
 
 
 def report() -> None:
-    """Write tables, figures, model cards and a page from an output folder."""
+    """Write a page and model cards from an output folder."""
 
     def job(config: Any) -> None:
         from emotion.article import write_article
@@ -133,6 +142,18 @@ def explain() -> None:
         print_explanation(explanation, config.output)
 
     _main("explain", "emotion.prediction", "ExplainConfig", job)
+
+
+def export() -> None:
+    """Write a folder for the Hugging Face hub."""
+
+    def job(config: Any) -> None:
+        from emotion.article import export
+        from emotion.reporting import print_export
+
+        print_export(export(config))
+
+    _main("export", "emotion.article", "ExportConfig", job)
 
 
 def benchmark() -> None:

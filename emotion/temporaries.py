@@ -43,20 +43,29 @@ def temporary_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def temporary_folder() -> Iterator[Path]:
-    """Yield an empty folder among the system's temporary files; remove it at the end of the block.
+def temporary_folder(beside: Path | None = None) -> Iterator[Path]:
+    """Yield an empty folder; remove it at the end of the block, if it is still there.
 
     Those that killed processes left are removed first.
+
+    Args:
+        beside: The path that the folder will be moved to: it is made, hidden, on the same file system. None = among the
+            system's temporary files.
     """
-    system = Path(tempfile.gettempdir())
-    for left in system.glob(f"{_PREFIX}*"):
+    parent = Path(tempfile.gettempdir()) if beside is None else beside.parent
+    prefix = _PREFIX if beside is None else f".{beside.name}."
+    ours = re.compile(rf"{re.escape(prefix)}[0-9a-f]{{8}}")
+    for name in os.listdir(parent):
+        left = parent / name
+        if not ours.fullmatch(name) or not left.is_dir():
+            continue
         with suppress(OSError):
             if _remove_dead(left / _LOCK):
                 shutil.rmtree(left, ignore_errors=True)
             left.rmdir()  # an empty one: its process died, or tries again, before it had a lock
 
     def make() -> Path:
-        folder = system / f"{_PREFIX}{_random_name()}"
+        folder = parent / f"{prefix}{_random_name()}"
         folder.mkdir(mode=0o700)
         return folder / _LOCK
 

@@ -1,4 +1,4 @@
-"""Write an article's tables, figures, model cards and page:  python scripts/report.py [output_dir=outputs]"""
+"""Write the page and the model cards of an output folder:  python scripts/report.py [output_dir=outputs]"""
 
 from emotion.cli import report
 

@@ -1,4 +1,9 @@
+from .config import ExportConfig as ExportConfig
+from .config import ReportConfig as ReportConfig
+from .hub_folder import export as export
 from .material import Material as Material
 from .material import ModelMaterial as ModelMaterial
 from .material import ScoredRows as ScoredRows
+from .model_card import model_card as model_card
 from .page import render_page as render_page
+from .run import write_article as write_article

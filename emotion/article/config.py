@@ -1,4 +1,4 @@
-"""Settings of an article: ``conf/report.yaml``."""
+"""Settings of what is written for others: ``conf/report.yaml`` and ``conf/export.yaml``."""
 
 from typing import Annotated
 
@@ -16,3 +16,12 @@ class ReportConfig(Config):
     """Most confident mistakes of the best model on validation whose words are explained; 0 = none."""
     accelerator: Accelerator
     """Where the model that explains runs."""
+
+
+class ExportConfig(Config):
+    """Schema of ``conf/export.yaml``."""
+
+    weights: Text
+    """A ``.pt`` checkpoint."""
+    output: Text
+    """The folder to write; an earlier export is replaced, anything else is refused."""

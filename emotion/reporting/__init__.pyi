@@ -31,9 +31,11 @@ from .compression_schema import FileRecord as FileRecord
 from .compression_schema import Latency as Latency
 from .compression_schema import Percentiles as Percentiles
 from .compression_schema import Variant as Variant
+from .console import print_article as print_article
 from .console import print_benchmark as print_benchmark
 from .console import print_compression as print_compression
 from .console import print_evaluation as print_evaluation
+from .console import print_export as print_export
 from .console import print_prediction as print_prediction
 from .console import print_report as print_report
 from .console import print_sweep as print_sweep
@@ -78,6 +80,8 @@ from .seeds import SeedSummary as SeedSummary
 from .seeds import seed_summaries as seed_summaries
 from .store import locked as locked
 from .store import read_json as read_json
+from .tables import Table as Table
+from .tables import to_markdown as to_markdown
 from .training_report import REPORT_NAME as REPORT_NAME
 from .training_report import announce_run as announce_run
 from .training_report import announced_run as announced_run

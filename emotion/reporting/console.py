@@ -1,5 +1,6 @@
 """Print the results of a command at its end."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -99,6 +100,17 @@ def print_prediction(prediction: Prediction) -> None:
 
 def _scores(evaluation: Evaluation) -> str:
     return f"accuracy {evaluation.accuracy:.4f}, macro F1 {evaluation.macro_f1:.4f}"
+
+
+def print_export(folder: Path) -> None:
+    """Print where a folder for the Hugging Face hub is."""
+    _line(Console(), f"Folder for transformers and the hub, checked to predict as the checkpoint does: {folder}")
+
+
+def print_article(written: Sequence[Path]) -> None:
+    """Print where an article's files are."""
+    for path in written:
+        _line(Console(), f"Written: {path}")
 
 
 def _line(console: Console, text: str) -> None:

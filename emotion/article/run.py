@@ -1,0 +1,66 @@
+"""Write the page and the model cards of an output folder: ``scripts/report.py``."""
+
+import logging
+from pathlib import Path
+
+from emotion.article.config import ReportConfig
+from emotion.article.material import Material, ModelMaterial
+from emotion.article.model_card import model_card
+from emotion.article.page import render_page
+from emotion.checkpoint import load
+from emotion.evaluation import Attribution, occlusion, worst_mistakes
+from emotion.files import marked, require_unchanged, require_writable
+from emotion.isolation import isolated
+from emotion.models import pick_device
+from emotion.progress import working
+from emotion.reporting import VALIDATION
+
+log = logging.getLogger(__name__)
+
+PAGE, CARDS = "report.html", "model_cards"
+
+
+@isolated()
+def write_article(config: ReportConfig) -> list[Path]:
+    """Write the page and the model cards of ``config.output_dir``, from its files alone.
+
+    Returns:
+        What was written: the page and a card for each model whose checkpoint is there.
+
+    Raises:
+        UserError: There is no report of a training, or a file that is not ours would be replaced.
+    """
+    output_dir = Path(config.output_dir)
+    material = Material.read(output_dir)
+    require_writable(output_dir / CARDS, "output_dir")
+    page = output_dir / PAGE
+    cards = {name: output_dir / CARDS / f"{name}.md" for name, each in material.models.items() if each.checkpoint}
+    for path in (page, *cards.values()):
+        require_unchanged(path, "output_dir")
+    with working("explaining mistakes"):
+        attributions = {material.best.name: _explain_mistakes(material.best, config)}
+    _write(page, render_page(material, attributions))
+    for name, path in cards.items():
+        model = material.models[name]
+        assert model.checkpoint is not None
+        _write(path, model_card(load(model.checkpoint), model.entry.checkpoint_sha256))
+    for sentence in material.left_out:
+        log.warning("%s", sentence)
+    return [page, *cards.values()]
+
+
+def _explain_mistakes(model: ModelMaterial, config: ReportConfig) -> list[Attribution]:
+    """Say which words speak for the labels of the most confident mistakes on validation, if its texts are there."""
+    scored = model.scored.get(VALIDATION)
+    if config.explain == 0 or scored is None or scored.texts is None or model.checkpoint is None:
+        return []
+    mistakes = worst_mistakes(scored.rows.labels.tolist(), scored.rows.probabilities, config.explain)
+    if not mistakes:
+        return []
+    predictor = load(model.checkpoint, pick_device(config.accelerator))
+    return occlusion(predictor, [scored.texts[each.place] for each in mistakes], [each.predicted for each in mistakes])
+
+
+def _write(path: Path, text: str) -> None:
+    with marked(path, "output_dir") as temporary:
+        temporary.write_text(text, encoding="utf-8")
