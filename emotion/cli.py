@@ -1,4 +1,5 @@
-"""The commands: ``emotion-train``, ``emotion-compress``, ``emotion-predict``, ``emotion-benchmark`` and their scripts.
+"""The commands: ``emotion-train``, ``emotion-compress``, ``emotion-predict``, ``emotion-evaluate``, ``emotion-audit``,
+``emotion-benchmark`` and their scripts.
 
 Each composes its config with Hydra, checks it, and only then imports torch. A user's mistake ends as one line on stderr
 and exit code 1.
@@ -104,6 +105,26 @@ def evaluate() -> None:
         print_evaluation(evaluate_checkpoints(config), config.folder)
 
     _main("evaluate", "emotion.scoring", "EvaluateConfig", job)
+
+
+def audit() -> None:
+    """Audit labelled CSVs."""
+    command = ["python", *sys.argv]
+
+    def job(config: Any) -> None:
+        from emotion.audit import audit
+        from emotion.reporting import print_audit
+        from emotion.training import Interrupted, stop_on_signals
+
+        try:
+            with stop_on_signals(at_once=True):
+                report = audit(config)
+        except Interrupted as stop:
+            _say_stopped(stop.signal, command)
+            raise
+        print_audit(report, Path(config.output_dir))
+
+    _main("audit", "emotion.audit", "AuditConfig", job)
 
 
 def benchmark() -> None:
