@@ -53,9 +53,8 @@ def out_of_fold_by_training(
             }
             output = folder / "outputs"
             train(config.training(model, data.label_set.names, str(output), csvs), folder / "run")
-            predictor = load(
-                str(output / f"best_{model.name}.pt"), pick_device(config.trainer.accelerator), config.fast
-            )
+            checkpoint = output / f"best_{model.name}.pt"
+            predictor = load(str(checkpoint), pick_device(config.trainer.accelerator), config.fast)
             found[held_out] = predictor.predict_proba([data.texts[place] for place in held_out]).numpy()
     return found
 

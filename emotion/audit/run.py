@@ -106,4 +106,4 @@ def _write_suspects(path: Path, train: LabelledTexts, suspects: list[SuspectLabe
         for each in suspects:
             (row,) = train.csv_rows([each.row])
             label, suggested = names[each.label], names[each.suggested]
-            writer.writerow((row, train.texts[each.row], label, suggested, f"{each.self_confidence:.6f}"))
+            writer.writerow((row, train.texts[each.row], label, suggested, f"{each.self_confidence:.4g}"))

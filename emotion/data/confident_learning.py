@@ -94,7 +94,10 @@ def _keeping_one_of_each_class(joint: np.ndarray) -> np.ndarray:
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:
-    """Round to whole numbers of the same sum, which is one; those that rounding moved furthest give way."""
+    """Round to whole numbers of the same sum, which is one; those that rounding moved furthest give way.
+
+    Which of equal ones gives way is arbitrary, but always the same.
+    """
     whole: np.ndarray = np.rint(values).astype(np.int64)
     surplus = int(whole.sum() - np.rint(values.sum()))
     too_low = np.argsort(values - whole, kind="stable")  # from the one that was raised most
