@@ -1,4 +1,4 @@
-"""The commands and their scripts: ``emotion-train``, ``-compress``, ``-predict``, ``-evaluate``, ``-export``, ...
+"""The commands and their scripts: ``emotion-train``, ``-compress``, ``-predict``, ``-evaluate``, ``-audit``, ...
 
 Each composes its config with Hydra, checks it, and only then imports torch. A user's mistake ends as one line on stderr
 and exit code 1.
@@ -154,6 +154,26 @@ def export() -> None:
         print_export(export(config))
 
     _main("export", "emotion.article", "ExportConfig", job)
+
+
+def audit() -> None:
+    """Audit labelled CSVs."""
+    command = ["python", *sys.argv]
+
+    def job(config: Any) -> None:
+        from emotion.audit import audit
+        from emotion.reporting import print_audit
+        from emotion.training import Interrupted, stop_on_signals
+
+        try:
+            with stop_on_signals(at_once=True):
+                report = audit(config)
+        except Interrupted as stop:
+            _say_stopped(stop.signal, command)
+            raise
+        print_audit(report, Path(config.output_dir))
+
+    _main("audit", "emotion.audit", "AuditConfig", job)
 
 
 def benchmark() -> None:

@@ -1,4 +1,11 @@
+from .audit import TRAIN as TRAIN
+from .audit import Audit as Audit
+from .audit import Overlap as Overlap
+from .audit import SplitAudit as SplitAudit
+from .audit import audit_splits as audit_splits
 from .batching import LengthBucketBatchSampler as LengthBucketBatchSampler
+from .confident_learning import SuspectLabel as SuspectLabel
+from .confident_learning import suspect_labels as suspect_labels
 from .config import DataConfig as DataConfig
 from .config import EvaluationSetsConfig as EvaluationSetsConfig
 from .config import LabelsConfig as LabelsConfig
@@ -7,10 +14,15 @@ from .csv_files import CsvFile as CsvFile
 from .csv_files import open_csv as open_csv
 from .datamodule import EmotionDataModule as EmotionDataModule
 from .datamodule import TokenisedRows as TokenisedRows
+from .folds import fold_numbers as fold_numbers
 from .labelled import LabelledTexts as LabelledTexts
 from .labelled import read_labelled as read_labelled
 from .labelled import sample_texts as sample_texts
 from .prefetch import prefetched as prefetched
+from .same_texts import Repeats as Repeats
+from .same_texts import SameText as SameText
+from .same_texts import SameTexts as SameTexts
+from .same_texts import without_conflicts as without_conflicts
 from .source import is_stream as is_stream
 from .text import TextEncoder as TextEncoder
 from .text import TokenIds as TokenIds

@@ -51,6 +51,8 @@ class DataConfig(EvaluationSetsConfig):
     """Rows a step on each device."""
     max_length: Annotated[int, Field(ge=4)]
     """Tokens a text, specials included; longer texts are cut."""
+    drop_conflicts: bool
+    """Leave out training rows whose text occurs with another label, in training or in validation."""
 
     @model_validator(mode="after")
     def _one_corpus(self) -> Self:

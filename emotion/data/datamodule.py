@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from emotion.data.batching import LengthBucketBatchSampler
 from emotion.data.config import DataConfig
 from emotion.data.labelled import LabelledTexts
+from emotion.data.same_texts import without_conflicts
 from emotion.data.text import TextEncoder, TokenIds
 from emotion.errors import UserError
 from emotion.labels import LabelSet
@@ -83,7 +84,7 @@ class EmotionDataModule(LightningDataModule):
 
     @classmethod
     def read(cls, config: DataConfig, label_set: LabelSet | None, seed: int) -> Self:
-        """Read and check both CSVs.
+        """Read and check both CSVs; with ``config.drop_conflicts``, leave out training rows that contradict others.
 
         Args:
             config: Their paths and columns.
@@ -91,11 +92,14 @@ class EmotionDataModule(LightningDataModule):
             seed: Seed of the batches' order.
 
         Raises:
-            UserError: A CSV cannot be used (see :func:`emotion.data.labelled.read_labelled`).
+            UserError: A CSV cannot be used (see :func:`emotion.data.labelled.read_labelled`), or no training row
+                is left.
         """
         columns = config.text_column, config.label_column
         train = LabelledTexts.read(config.train, *columns, label_set, "data.train")
         validation = LabelledTexts.read(config.validation, *columns, train.label_set, "data.validation")
+        if config.drop_conflicts:
+            train = _consistent(train, validation)
         return cls(train, validation, config.batch_size, seed)
 
     def tokenise(self, encoder: TextEncoder) -> None:
@@ -117,7 +121,7 @@ class EmotionDataModule(LightningDataModule):
         """Return the rows of the training CSV that are in the current epoch's batch, from 0; the header is row 1."""
         assert self._train_sampler is not None
         # Rows beyond the CSV's are made of others, to distil.
-        return [row + 2 for row in self._train_sampler.rows_of(batch) if row < len(self.train.texts)]
+        return self.train.csv_rows(row for row in self._train_sampler.rows_of(batch) if row < len(self.train.texts))
 
     def train_dataloader(self) -> DataLoader[Any]:
         self._train_sampler = self._sampler(self.train_rows, shuffle=True)
@@ -148,6 +152,19 @@ class EmotionDataModule(LightningDataModule):
         trainer = self.trainer
         batch = partial(rows.to(trainer.strategy.root_device).batch, encoder=self.encoder)
         return DataLoader(range(len(rows)), batch_sampler=sampler, collate_fn=batch)  # type: ignore[arg-type]
+
+
+def _consistent(train: LabelledTexts, validation: LabelledTexts) -> LabelledTexts:
+    """Leave out the training rows whose text occurs with another label, and log how many."""
+    kept = without_conflicts(train, validation)
+    dropped = len(train.texts) - len(kept.texts)
+    if not kept.texts:
+        raise UserError(
+            f"data.drop_conflicts: must leave training rows, found {dropped} rows, all with a text that occurs with"
+            " another label"
+        )
+    log.info("%s: %d rows are left out, as their text occurs with another label", train.path, dropped)
+    return kept
 
 
 def _tokenised(split: LabelledTexts, encoder: TextEncoder) -> TokenisedRows:

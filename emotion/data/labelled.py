@@ -1,7 +1,8 @@
 """Labelled CSVs: texts and class indices."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from emotion.config import SAMPLE
@@ -22,6 +23,8 @@ class LabelledTexts:
     labels: list[int]
     """Class indices in [0, len(label_set))."""
     label_set: LabelSet
+    rows: Sequence[int] | None = None
+    """Rows of the CSV that are held, if some are left out; the header is row 1."""
 
     @classmethod
     def read(
@@ -36,6 +39,20 @@ class LabelledTexts:
                 "%s: %d rows have no text, the first is row %d (the header is row 1)", path, len(empty), empty[0]
             )
         return cls(path, file.source.sha256(), texts, labels, label_set)
+
+    def chosen(self, indices: Sequence[int]) -> "LabelledTexts":
+        """Return the rows at ``indices``, in [0, rows), alone; the digest stays that of the whole CSV."""
+        texts, labels = [self.texts[index] for index in indices], [self.labels[index] for index in indices]
+        return replace(self, texts=texts, labels=labels, rows=self.csv_rows(indices))
+
+    def csv_rows(self, indices: Iterable[int]) -> list[int]:
+        """Return the rows of the CSV that are at ``indices``; the header is row 1."""
+        rows = self.rows
+        return [index + 2 for index in indices] if rows is None else [rows[index] for index in indices]
+
+    def label_names(self, indices: Iterable[int]) -> list[str]:
+        """Return the names of the classes at ``indices``."""
+        return [self.label_set.names[self.labels[index]] for index in indices]
 
     def counts(self) -> list[int]:
         """Count the rows of each class, in the order of the classes."""

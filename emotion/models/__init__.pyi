@@ -9,6 +9,7 @@ from .baselines import SVM as SVM
 from .baselines import Baseline as Baseline
 from .baselines import fit_baselines as fit_baselines
 from .baselines import fit_svm as fit_svm
+from .baselines import out_of_fold as out_of_fold
 from .config import NAME_PATTERN as NAME_PATTERN
 from .config import NAME_RULE as NAME_RULE
 from .config import NORMALIZATIONS as NORMALIZATIONS

@@ -10,6 +10,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.svm import LinearSVC
 
+from emotion.data import fold_numbers
+
 MAJORITY, SVM = "majority", "tfidf_svm"
 
 
@@ -75,3 +77,28 @@ def fit_svm(texts: Sequence[str], labels: Sequence[int], classes: int) -> TfidfS
             raise
         return None
     return TfidfSvm(pipeline, classes)
+
+
+def out_of_fold(texts: Sequence[str], labels: Sequence[int], classes: int, folds: int = 5, seed: int = 0) -> np.ndarray:
+    """Predict each row by an SVM that was trained on the other folds; where it can learn nothing, by class shares.
+
+    Args:
+        texts: (rows,), at least two different ones.
+        labels: (rows,), class indices in [0, classes).
+        classes: Number of classes.
+        folds: Number of folds (:func:`emotion.data.fold_numbers`), >= 2.
+        seed: Seed of the folds.
+
+    Returns:
+        (rows, classes), float64; rows sum to 1; not calibrated; a class that a row's SVM did not see has 0.
+
+    Raises:
+        UserError: There are fewer than two different texts, or fewer than two folds.
+    """
+    numbers, truth = fold_numbers(texts, labels, folds, seed), np.asarray(labels)
+    found = np.empty((len(texts), classes))
+    for fold in range(numbers.max() + 1):
+        others, held_out = np.flatnonzero(numbers != fold).tolist(), np.flatnonzero(numbers == fold).tolist()
+        baselines = fit_baselines([texts[row] for row in others], truth[others].tolist(), classes)
+        found[held_out] = baselines[SVM].predict_proba([texts[row] for row in held_out])
+    return found

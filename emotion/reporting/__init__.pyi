@@ -4,6 +4,12 @@ from .attribution_plots import attribution_figure as attribution_figure
 from .attribution_report import require_explanation_folder as require_explanation_folder
 from .attribution_report import write_explanation as write_explanation
 from .attribution_schema import Attributions as Attributions
+from .audit_report import SUSPECTS_NAME as SUSPECTS_NAME
+from .audit_report import AuditReport as AuditReport
+from .audit_report import SuspectPair as SuspectPair
+from .audit_report import Suspects as Suspects
+from .audit_report import read_audit_report as read_audit_report
+from .audit_report import write_audit_report as write_audit_report
 from .benchmark_report import BenchmarkResults as BenchmarkResults
 from .benchmark_schema import BenchmarkReport as BenchmarkReport
 from .benchmark_schema import CompressedSide as CompressedSide
@@ -32,6 +38,7 @@ from .compression_schema import Latency as Latency
 from .compression_schema import Percentiles as Percentiles
 from .compression_schema import Variant as Variant
 from .console import print_article as print_article
+from .console import print_audit as print_audit
 from .console import print_benchmark as print_benchmark
 from .console import print_compression as print_compression
 from .console import print_evaluation as print_evaluation

@@ -8,6 +8,8 @@ from rich.markdown import Markdown
 
 from emotion.evaluation import Evaluation
 from emotion.prediction import Prediction
+from emotion.reporting.audit_report import AuditReport
+from emotion.reporting.audit_tables import audit_in_words, audit_tables
 from emotion.reporting.benchmark_report import tables
 from emotion.reporting.benchmark_schema import BenchmarkReport
 from emotion.reporting.compression_schema import CompressionReport
@@ -60,6 +62,16 @@ def print_evaluation(report: EvaluationReport, folder: Path) -> None:
     for comparison in leading_comparisons(report.comparisons):
         _line(console, verdict(comparison))
     _line(console, f"Report, pictures and row-level predictions: {folder}")
+
+
+def print_audit(report: AuditReport, folder: Path) -> None:
+    """Print what was found in each CSV, and what to look at."""
+    console = Console()
+    for table in audit_tables(report):
+        console.print(to_console(table))
+    for line in audit_in_words(report):
+        _line(console, line)
+    _line(console, f"Report and suspect labels: {folder}")
 
 
 def print_compression(report: CompressionReport, folder: Path) -> None:

@@ -31,7 +31,7 @@ from emotion.reporting.report_tables import (
 from emotion.reporting.tables import Table, to_html
 
 if TYPE_CHECKING:
-    from emotion.evaluation import Attribution  # type: ignore[attr-defined]
+    from emotion.evaluation import Attribution
 
 _MOST_ATTRIBUTIONS = 300_000
 """Bytes of HTML of all explained texts."""
@@ -176,8 +176,6 @@ def _explained(
     found: dict[str, list[tuple[str, Markup]]] = {}
     budget, total = _MOST_ATTRIBUTIONS, sum(map(len, attributions.values()))
     for name, each in ((name, each) for name, group in attributions.items() for each in group):
-        from emotion.reporting import attribution_html  # type: ignore[attr-defined]
-
         names = material.models[name].labels.names
         html = attribution_html(each, names)
         budget -= len(html.encode())

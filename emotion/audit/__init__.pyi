@@ -1,0 +1,2 @@
+from .config import AuditConfig as AuditConfig
+from .run import audit as audit
