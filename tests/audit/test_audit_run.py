@@ -10,6 +10,7 @@ from emotion.audit import AuditConfig, audit
 from emotion.config import compose_config, resolve
 from emotion.errors import UserError
 from emotion.reporting import print_audit, read_audit_report
+from support.command_server import Commands
 from support.files import sample_rows, write_csv
 
 
@@ -110,3 +111,11 @@ def test_a_foreign_report_is_not_replaced(noisy: dict[str, Path], tmp_path: Path
     (tmp_path / "audit_report.json").write_text(json.dumps({"mine": 1}))
     with pytest.raises(UserError, match=r"audit_report\.json: must have schema_version"):
         audit(config_for(noisy, tmp_path))
+
+
+def test_the_command_prints_a_summary(commands: Commands, noisy: dict[str, Path], tmp_path: Path) -> None:
+    csvs = [f"data.{name}={path}" for name, path in noisy.items()]
+    done = commands.run("audit", tmp_path, *csvs)
+    assert (done.code, done.err) == (0, "")
+    assert "1 text of train with another label in validation." in done.out
+    assert (tmp_path / "outputs" / "audit_report.json").is_file()
