@@ -13,7 +13,7 @@ from emotion.files import marked, require_unchanged, require_writable
 from emotion.isolation import isolated
 from emotion.models import pick_device
 from emotion.progress import working
-from emotion.reporting import VALIDATION
+from emotion.reporting import VALIDATION, audit_tables, read_audit_report
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,8 @@ def write_article(config: ReportConfig) -> list[Path]:
         require_unchanged(path, "output_dir")
     with working("explaining mistakes"):
         attributions = {material.best.name: _explain_mistakes(material.best, config)}
-    _write(page, render_page(material, attributions))
+    audit = read_audit_report(output_dir)
+    _write(page, render_page(material, attributions, audit_tables(audit) if audit is not None else None))
     for name, path in cards.items():
         model = material.models[name]
         assert model.checkpoint is not None

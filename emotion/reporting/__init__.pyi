@@ -10,6 +10,7 @@ from .audit_report import SuspectPair as SuspectPair
 from .audit_report import Suspects as Suspects
 from .audit_report import read_audit_report as read_audit_report
 from .audit_report import write_audit_report as write_audit_report
+from .audit_tables import audit_tables as audit_tables
 from .benchmark_report import BenchmarkResults as BenchmarkResults
 from .benchmark_schema import BenchmarkReport as BenchmarkReport
 from .benchmark_schema import CompressedSide as CompressedSide

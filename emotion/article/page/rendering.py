@@ -6,7 +6,6 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import TYPE_CHECKING
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
@@ -19,7 +18,8 @@ from emotion.article.page.frontier import frontier_charts
 from emotion.article.page.matrices import evidence_of, matrices, records_of
 from emotion.article.page.svg import WIDTH, Chart
 from emotion.article.page.tables import classes_table, comparisons_table, lengths_table, variants_table
-from emotion.reporting import VALIDATION, Comparison, ScoresRecord
+from emotion.evaluation import Attribution
+from emotion.reporting import VALIDATION, Comparison, ScoresRecord, attribution_html
 from emotion.reporting.report_tables import (
     BASELINE_NAMES,
     calibration_table,
@@ -29,9 +29,6 @@ from emotion.reporting.report_tables import (
     seeds_table,
 )
 from emotion.reporting.tables import Table, to_html
-
-if TYPE_CHECKING:
-    from emotion.evaluation import Attribution
 
 _MOST_ATTRIBUTIONS = 300_000
 """Bytes of HTML of all explained texts."""
@@ -52,7 +49,7 @@ class _Mistakes:
 
 def render_page(
     material: Material,
-    attributions: "Mapping[str, Sequence[Attribution]] | None" = None,
+    attributions: Mapping[str, Sequence[Attribution]] | None = None,
     audit: Sequence[Table] | None = None,
 ) -> str:
     """Render everything of an output folder as one HTML page.
@@ -170,7 +167,7 @@ def _mistakes(material: Material) -> list[_Mistakes]:
 
 
 def _explained(
-    material: Material, attributions: "Mapping[str, Sequence[Attribution]]", left_out: list[str]
+    material: Material, attributions: Mapping[str, Sequence[Attribution]], left_out: list[str]
 ) -> dict[str, list[tuple[str, Markup]]]:
     """Render explained texts, with a heading for each, for as long as they fit the page."""
     found: dict[str, list[tuple[str, Markup]]] = {}
