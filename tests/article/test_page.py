@@ -10,9 +10,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-import emotion.reporting
 from emotion.article import Material, render_page
-from emotion.evaluation import Interval, MacroF1Difference
+from emotion.evaluation import Attribution, Interval, MacroF1Difference, WordScore
 from emotion.reporting.tables import Table
 from support.articles import made_up_material, made_up_model, made_up_rows
 from support.compression_reports import compression_report, variant
@@ -281,12 +280,7 @@ def test_audits_are_shown_as_tables(material: Material) -> None:
     assert {"href": "#audit"} in page.all("a")
 
 
-@pytest.mark.skipif(
-    not hasattr(emotion.reporting, "attribution_html"), reason="emotion.reporting has no attribution_html yet"
-)
 def test_explained_texts_are_shown_and_limited(material: Material) -> None:
-    from emotion.evaluation import Attribution, WordScore
-
     words = [WordScore(start=0, end=8, score=0.5)]
     made = Attribution(ATTACK, label=1, probability=0.8, words=words, method="occlusion", convergence_gap=None)
     page = Page(render_page(material, {"MiniLM": [made]}))

@@ -205,10 +205,10 @@ def test_a_choice_in_onnx_does_not_stop_a_run_that_lacks_onnx_and_chooses_none(
         results.require_free([], may_choose=True)
 
 
-def rows_of(variants: Mapping[str, Variant], first: float) -> dict[str, Rows]:
-    """Predictions of two rows for each variant."""
+def rows_of(variants: Mapping[str, Variant], first: float) -> dict[str, dict[str, Rows]]:
+    """Predictions of two rows of validation for each variant."""
     probabilities = np.array([[first, 1 - first], [1 - first, first]])
-    return {name: Rows(np.array([0, 1]), probabilities, ("calm", "cross")) for name in variants}
+    return {name: {"validation": Rows(np.array([0, 1]), probabilities, ("calm", "cross"))} for name in variants}
 
 
 def test_predictions_are_written_with_the_report(results: CompressionResults) -> None:
@@ -244,7 +244,9 @@ def test_predictions_that_a_killed_process_replaced_are_not_taken_for_the_earlie
 ) -> None:
     first = compression_report({"small": variant(20.0), "half": variant(45.0)})
     results.publish(first, None, "size", rows_of(first.variants, 0.9))
-    write_rows(rows_of({"small": variant()}, 0.6)["small"], results.folder / "predictions" / "MiniLM_small.csv")
+    write_rows(
+        rows_of({"small": variant()}, 0.6)["small"]["validation"], results.folder / "predictions" / "MiniLM_small.csv"
+    )
     second = compression_report({"prune": variant(60.0)})
     merged = results.publish(second, None, "size", rows_of(second.variants, 0.7))
     assert merged.variants["small"].predictions is None

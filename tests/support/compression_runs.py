@@ -9,7 +9,7 @@ import pytest
 from emotion.compression import CompressConfig, compress
 from emotion.compression import measure as benchmark
 from emotion.config import compose_config, resolve
-from emotion.reporting import CompressionReport
+from emotion.reporting import CompressionReport, Variant
 from support.files import sample_rows, write_csv
 
 ROWS = sample_rows("validation", 100)
@@ -36,6 +36,11 @@ def run(*overrides: str) -> CompressionReport:
     """What ``scripts/compress.py`` does with the same options."""
     overrides = ("accelerator=cpu", "rounds=1", *overrides)
     return compress(resolve(compose_config("compress", list(overrides)), CompressConfig), overrides)
+
+
+def alone(variant: Variant) -> Variant:
+    """A variant without the p-value that depends on how many others there are."""
+    return variant.model_copy(update={"mcnemar_holm_p": None})
 
 
 def digest(path: Path) -> str:
