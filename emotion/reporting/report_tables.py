@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from emotion.evaluation import ClassScores
+from emotion.evaluation import ClassScores, Interval
 from emotion.models import MAJORITY, SVM
 from emotion.prediction import Prediction
 from emotion.reporting.compression_schema import BASELINE, CompressionReport
@@ -87,19 +87,19 @@ def checkpoint_tables(report: EvaluationReport) -> list[Table]:
 
 
 def seeds_table(summaries: Sequence[SeedSummary], data: str = VALIDATION) -> Table:
-    """Tabulate macro F1 and accuracy over seeds."""
+    """Tabulate macro F1 over seeds, with the interval of its mean, and mean accuracy."""
     rows = []
     for summary in summaries:
         if data not in summary.scores:
             continue
         macro_f1, accuracy = summary.scores[data]["macro_f1"], summary.scores[data]["accuracy"]
-        shipped = "" if summary.shipped_seed is None else str(summary.shipped_seed)
-        of_mean = "" if macro_f1.interval is None else f"{macro_f1.interval.low:.4f}-{macro_f1.interval.high:.4f}"
-        spread = (_or_none(macro_f1.std), f"{macro_f1.low:.4f}", f"{macro_f1.high:.4f}", of_mean)
-        means = (f"{macro_f1.mean:.4f}", *spread, f"{accuracy.mean:.4f}", _or_none(accuracy.std))
-        rows.append((summary.model_name, str(len(summary.seeds)), *means, shipped))
-    headings = ("macro F1", "std", "min", "max", "95 % of mean", "accuracy", "std", "ships seed")
-    return Table(f"Over seeds, on {data}", ("model", "seeds", *headings), rows)
+        figures = (macro_f1.mean, macro_f1.std, macro_f1.low, macro_f1.high)
+        interval = "" if macro_f1.interval is None else _range(macro_f1.interval)
+        kept = "" if summary.shipped_seed is None else str(summary.shipped_seed)
+        seeds = str(len(summary.seeds))
+        rows.append((summary.model_name, seeds, *map(_or_none, figures), interval, _or_none(accuracy.mean), kept))
+    headings = ("model", "seeds", "macro F1", "std", "min", "max", "95 %", "accuracy", "kept")
+    return Table(f"Over seeds, on {data} (kept: the seed of the checkpoint)", headings, rows)
 
 
 def _scores(record: ScoresRecord) -> tuple[str, str, str]:
@@ -110,8 +110,11 @@ def _interval(record: ScoresRecord) -> str:
     """Write the interval of macro F1; "" for reports of versions without one."""
     if record.intervals is None:
         return ""
-    found = record.intervals.macro_f1
-    return f"{found.low:.3f}-{found.high:.3f}".replace("0.", ".")
+    return _range(record.intervals.macro_f1)
+
+
+def _range(interval: Interval) -> str:
+    return f"{interval.low:.3f}-{interval.high:.3f}".replace("0.", ".")
 
 
 def _calibration(record: ScoresRecord) -> str:
@@ -133,7 +136,7 @@ def _yes(condition: bool) -> str:
 
 
 def _or_none(number: float | None) -> str:
-    return "" if number is None else f"{number:.4f}"
+    return "" if number is None else f"{number:.4f}".replace("0.", ".")
 
 
 def class_table(title: str, per_class: Mapping[str, ClassScores]) -> Table:
