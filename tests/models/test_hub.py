@@ -44,7 +44,7 @@ def find(config):
 """
 SEARCH = """
 from emotion.models import find_backbone
-from emotion.cli import run
+from emotion.command import run
 from emotion.models import model_choices
 
 run(lambda: find_backbone(model_choices()["bertweet"]))
