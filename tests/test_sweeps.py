@@ -15,8 +15,11 @@ def test_a_killed_sweep_goes_on(commands: Commands, backbones: dict[str, Path], 
 
     whole = commands.run("train", tmp_path, *arguments, "output_dir=whole")
     assert whole.code == 0, whole.err
+    assert whole.out.count("Over seeds, on validation") == 1, "once, at the end"
+    assert (tmp_path / "whole" / "report.html").is_file()
+    assert (tmp_path / "whole" / "model_cards" / "MiniLM.md").is_file()
     # Just before the last quarter of its files comes into place: in the second job.
-    death = Death(seconds=60, rename=whole.renames * 3 // 4)
+    death = Death(seconds=60, rename=whole.renames * 5 // 8)
     assert commands.run("train", tmp_path, *arguments, "output_dir=out", death=death).code == -9
     folder = max(tmp_path.glob("multirun/*/*"))
     state = folder / "0" / "checkpoints" / "last.ckpt"

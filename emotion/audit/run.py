@@ -7,7 +7,7 @@ from pathlib import Path
 
 from emotion.audit.config import AuditConfig
 from emotion.audit.folds import encoder_of, out_of_fold_by_training
-from emotion.data import TRAIN, LabelledTexts, SuspectLabel, audit_splits, suspect_labels
+from emotion.data import TRAIN, VALIDATION, LabelledTexts, SuspectLabel, audit_splits, suspect_labels
 from emotion.evaluation import apply_temperature, evaluate, fit_temperature
 from emotion.files import marked, require_unchanged, require_writable
 from emotion.isolation import isolated
@@ -70,7 +70,7 @@ def _read(config: AuditConfig) -> dict[str, LabelledTexts]:
     train = LabelledTexts.read(data.train, *columns, config.labels.label_set(), "data.train")
     validation = LabelledTexts.read(data.validation, *columns, train.label_set, "data.validation")
     further = read_sets(data.evaluation_paths, *columns, train.label_set)
-    return {TRAIN: train, "validation": validation, **further}
+    return {TRAIN: train, VALIDATION: validation, **further}
 
 
 def _suspects(config: AuditConfig, splits: dict[str, LabelledTexts]) -> tuple[list[SuspectLabel], Suspects]:
@@ -80,7 +80,7 @@ def _suspects(config: AuditConfig, splits: dict[str, LabelledTexts]) -> tuple[li
     if config.model is None:
         raw = out_of_fold(train.texts, train.labels, len(names), config.folds, config.seed)
     else:
-        raw = out_of_fold_by_training(config, config.model, train, splits["validation"])
+        raw = out_of_fold_by_training(config, config.model, train, splits[VALIDATION])
     temperature = fit_temperature(raw, train.labels)
     suspects = suspect_labels(apply_temperature(raw, temperature), train.labels)
     scores = evaluate(train.labels, raw.argmax(axis=1).tolist(), names)
@@ -101,9 +101,9 @@ def _suspects(config: AuditConfig, splits: dict[str, LabelledTexts]) -> tuple[li
 def _write_suspects(path: Path, train: LabelledTexts, suspects: list[SuspectLabel]) -> None:
     names = train.label_set.names
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)  # a lone CR would end a row
         writer.writerow(COLUMNS)
         for each in suspects:
             (row,) = train.csv_rows([each.row])
             label, suggested = names[each.label], names[each.suggested]
-            writer.writerow((row, train.texts[each.row], label, suggested, f"{each.self_confidence:.4g}"))
+            writer.writerow((row, train.texts[each.row], label, suggested, float(f"{each.self_confidence:.4g}")))

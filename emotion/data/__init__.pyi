@@ -1,4 +1,5 @@
 from .audit import TRAIN as TRAIN
+from .audit import VALIDATION as VALIDATION
 from .audit import Audit as Audit
 from .audit import Overlap as Overlap
 from .audit import SplitAudit as SplitAudit

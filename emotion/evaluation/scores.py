@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emotion.evaluation.calibration import Calibration, apply_temperature, calibration_of, cross_fitted
+from emotion.evaluation.calibration import Calibration, calibration_of
 from emotion.evaluation.intervals import ScoreIntervals, bootstrap_intervals
 from emotion.evaluation.metrics import Evaluation, evaluate
+from emotion.evaluation.temperature import apply_temperature, cross_fitted
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from emotion.data import VALIDATION as VALIDATION  # its name among those of the evaluation sets
 from emotion.errors import UserError
 from emotion.files import sha256
 from emotion.reporting.schema import RowsFile
 
-VALIDATION = "validation"
-"""Name of the CSV that chose the model, among those of the evaluation sets."""
 _COLUMNS = ["row", "label", "predicted_label"]
 _PREFIX = "probability_"
 

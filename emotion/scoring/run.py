@@ -52,7 +52,7 @@ def evaluate_checkpoints(config: EvaluateConfig) -> EvaluationReport:
         if model.labels.names != labels.names:
             found = f"{', '.join(labels.names)} and, in {name}, {', '.join(model.labels.names)}"
             raise UserError(f"weights: must be checkpoints of the same classes, found {found}")
-    sets = read_sets(config.sets, config.text_column, config.label_column, labels)
+    sets = read_sets(config.sets, config.text_column, config.label_column, labels, "csv")
     folder = config.folder
     files = _Files(folder)
     files.require_free([(name, data) for name in models for data in sets])

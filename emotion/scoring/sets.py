@@ -24,7 +24,7 @@ class Scored:
 
 
 def read_sets(
-    paths: Mapping[str, str], text_column: str, label_column: str, labels: LabelSet
+    paths: Mapping[str, str], text_column: str, label_column: str, labels: LabelSet, key: str | None = None
 ) -> dict[str, LabelledTexts]:
     """Read and check the CSVs of evaluation sets, without predicting them.
 
@@ -33,17 +33,18 @@ def read_sets(
         text_column: Name of their column of texts.
         label_column: Name of their column of labels.
         labels: The classes.
+        key: The config key of all paths, for errors; None = ``data.test`` and ``data.extra``.
 
     Raises:
         UserError: A CSV cannot be used.
     """
     return {
-        name: LabelledTexts.read(path, text_column, label_column, labels, set_key(name)) for name, path in paths.items()
+        name: LabelledTexts.read(path, text_column, label_column, labels, key or _key(name))
+        for name, path in paths.items()
     }
 
 
-def set_key(name: str) -> str:
-    """Return the config key of a set, for errors."""
+def _key(name: str) -> str:
     return "data.test" if name == "test" else f"data.extra.{name}"
 
 

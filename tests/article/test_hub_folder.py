@@ -204,7 +204,6 @@ def test_onnx_and_int8_are_refused_in_one_line(originals: dict[str, Path], tmp_p
     config = ExportConfig(weights=str(tmp_path / "model.onnx"), output=str(tmp_path / "hub"))
     with pytest.raises(UserError, match=r"^weights: must be a \.pt checkpoint, found .*model\.onnx; give the \.pt"):
         export(config)
-    pytest.importorskip("bitsandbytes")
     from emotion.models import quantized
 
     predictor = load(originals["minilm"], fast=False)

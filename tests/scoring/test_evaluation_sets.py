@@ -132,6 +132,8 @@ def test_evaluation_refuses_what_it_cannot_use(originals: dict[str, Path], test_
     unlabelled = write_csv(tmp_path / "no_labels.csv", ROWS[:3], header=("text", "mood"))
     with pytest.raises(UserError, match="label"):
         evaluate_checkpoints(evaluation(weights=weights, csv=str(unlabelled), output_dir=str(tmp_path)))
+    with pytest.raises(UserError, match=r"^csv: must be a CSV file, found no file"):
+        evaluate_checkpoints(evaluation(weights=weights, csv=str(tmp_path / "gone.csv"), output_dir=str(tmp_path)))
     mine = tmp_path / "predictions" / "best_MiniLM_on_unseen.csv"
     mine.parent.mkdir()
     mine.write_text("mine")
