@@ -96,7 +96,8 @@ def _calibration(name: str, found: Calibration | None) -> str:
 
 
 def _seeds(material: Material) -> str:
-    mine = next((each for each in material.seeds if each.model_name == material.best.name), None)
+    of_model = [each for each in material.seeds if each.model_name == material.best.name]
+    mine = next((each for each in of_model if each.shipped_seed is not None), None)
     if mine is None:
         return "Seeds are unknown: this report does not say which runs differ by their seed alone."
     if len(mine.seeds) == 1:
