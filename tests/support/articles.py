@@ -102,7 +102,8 @@ def made_up_material(models: Sequence[ModelMaterial], seeds: int = 0, left_out: 
 
     Args:
         models: The best first.
-        seeds: Number of runs of the best model that differ by their seed; 0 = the report is of a version without them.
+        seeds: Number of runs of the best model that differ by their seed, of which the first left the model; 0 = the
+            report is of a version without them.
         left_out: Sentences on what is missing.
     """
     best = models[0]
@@ -110,6 +111,8 @@ def made_up_material(models: Sequence[ModelMaterial], seeds: int = 0, left_out: 
         run_record(best.name, best.entry.macro_f1 - seed / 100).model_copy(update={"seed": seed, "recipe": "r"})
         for seed in range(seeds)
     ]
+    if runs:
+        runs[0].run_id = best.entry.run_id
     rows = {each.name: each.scored[VALIDATION].rows for each in models if each.entry.intervals is not None}
     report = TrainingReport(
         best_model=best.name,
