@@ -56,10 +56,8 @@ from .evaluation_report import EvaluationReport as EvaluationReport
 from .evaluation_report import merge_evaluation as merge_evaluation
 from .evaluation_report import read_evaluation_report as read_evaluation_report
 from .evaluation_report import write_evaluation_report as write_evaluation_report
-from .plots import confusion_matrix_figure as confusion_matrix_figure
-from .plots import is_our_figure as is_our_figure
-from .plots import save_figure as save_figure
-from .plots import training_curves_figure as training_curves_figure
+from .figures import is_our_figure as is_our_figure
+from .figures import save_figure as save_figure
 from .reads import READS_NAME as READS_NAME
 from .reads import count_read as count_read
 from .rows import VALIDATION as VALIDATION
@@ -90,6 +88,8 @@ from .store import locked as locked
 from .store import read_json as read_json
 from .tables import Table as Table
 from .tables import to_markdown as to_markdown
+from .training_plots import confusion_matrix_figure as confusion_matrix_figure
+from .training_plots import training_curves_figure as training_curves_figure
 from .training_report import REPORT_NAME as REPORT_NAME
 from .training_report import announce_run as announce_run
 from .training_report import announced_run as announced_run

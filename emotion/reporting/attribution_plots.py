@@ -9,8 +9,8 @@ from matplotlib.patches import FancyBboxPatch
 
 from emotion.prediction import ExplainedText, Explanation
 from emotion.reporting.attribution_text import INK, Piece, heading, pieces, shade
+from emotion.reporting.figures import DPI, GREY, new_figure
 from emotion.reporting.glyphs import MISSING, drawable, families, ruler
-from emotion.reporting.plots import DPI, GREY, new_figure
 
 MOST_TEXTS = 20
 """Texts of a picture; ``attributions.json`` has all."""

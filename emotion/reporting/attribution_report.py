@@ -6,7 +6,7 @@ from emotion.files import atomic, marked, require_ours, require_unchanged, requi
 from emotion.prediction import Explanation
 from emotion.reporting.attribution_plots import attribution_figure
 from emotion.reporting.attribution_schema import as_attributions
-from emotion.reporting.plots import is_our_figure, save_figure
+from emotion.reporting.figures import is_our_figure, save_figure
 
 ATTRIBUTIONS_NAME, PICTURE_NAME = "attributions.json", "explanation.png"
 

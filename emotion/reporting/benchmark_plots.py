@@ -7,9 +7,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from emotion.reporting.benchmark_schema import BenchmarkReport, Scaling, Side
-from emotion.reporting.plots import BLUE, GREY, ORANGE, new_figure
+from emotion.reporting.figures import BLUE, GREY, ORANGE, PAGE, in_style, new_figure, without_frame
 
 
+@in_style()
 def benchmark_figure(report: BenchmarkReport) -> Figure:
     """Draw rows per second of each side as bars, and cost against the size of the work."""
     bars = [
@@ -17,12 +18,11 @@ def benchmark_figure(report: BenchmarkReport) -> Figure:
         for title, speed in (("fine-tuning", report.training), ("prediction", report.prediction))
         if speed is not None
     ]
-    height = sum(0.9 + 0.42 * len(sides) for _, sides in bars) + (3.4 if report.scaling else 0)
-    figure = new_figure(width=9.6, height=height + 0.6)
+    heights = [0.6 + 0.28 * len(sides) for _, sides in bars] + ([2.4] if report.scaling else [])
+    figure = new_figure(width=PAGE, height=sum(heights) + 0.4)
     cpu_or_gpu = report.environment.hardware["gpu" if report.device == "cuda" else "cpu"]
-    figure.suptitle(f"{report.model_name}, batches of {report.batch_size}, {cpu_or_gpu}", fontweight="bold")
-    ratios = [0.9 + 0.42 * len(sides) for _, sides in bars] + ([3.4] if report.scaling else [])
-    parts = figure.subfigures(len(ratios), 1, height_ratios=ratios, squeeze=False)[:, 0]
+    figure.suptitle(f"{report.model_name}, batches of {report.batch_size}, {cpu_or_gpu}")
+    parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     for part, (title, sides) in zip(parts, bars, strict=False):
         _bars(part.subplots(), f"{title}: rows a second, longer is better", sides)
     if report.scaling:
@@ -48,14 +48,13 @@ def _bars(axes: Axes, title: str, sides: Mapping[str, Side]) -> None:
             if slower < 1
             else f"  (ours is {slower:.1f}x as fast)"
         )
-        axes.text(spread.maximum + 0.01 * longest, place, f" {spread.median:,.0f}{note}", va="center", fontsize=9)
+        axes.text(spread.maximum + 0.01 * longest, place, f" {spread.median:,.0f}{note}", va="center", fontsize=7)
     axes.set_yticks(places, [side.label for side in sides.values()])
     axes.invert_yaxis()
     axes.set_xlim(0, 1.35 * longest)
     axes.set_xticks([])
-    axes.set_title(title, fontsize=10, loc="left")
-    axes.spines[["top", "right", "bottom"]].set_visible(False)
-    axes.tick_params(length=0)
+    axes.set_title(title, loc="left")
+    without_frame(axes)
 
 
 def _curves(axes: Axes, unit: str, curves: Mapping[str, Scaling]) -> None:
@@ -71,5 +70,4 @@ def _curves(axes: Axes, unit: str, curves: Mapping[str, Scaling]) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel({"rows": "rows", "words": "words a row"}[unit])
     axes.set_ylabel("seconds")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=9)
+    axes.legend()

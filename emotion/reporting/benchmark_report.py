@@ -8,7 +8,7 @@ from emotion.files import atomic, require_ours, require_writable
 from emotion.reporting.benchmark_plots import benchmark_figure
 from emotion.reporting.benchmark_schema import PARTS, BenchmarkReport
 from emotion.reporting.benchmark_tables import benchmark_tables, utilisation_note
-from emotion.reporting.plots import is_our_figure, save_figure
+from emotion.reporting.figures import is_our_figure, save_figure
 from emotion.reporting.store import keep_aside, locked, read_json, write_json
 from emotion.reporting.tables import to_markdown
 

@@ -130,3 +130,7 @@ class CompressionReport(Report):
     """Why a technique of the latest runs gave no variant."""
     ranking: Ranking
     chosen: Choice | None = None
+
+    def points(self, name: str) -> float:
+        """Return a variant's macro F1 minus the original's, times 100."""
+        return 100 * (self.variants[name].macro_f1 - self.variants[BASELINE].macro_f1)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.colors import to_hex
 
 from emotion.checkpoint import content as content_of
 from emotion.checkpoint import load, save, write
@@ -14,6 +16,7 @@ from emotion.compression import CompressConfig
 from emotion.compression.results import CompressionResults, best_variant
 from emotion.config import compose_config, resolve
 from emotion.errors import UserError
+from emotion.evaluation import Interval, MacroF1Difference
 from emotion.files import sha256
 from emotion.reporting import (
     CompressionReport,
@@ -68,18 +71,32 @@ def test_the_frontier_shows_each_variant_at_its_values() -> None:
     by_size, by_speed = frontier_figure(report).axes
     for axes, place in ((by_size, "size_ratio"), (by_speed, "speedup_batch_1")):
         points = {tuple(points.get_offsets()[0]) for points in axes.collections}
-        assert points == {(getattr(v, place), v.macro_f1) for v in report.variants.values()}
+        assert points == {(getattr(v, place), report.points(name)) for name, v in report.variants.items()}
         assert {text.get_text() for text in axes.texts} == set(report.variants)
-        (front,) = axes.lines
+        _, front = axes.lines
         assert list(front.get_xdata()) == [getattr(report.variants["small"], place)], "it beats all others"
     assert by_size.xaxis_inverted()
+
+
+def test_the_frontier_tells_apart_what_the_rows_can_tell_apart() -> None:
+    """A point is hollow if the interval of its difference includes 0, and the interval is drawn."""
+    worse, same = (variant(size, 1.0, score) for size, score in ((60.0, 0.87), (9.0, 0.895)))
+    worse.difference = MacroF1Difference(-0.03, Interval(-0.05, -0.01), 0.01)
+    same.difference = MacroF1Difference(-0.005, Interval(-0.02, 0.01), 0.01)
+    by_size, _ = frontier_figure(compression_report({"worse": worse, "same": same})).axes
+    marks = [each for each in by_size.collections if isinstance(each, PathCollection)]
+    faces = {round(float(each.get_offsets()[0][1]), 6): to_hex(each.get_facecolor()[0]) for each in marks}
+    assert faces[-0.5] == "#ffffff"
+    assert "#ffffff" not in (faces[-3.0], faces[0.0])
+    intervals = [each.get_segments()[0][:, 1] for each in by_size.collections if isinstance(each, LineCollection)]
+    assert sorted(map(tuple, intervals)) == [pytest.approx((-5.0, -1.0)), pytest.approx((-2.0, 1.0))]
 
 
 def test_a_variant_that_lost_everything_is_drawn_at_the_bottom_with_its_score() -> None:
     report = compression_report({"small": variant(9.0, 4.0, 0.88), "ruined": variant(60.0, 3.0, 0.08)})
     for axes in frontier_figure(report).axes:
         heights = sorted(float(points.get_offsets()[0][1]) for points in axes.collections)
-        assert heights == pytest.approx([0.83, 0.88, 0.9])
+        assert heights == pytest.approx([-7.0, -2.0, 0.0])
         assert {text.get_text() for text in axes.texts} == {"original", "small", "ruined (0.08)"}
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 
 from emotion.article.page.svg import WIDTH, Chart, Drawing, spanning
-from emotion.article.page.tables import points_lost
 from emotion.reporting import BASELINE, CompressionReport, Variant
 from emotion.reporting.tables import Table
 
@@ -29,7 +28,7 @@ def frontier_charts(report: CompressionReport) -> list[Chart]:
 def _chart(report: CompressionReport, axis: str, cost: Callable[[Variant], float], smaller_is_better: bool) -> Chart:
     names = report.ranking.by_size
     variants = [report.variants[name] for name in names]
-    points = [points_lost(name, report) if name != BASELINE else 0.0 for name in names]
+    points = [report.points(name) for name in names]
     ends = [end for each in variants if each.difference for end in _ends(each)]
     across = spanning([cost(each) for each in variants], _LEFT + 6, _RIGHT - 6)
     up = spanning([0.0, *points, *ends], _BOTTOM, _TOP)

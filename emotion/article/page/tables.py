@@ -66,20 +66,12 @@ def variants_table(report: CompressionReport) -> Table:
     return Table(title, headings, rows, best=None if report.chosen is None else report.chosen.variant)
 
 
-def points_lost(name: str, report: CompressionReport) -> float:
-    """Return a variant's macro F1 minus the original's, in points."""
-    variant = report.variants[name]
-    if variant.difference is not None:
-        return 100 * variant.difference.difference
-    return 100 * (variant.macro_f1 - report.variants[BASELINE].macro_f1)
-
-
 def _compared(name: str, variant: Variant, report: CompressionReport) -> tuple[str, str, str, str]:
     if name == BASELINE:
         return "", "", "", ""
     found = "" if variant.difference is None else _points_of(variant.difference.interval)
     holm_p = "" if variant.mcnemar_holm_p is None else f"{variant.mcnemar_holm_p:.2g}"
-    return f"{points_lost(name, report):+.2f}", found, holm_p, f"{variant.agreement_with_original:.1%}"
+    return f"{report.points(name):+.2f}", found, holm_p, f"{variant.agreement_with_original:.1%}"
 
 
 def _points(share: float) -> str:

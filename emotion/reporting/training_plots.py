@@ -1,59 +1,55 @@
-"""Draw pictures of a run, without a display."""
+"""Draw pictures of a training."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
-from PIL import Image, UnidentifiedImageError
 
+from emotion.reporting.figures import BLUE, COLUMN, GREY, ORANGE, PAGE, in_style, new_figure, without_frame
+from emotion.reporting.glyphs import drawable
 from emotion.reporting.schema import EpochRecord
 
-_SOFTWARE = "emotion-classifier"
 _MANY_CLASSES = 12
 """Classes beyond which a cell of the confusion matrix shows only its count."""
-DPI = 150
-"""Pixels an inch of a saved picture."""
-BLUE, ORANGE, GREY = "#2b6cb0", "#c05621", "#4a5568"
 
 
+@in_style()
 def confusion_matrix_figure(
-    confusion_matrix: Sequence[Sequence[int]], names: Sequence[str], title: str, colours: Sequence[str] = ()
+    confusion_matrix: Sequence[Sequence[int]], names: Sequence[str], title: str = "", colours: Sequence[str] = ()
 ) -> Figure:
     """Draw the share of each true class (row) that was predicted as each class (column), with the counts.
 
     Args:
         confusion_matrix: (classes, classes), counts, rows = truth.
         names: The classes' names, in order.
-        title: Heading.
+        title: Heading; "" = none.
         colours: A colour for each class, ``#rrggbb``, drawn next to the names; empty = none.
     """
     counts = np.asarray(confusion_matrix)
     shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
     many = len(names) > _MANY_CLASSES
-    side = max(6.4, 1.5 + 0.45 * len(names))
-    figure = new_figure(width=side + 0.8, height=side)
+    side = max(1.6 + 0.4 * len(names), COLUMN) if not many else 1.6 + 0.25 * len(names)
+    figure = new_figure(width=side + 0.5, height=side - 0.2)
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(counts):
         share = shares[row, column]
         axes.text(
-            column, row, _cell(count, share, many), ha="center", va="center", fontsize=7 if many else 9.5,
+            column, row, _cell(count, share, many), ha="center", va="center", fontsize=5.5 if many else 7,
             color="white" if share > 0.5 else GREY if count == 0 else "black",
         )  # fmt: skip
-    ticks = range(len(names))
-    axes.set_xticks(ticks, names, rotation=60 if many else 30, ha="right", rotation_mode="anchor")
+    ticks, shown = range(len(names)), [drawable(name) for name in names]
+    axes.set_xticks(ticks, shown, rotation=60 if many else 30, ha="right", rotation_mode="anchor")
     supports = counts.sum(axis=1)
-    axes.set_yticks(ticks, [f"{name} ({support})" for name, support in zip(names, supports, strict=True)])
+    axes.set_yticks(ticks, [f"{name} ({support})" for name, support in zip(shown, supports, strict=True)])
     axes.set_xlabel("predicted")
     axes.set_ylabel("true (rows)")
-    axes.set_title(title, fontweight="bold", pad=12)
-    axes.spines[:].set_visible(False)
-    axes.tick_params(length=0, pad=14 if colours else 4)
+    _write_title(figure, title)
+    without_frame(axes)
+    axes.tick_params(pad=10 if colours else 3)
     _colour_the_edges(axes, colours)
     bar = figure.colorbar(image, ax=axes, format=PercentFormatter(1.0), fraction=0.046, pad=0.03)
     bar.set_label("share of the true class")
@@ -81,53 +77,40 @@ def _cell(count: int, share: float, many: bool) -> str:
     return f"{count}\n{share:.0%}" if count else "0"
 
 
-def training_curves_figure(history: Sequence[EpochRecord], best_epoch: int, title: str) -> Figure:
-    """Draw losses and validation scores over the epochs, with the chosen epoch marked."""
+@in_style()
+def training_curves_figure(history: Sequence[EpochRecord], best_epoch: int, title: str = "") -> Figure:
+    """Draw losses and validation scores over the epochs, with the chosen epoch marked.
+
+    Args:
+        history: One record an epoch.
+        best_epoch: The chosen one, counted from 1.
+        title: Heading; "" = none.
+    """
     epochs = [record.epoch for record in history]
-    figure = new_figure(width=9.6, height=4.0)
-    figure.suptitle(title, fontweight="bold")
+    figure = new_figure(width=PAGE, height=2.7)
+    _write_title(figure, title)
     losses, scores = figure.subplots(1, 2)
     losses.plot(epochs, [r.train_loss for r in history], "o-", color=GREY, label="training")
-    losses.plot(epochs, [r.val_loss for r in history], "o-", color=ORANGE, label="validation")
+    losses.plot(epochs, [r.val_loss for r in history], "s-", color=ORANGE, label="validation")
     losses.set_ylabel("loss")
     losses.set_ylim(0, 1.1 * max(max(r.train_loss, r.val_loss) for r in history))
     scores.plot(epochs, [r.val_accuracy for r in history], "o-", color=GREY, label="accuracy")
-    scores.plot(epochs, [r.val_macro_f1 for r in history], "o-", color=BLUE, label="macro F1")
+    scores.plot(epochs, [r.val_macro_f1 for r in history], "s-", color=BLUE, label="macro F1")
     scores.set_ylabel("validation score")
     scores.set_ylim(0, 1.02)
     scores.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     best = next(record for record in history if record.epoch == best_epoch)
-    scores.set_title(f"best macro F1 {best.val_macro_f1:.3f}, epoch {best_epoch}", fontsize=10, color=BLUE)
+    scores.set_title(f"best macro F1 {best.val_macro_f1:.3f}, epoch {best_epoch}", color=BLUE)
     for axes in (losses, scores):
-        axes.axvline(best_epoch, color=BLUE, alpha=0.25, linewidth=6, zorder=0)
+        axes.axvline(best_epoch, color=BLUE, alpha=0.2, linewidth=5, zorder=0)
         axes.set_xlabel("epoch")
         axes.set_xlim(min(epochs) - 0.6, max(epochs) + 0.6)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))
-        axes.grid(axis="y", alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, loc="best")
+        axes.grid(axis="y")
+        axes.legend(loc="best")
     return figure
 
 
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a PNG or PDF that :func:`is_our_figure` recognises."""
-    key = "Creator" if path.suffix == ".pdf" else "Software"
-    figure.savefig(path, dpi=DPI, metadata={key: _SOFTWARE})
-
-
-def is_our_figure(path: Path) -> bool:
-    """Return whether :func:`save_figure` wrote the file."""
-    if path.suffix == ".pdf":
-        return path.read_bytes()[:5] == b"%PDF-" and f"/Creator ({_SOFTWARE})".encode() in path.read_bytes()
-    try:
-        with Image.open(path) as image:
-            return image.info.get("Software") == _SOFTWARE
-    except (UnidentifiedImageError, OSError):
-        return False
-
-
-def new_figure(width: float, height: float) -> Figure:
-    """Make an empty figure, its size in inches, that needs no display."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+def _write_title(figure: Figure, title: str) -> None:
+    if title:
+        figure.suptitle(drawable(title))
