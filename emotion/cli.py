@@ -102,7 +102,7 @@ def evaluate() -> None:
 
 
 def report() -> None:
-    """Write a page and model cards from an output folder."""
+    """Write a page, an article's tables and figures, and model cards from an output folder."""
 
     def job(config: Any) -> None:
         from emotion.article import write_article

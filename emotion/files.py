@@ -95,6 +95,12 @@ def require_unchanged(path: Path, key: str, is_earlier: Callable[[Path], bool] =
         )
 
 
+def remove_marked(path: Path) -> None:
+    """Remove a file that :func:`marked` wrote, and its note; the caller has asked :func:`require_unchanged`."""
+    path.unlink(missing_ok=True)
+    _note(path).unlink(missing_ok=True)
+
+
 def _note(path: Path) -> Path:
     return path.with_name(f".emotion.{path.name}.sha256")
 

@@ -18,6 +18,7 @@ from emotion.reporting import (
     ModelEntry,
     Rows,
     RowsFile,
+    ScoresRecord,
     SeedSummary,
     TrainingReport,
     intact_rows,
@@ -26,6 +27,7 @@ from emotion.reporting import (
     read_report,
     seed_summaries,
 )
+from emotion.reporting.report_tables import BASELINE_NAMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,11 @@ class ModelMaterial:
     """Its file; None if that is gone or another run's."""
     scored: dict[str, ScoredRows]
     """By the name of the CSV: ``validation`` and the evaluation sets; those whose predictions are there."""
+
+    @property
+    def records(self) -> dict[str, ScoresRecord]:
+        """Its scores by the name of the CSV: validation first, then the evaluation sets."""
+        return {VALIDATION: self.entry, **self.entry.evaluations}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +100,25 @@ class Material:
     def best(self) -> ModelMaterial:
         """The model that validation chose."""
         return self.models[self.report.best_model or next(iter(self.models))]
+
+    @property
+    def sets(self) -> list[str]:
+        """The names of all CSVs that a model was scored on, validation first."""
+        return list(dict.fromkeys(data for each in self.models.values() for data in each.records))
+
+    def scores_on(self, data: str) -> dict[str, ScoresRecord]:
+        """Return the models' scores on one CSV, by name, the best macro F1 first."""
+        found = [(name, each.records[data]) for name, each in self.models.items() if data in each.records]
+        return dict(sorted(found, key=lambda item: -item[1].macro_f1))
+
+    def baselines_on(self, data: str) -> dict[str, ScoresRecord]:
+        """Return the scores of the best model's baselines on one CSV, by name, the best macro F1 first."""
+        found = {}
+        for name, record in self.best.entry.baselines.items():
+            scores = record if data == VALIDATION else record.evaluations.get(data)
+            if scores is not None:
+                found[BASELINE_NAMES.get(name, name)] = scores
+        return dict(sorted(found.items(), key=lambda item: -item[1].macro_f1))
 
 
 class _Texts:

@@ -1,4 +1,4 @@
-"""Write the page and the model cards of an output folder: ``scripts/report.py``."""
+"""Write the page, the article and the model cards of an output folder: ``scripts/report.py``."""
 
 import logging
 from pathlib import Path
@@ -7,6 +7,7 @@ from emotion.article.config import ReportConfig
 from emotion.article.material import Material, ModelMaterial
 from emotion.article.model_card import model_card
 from emotion.article.page import render_page
+from emotion.article.paper import require_paper_free, write_paper
 from emotion.checkpoint import load
 from emotion.evaluation import Attribution, occlusion, worst_mistakes
 from emotion.files import marked, require_unchanged, require_writable
@@ -17,15 +18,16 @@ from emotion.reporting import VALIDATION, audit_tables, read_audit_report
 
 log = logging.getLogger(__name__)
 
-PAGE, CARDS = "report.html", "model_cards"
+PAGE, CARDS, PAPER = "report.html", "model_cards", "article"
 
 
 @isolated()
 def write_article(config: ReportConfig) -> list[Path]:
-    """Write the page and the model cards of ``config.output_dir``, from its files alone.
+    """Write the page, the article and the model cards of ``config.output_dir``, from its files alone.
 
     Returns:
-        What was written: the page and a card for each model whose checkpoint is there.
+        What was written: the page, a card for each model whose checkpoint is there, and the document that shows the
+        article's tables and figures.
 
     Raises:
         UserError: There is no report of a training, or a file that is not ours would be replaced.
@@ -37,6 +39,7 @@ def write_article(config: ReportConfig) -> list[Path]:
     cards = {name: output_dir / CARDS / f"{name}.md" for name, each in material.models.items() if each.checkpoint}
     for path in (page, *cards.values()):
         require_unchanged(path, "output_dir")
+    require_paper_free(output_dir / PAPER)
     with working("explaining mistakes"):
         attributions = {material.best.name: _explain_mistakes(material.best, config)}
     audit = read_audit_report(output_dir)
@@ -45,9 +48,11 @@ def write_article(config: ReportConfig) -> list[Path]:
         model = material.models[name]
         assert model.checkpoint is not None
         _write(path, model_card(load(model.checkpoint), model.entry.checkpoint_sha256))
+    with working("drawing figures"):
+        *_, preview = write_paper(material, output_dir / PAPER)
     for sentence in material.left_out:
         log.warning("%s", sentence)
-    return [page, *cards.values()]
+    return [page, *cards.values(), preview]
 
 
 def _explain_mistakes(model: ModelMaterial, config: ReportConfig) -> list[Attribution]:

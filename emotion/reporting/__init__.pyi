@@ -50,6 +50,9 @@ from .console import print_sweep as print_sweep
 from .environment import git_commit as git_commit
 from .environment import hardware as hardware
 from .environment import versions as versions
+from .evaluation_plots import reliability_figure as reliability_figure
+from .evaluation_plots import risk_coverage_figure as risk_coverage_figure
+from .evaluation_plots import scores_figure as scores_figure
 from .evaluation_report import EVALUATION_REPORT_NAME as EVALUATION_REPORT_NAME
 from .evaluation_report import CheckpointEntry as CheckpointEntry
 from .evaluation_report import EvaluationReport as EvaluationReport

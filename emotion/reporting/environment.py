@@ -19,7 +19,10 @@ PACKAGES = (
     "bitsandbytes",
     "torchmetrics",
     "hydra-core",
+    "numpy",
     "pandas",
+    "scipy",
+    "scikit-learn",
     "emoji",
 )
 

@@ -6,6 +6,7 @@ Widths are those of a column and of a page of a two-column article, so that lett
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -27,7 +28,7 @@ jfly.uni-koeln.de/color), which people with any colour vision tell apart."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 """Marks of the same lines, for print without colours."""
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.family": families(),
     "font.size": 8,
     "axes.titlesize": 8,

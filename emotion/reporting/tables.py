@@ -8,21 +8,6 @@ from rich import box
 from rich.markup import escape as escape_rich
 from rich.table import Table as RichTable
 
-_LATEX = str.maketrans(
-    {
-        "\\": r"\textbackslash{}",
-        "&": r"\&",
-        "%": r"\%",
-        "$": r"\$",
-        "#": r"\#",
-        "_": r"\_",
-        "{": r"\{",
-        "}": r"\}",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-    }
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -69,19 +54,6 @@ def to_markdown(table: Table) -> str:
         lines.append((first, *row[1:]))
     escaped = [[cell.replace("|", r"\|") for cell in cells] for cells in lines]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in escaped)
-
-
-def to_latex(table: Table) -> str:
-    """Render for LaTeX with the package ``booktabs``: a ``tabular`` that goes into a ``table`` of your own."""
-
-    def line(cells: Sequence[str], bold: bool = False) -> str:
-        escaped = [cell.translate(_LATEX) for cell in cells]
-        return " & ".join(rf"\textbf{{{cell}}}" if bold and cell else cell for cell in escaped) + r" \\"
-
-    body = [line(row, bold=row[0] == table.best) for row in table.rows]
-    columns = "l" + "r" * (len(table.headings) - 1)
-    head = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", line(table.headings), r"\midrule"]
-    return "\n".join([*head, *body, r"\bottomrule", r"\end{tabular}"])
 
 
 def to_html(table: Table) -> str:

@@ -105,7 +105,7 @@ def training_curves_figure(history: Sequence[EpochRecord], best_epoch: int, titl
         axes.axvline(best_epoch, color=BLUE, alpha=0.2, linewidth=5, zorder=0)
         axes.set_xlabel("epoch")
         axes.set_xlim(min(epochs) - 0.6, max(epochs) + 0.6)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12, min_n_ticks=1))
         axes.grid(axis="y")
         axes.legend(loc="best")
     return figure

@@ -38,7 +38,9 @@ def output_dir(trained: Path, tmp_path: Path) -> Path:
 
 
 def test_page_and_card_are_written_and_written_again(output_dir: Path) -> None:
-    page, card = write_article(report_of(output_dir))
+    page, card, preview = write_article(report_of(output_dir))
+    assert preview == output_dir / "article" / "preview.tex"
+    assert "results-validation" in preview.read_text(encoding="utf-8")
     assert page == output_dir / "report.html"
     text = page.read_text(encoding="utf-8")
     assert "MiniLM" in text
@@ -50,7 +52,7 @@ def test_page_and_card_are_written_and_written_again(output_dir: Path) -> None:
 
 
 def test_what_was_edited_is_not_replaced(output_dir: Path) -> None:
-    _, card = write_article(report_of(output_dir))
+    _, card, _ = write_article(report_of(output_dir))
     card.write_text(card.read_text() + "my own words")
     before = files_in(output_dir)
     with pytest.raises(UserError, match="was changed or replaced"):
@@ -60,7 +62,7 @@ def test_what_was_edited_is_not_replaced(output_dir: Path) -> None:
 
 def test_a_checkpoint_that_is_gone_is_told_and_left_out(output_dir: Path) -> None:
     (output_dir / "best_MiniLM.pt").unlink()
-    (page,) = write_article(report_of(output_dir))
+    page, _ = write_article(report_of(output_dir))
     assert "What needs the checkpoint of MiniLM is left out" in page.read_text(encoding="utf-8")
 
 

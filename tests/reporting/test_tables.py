@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 from rich.console import Console
 
-from emotion.reporting.tables import Table, to_console, to_html, to_latex, to_markdown
+from emotion.reporting.tables import Table, to_console, to_html, to_markdown
 
 TABLE = Table("Two & more", ("model", "macro F1", "size %"), [("a_b", "0.91", "12 %"), ("<c>|", "[0.89]", "")], "a_b")
 
@@ -33,19 +33,6 @@ def test_markdown_has_one_line_per_row() -> None:
         "| --- | ---: | ---: |",
         "| **a_b** | 0.91 | 12 % |",
         "| <c>\\| | [0.89] |  |",
-    ]
-
-
-def test_latex_escapes_what_it_would_interpret() -> None:
-    assert to_latex(TABLE).splitlines() == [
-        r"\begin{tabular}{lrr}",
-        r"\toprule",
-        r"model & macro F1 & size \% \\",
-        r"\midrule",
-        r"\textbf{a\_b} & \textbf{0.91} & \textbf{12 \%} \\",
-        r"<c>| & [0.89] &  \\",
-        r"\bottomrule",
-        r"\end{tabular}",
     ]
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from emotion.article.material import Material, ModelMaterial, ScoredRows
 from emotion.article.page.examples import MOST, Evidence, Example, within
-from emotion.reporting import VALIDATION, ScoresRecord
+from emotion.reporting import ScoresRecord
 
 _MOST_CELLS = 6_000
 """Of all matrices; more would make the page too large to be read, let alone loaded."""
@@ -46,15 +46,10 @@ class Matrix:
     examples: list[CellExamples] = field(default_factory=list)
 
 
-def records_of(model: ModelMaterial) -> dict[str, ScoresRecord]:
-    """Return a model's scores by the name of the CSV: validation first, then the evaluation sets."""
-    return {VALIDATION: model.entry, **model.entry.evaluations}
-
-
 def evidence_of(model: ModelMaterial, data: str) -> Evidence | None:
     """Return the rows and texts of a model on one CSV, if they are there and of its classes."""
     scored = model.scored.get(data)
-    return None if scored is None or not _fits(scored, records_of(model)[data]) else Evidence(scored)
+    return None if scored is None or not _fits(scored, model.records[data]) else Evidence(scored)
 
 
 def _fits(scored: ScoredRows, record: ScoresRecord) -> bool:
@@ -71,7 +66,7 @@ def matrices(material: Material, left_out: list[str]) -> list[Matrix]:
     wanted = list(_wanted(material))
     fitting, cells = [], 0
     for model, data in wanted:
-        cells += len(records_of(model)[data].per_class) ** 2
+        cells += len(model.records[data].per_class) ** 2
         if cells <= _MOST_CELLS:
             fitting.append((model, data))
     found, budget = [], _BUDGET
@@ -93,7 +88,7 @@ def matrices(material: Material, left_out: list[str]) -> list[Matrix]:
 def _wanted(material: Material) -> Iterator[tuple[ModelMaterial, str]]:
     best = material.best
     for model in [best, *(each for each in material.models.values() if each is not best)]:
-        for data in records_of(model):
+        for data in model.records:
             yield model, data
 
 
@@ -108,7 +103,7 @@ def _is_cut(matrix: Matrix) -> bool:
 
 
 def _matrix(prefix: str, model: ModelMaterial, data: str, budget: int) -> tuple[Matrix, int]:
-    record, evidence = records_of(model)[data], evidence_of(model, data)
+    record, evidence = model.records[data], evidence_of(model, data)
     names, counts = list(record.per_class), record.confusion_matrix
     taken, unused = ({}, budget) if evidence is None else within(evidence, budget)
     cells = [

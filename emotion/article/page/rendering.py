@@ -15,13 +15,12 @@ from emotion.article.page.charts import f1_curves, loss_curves, reliability_diag
 from emotion.article.page.examples import LONGEST_TEXT, Example, Pair
 from emotion.article.page.findings import findings
 from emotion.article.page.frontier import frontier_charts
-from emotion.article.page.matrices import evidence_of, matrices, records_of
+from emotion.article.page.matrices import evidence_of, matrices
 from emotion.article.page.svg import WIDTH, Chart
 from emotion.article.page.tables import classes_table, comparisons_table, lengths_table, variants_table
 from emotion.evaluation import Attribution
-from emotion.reporting import VALIDATION, Comparison, ScoresRecord, attribution_html
+from emotion.reporting import VALIDATION, Comparison, attribution_html
 from emotion.reporting.report_tables import (
-    BASELINE_NAMES,
     calibration_table,
     checkpoint_tables,
     evaluation_table,
@@ -101,17 +100,16 @@ def _file(name: str) -> str:
 def _tables(material: Material, left_out: list[str]) -> dict[str, list[Table]]:
     """Make the tables of each section; a section without any is empty."""
     report, best = material.report, material.best
-    sets = list(dict.fromkeys(data for each in material.models.values() for data in each.entry.evaluations))
     seed_sets = list(dict.fromkeys(data for each in material.seeds for data in each.scores))
     comparisons = _most(report.comparisons, left_out)
     return {
         "models": [models_table(report)],
-        "sets": [evaluation_table(report, data) for data in sets],
+        "sets": [evaluation_table(report, data) for data in material.sets if data != VALIDATION],
         "comparisons": [comparisons_table(comparisons)] if comparisons else [],
         "checkpoints": [] if material.evaluation is None else checkpoint_tables(material.evaluation),
         "seeds": [seeds_table(material.seeds, data) for data in seed_sets],
         "calibration": [table for table in [calibration_table(report)] if table.rows],
-        "classes": [classes_table(best.name, data, record) for data, record in records_of(best).items()],
+        "classes": [classes_table(best.name, data, record) for data, record in best.records.items()],
         "compression": [] if material.compression is None else [variants_table(material.compression)],
     }
 
@@ -127,12 +125,12 @@ def _charts(material: Material, left_out: list[str]) -> dict[str, list[Chart]]:
     best, models = material.best, material.models
     calibrations = {name: each.entry.calibration for name, each in models.items() if each.entry.calibration is not None}
     histories = {name: each.entry.history for name, each in models.items() if each.entry.history}
-    calibrated = [(data, record.calibration) for data, record in records_of(best).items()]
+    calibrated = [(data, record.calibration) for data, record in best.records.items()]
     reliability = [reliability_diagram(best.name, data, found) for data, found in calibrated if found is not None]
     if len(models) > _MOST_BARS:
         left_out.append(f"The charts of macro F1 show the first {_MOST_BARS} of {len(models)} models.")
     return {
-        "scores": [_bars(material, data) for data in records_of(best)],
+        "scores": [_bars(material, data) for data in best.records],
         "training": [
             *([f1_curves(histories)] if histories else []),
             *([loss_curves(best.name, best.entry.history)] if best.entry.history else []),
@@ -144,21 +142,15 @@ def _charts(material: Material, left_out: list[str]) -> dict[str, list[Chart]]:
 
 def _bars(material: Material, data: str) -> Chart:
     """Draw the models and the best one's baselines on one CSV."""
-    by_model = {name: records_of(each) for name, each in material.models.items()}
-    found = [(name, records[data]) for name, records in by_model.items() if data in records]
-    shown = sorted(found, key=lambda each: -each[1].macro_f1)[:_MOST_BARS]
-    simple: dict[str, ScoresRecord] = {}
-    for name, record in material.best.entry.baselines.items():
-        scores = record if data == VALIDATION else record.evaluations.get(data)
-        if scores is not None:
-            simple[BASELINE_NAMES.get(name, name)] = scores
-    return score_bars(data, {**dict(shown), **simple}, len(shown), material.best.name)
+    found = material.scores_on(data)
+    shown = dict(list(found.items())[:_MOST_BARS])
+    return score_bars(data, {**shown, **material.baselines_on(data)}, len(shown), material.best.name)
 
 
 def _mistakes(material: Material) -> list[_Mistakes]:
     """Collect where the best model errs, on each CSV whose texts are there."""
     best = material.best
-    found = [(data, evidence_of(best, data)) for data in records_of(best)]
+    found = [(data, evidence_of(best, data)) for data in best.records]
     return [
         _Mistakes(best.name, data, each.worst(), each.pairs(), lengths_table(best.name, data, each.lengths()))
         for data, each in found

@@ -1,0 +1,10 @@
+from .figures import PaperFigure as PaperFigure
+from .figures import paper_figures as paper_figures
+from .folder import require_paper_free as require_paper_free
+from .folder import write_paper as write_paper
+from .latex import Cell as Cell
+from .latex import Column as Column
+from .latex import LatexTable as LatexTable
+from .latex import document as document
+from .latex import to_latex as to_latex
+from .tables import paper_tables as paper_tables
