@@ -59,6 +59,7 @@ from .evaluation_report import EvaluationReport as EvaluationReport
 from .evaluation_report import merge_evaluation as merge_evaluation
 from .evaluation_report import read_evaluation_report as read_evaluation_report
 from .evaluation_report import write_evaluation_report as write_evaluation_report
+from .figures import in_style as in_style
 from .figures import is_our_figure as is_our_figure
 from .figures import save_figure as save_figure
 from .reads import READS_NAME as READS_NAME

@@ -3,6 +3,7 @@
 Widths are those of a column and of a page of a two-column article, so that letters keep their size in print.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image, UnidentifiedImageError
 
+from emotion.isolation import log_level
 from emotion.reporting.glyphs import families
 
 _SOFTWARE = "emotion-classifier"
@@ -77,7 +79,7 @@ def without_frame(axes: Axes) -> None:
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a PNG or PDF that :func:`is_our_figure` recognises; the same figure gives the same bytes."""
     metadata = {"Creator": _SOFTWARE, "CreationDate": None} if path.suffix == ".pdf" else {"Software": _SOFTWARE}
-    with in_style():
+    with in_style(), log_level("fontTools", logging.WARNING):  # it lists each letter that it embeds
         figure.savefig(path, dpi=DPI, metadata=metadata)
 
 

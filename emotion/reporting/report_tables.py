@@ -47,9 +47,9 @@ def evaluation_table(report: TrainingReport, data: str) -> Table:
         if (record := entry.evaluations.get(data)) is not None
     ]
     baselines = report.models[report.best_model].baselines if report.best_model is not None else {}
-    for name, baseline in baselines.items():
-        if data in baseline.evaluations:
-            rows.append((BASELINE_NAMES.get(name, name), *_scores(baseline.evaluations[data]), "", "", ""))
+    scored = [(name, each.evaluations[data]) for name, each in baselines.items() if data in each.evaluations]
+    for name, scores in sorted(scored, key=lambda item: -item[1].macro_f1):
+        rows.append((BASELINE_NAMES.get(name, name), *_scores(scores), "", "", ""))
     headings = ("model", "accuracy", "macro F1", "95 %", "ECE", "rows", "read")
     return Table(f"Results on {data}, which chose nothing", headings, rows, best=report.best_model)
 

@@ -37,6 +37,7 @@ def material() -> Material:
         "int8": variant(23.0, 2.0, 0.898).model_copy(update={"difference": same}),
         "pruned": variant(80.0, 1.0, 0.895),
     }
+    variants["tiny"].evaluations = {"test": best.entry.evaluations["test"]}
     return replace(found, compression=compression_report(variants, failed={"half": "no GPU"}))
 
 
@@ -169,6 +170,12 @@ def test_mistakes_pairs_and_lengths_are_those_of_the_best_model(material: Materi
     if (counts == counts.max()).sum() == 1:
         assert found.groups() == (names[label], names[prediction], str(counts.max()), f"{share:.1%}")
     assert "words rows accuracy macro F1" in page.visible
+
+
+def test_compressed_models_show_their_scores_on_evaluation_sets(material: Material, page: Page) -> None:
+    scores = material.best.entry.evaluations["test"]
+    _, _, found = page.visible.partition("MiniLM compressed, on test, which chose nothing")
+    assert f"tiny 120 {scores.accuracy:.4f} {scores.macro_f1:.4f}" in " ".join(found.split())
 
 
 def test_compressed_models_show_whether_they_can_be_told_apart(html: str, page: Page) -> None:

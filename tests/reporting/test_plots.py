@@ -46,6 +46,14 @@ def test_curves_show_the_history_and_the_chosen_epoch() -> None:
     assert "0.600, epoch 2" in scores.get_title()
 
 
+def test_drawing_logs_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """fontTools tells of each glyph, which would bury the messages of a command."""
+    with caplog.at_level("INFO"):
+        save_figure(training_curves_figure(HISTORY, 2, "title"), tmp_path / "curves.pdf")
+    assert caplog.text == ""
+    assert b"/Type3" not in (tmp_path / "curves.pdf").read_bytes()
+
+
 def test_a_saved_picture_is_recognised_and_others_are_not(tmp_path: Path) -> None:
     save_figure(training_curves_figure(HISTORY[:1], 1, "one epoch"), tmp_path / "ours.png")
     assert is_our_figure(tmp_path / "ours.png")

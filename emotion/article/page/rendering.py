@@ -17,9 +17,15 @@ from emotion.article.page.findings import findings
 from emotion.article.page.frontier import frontier_charts
 from emotion.article.page.matrices import evidence_of, matrices
 from emotion.article.page.svg import WIDTH, Chart
-from emotion.article.page.tables import classes_table, comparisons_table, lengths_table, variants_table
+from emotion.article.page.tables import (
+    classes_table,
+    comparisons_table,
+    lengths_table,
+    variants_on_sets_tables,
+    variants_table,
+)
 from emotion.evaluation import Attribution
-from emotion.reporting import VALIDATION, Comparison, attribution_html
+from emotion.reporting import VALIDATION, Comparison, CompressionReport, attribution_html
 from emotion.reporting.report_tables import (
     calibration_table,
     checkpoint_tables,
@@ -110,8 +116,12 @@ def _tables(material: Material, left_out: list[str]) -> dict[str, list[Table]]:
         "seeds": [seeds_table(material.seeds, data) for data in seed_sets],
         "calibration": [table for table in [calibration_table(report)] if table.rows],
         "classes": [classes_table(best.name, data, record) for data, record in best.records.items()],
-        "compression": [] if material.compression is None else [variants_table(material.compression)],
+        "compression": [] if material.compression is None else _compression_tables(material.compression),
     }
+
+
+def _compression_tables(report: CompressionReport) -> list[Table]:
+    return [variants_table(report), *variants_on_sets_tables(report)]
 
 
 def _most(comparisons: Sequence[Comparison], left_out: list[str]) -> Sequence[Comparison]:

@@ -66,6 +66,24 @@ def variants_table(report: CompressionReport) -> Table:
     return Table(title, headings, rows, best=None if report.chosen is None else report.chosen.variant)
 
 
+def variants_on_sets_tables(report: CompressionReport) -> list[Table]:
+    """Tabulate the compressed variants on each evaluation set, the smallest file first."""
+    tables = []
+    for data in dict.fromkeys(data for each in report.variants.values() for data in each.evaluations):
+        scored = [
+            (name, report.variants[name].evaluations[data])
+            for name in report.ranking.by_size
+            if data in report.variants[name].evaluations
+        ]
+        rows = [
+            (name, f"{each.data.rows:,}", f"{each.accuracy:.4f}", f"{each.macro_f1:.4f}", interval_of(each))
+            for name, each in scored
+        ]
+        headings = ("variant", "rows", "accuracy", "macro F1", "95 %")
+        tables.append(Table(f"{report.model_name} compressed, on {data}, which chose nothing", headings, rows))
+    return tables
+
+
 def _compared(name: str, variant: Variant, report: CompressionReport) -> tuple[str, str, str, str]:
     if name == BASELINE:
         return "", "", "", ""
