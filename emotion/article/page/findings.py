@@ -26,8 +26,9 @@ def findings(material: Material) -> list[str]:
 
 
 def _headline(name: str, entry: ModelEntry) -> str:
-    rows = f"{entry.data.validation.rows:,} validation rows"
-    return f"{name} reaches a macro F1 of {entry.macro_f1:.4f} on {rows}: {_details(entry)}."
+    rows = entry.data.validation.rows
+    where = f"{rows:,} validation row{'s' if rows > 1 else ''}"
+    return f"{name} reaches a macro F1 of {entry.macro_f1:.4f} on {where}: {_details(entry)}."
 
 
 def _details(record: ModelEntry | EvaluationRecord) -> str:
