@@ -20,8 +20,7 @@ from PIL import Image
 from rich.console import Console
 
 from emotion.article import Material
-from emotion.article.page.findings import findings
-from emotion.article.page.tables import classes_table, comparisons_table, interval_of, variants_table
+from emotion.article.page import classes_table, comparisons_table, findings, interval_of, variants_table
 from emotion.config import PROJECT
 from emotion.files import sha256
 from emotion.reporting import (
