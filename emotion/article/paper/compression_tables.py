@@ -36,10 +36,12 @@ def _variants(report: CompressionReport) -> LatexTable:
         *(Column("variant"), Column("MB", "lower"), Column("alone", "higher"), Column("batches", "higher")),
         *(Column("macro F1", "higher"), Column("points"), Column("Holm p"), Column("agree")),
     ]
-    caption = f"{report.model_name} compressed, on {report.data.rows:,} validation rows: size of the file; speed, the"
-    caption += " original = 1, one text alone and in batches of 32; macro F1, and its difference from the original with"
-    caption += " the 95 % interval of a paired bootstrap; McNemar's exact test, corrected after Holm; rows with the"
-    caption += f" original's label. {BOLD}"
+    caption = (
+        f"{report.model_name} compressed, on {report.data.rows:,} validation rows: size of the file; speed, the original"
+        " = 1, one text alone and in batches of 32; macro F1, and its difference from the original with the 95 %"
+        " interval of a paired bootstrap; McNemar's exact test, corrected after Holm; rows with the original's label."
+        f" {BOLD}"
+    )
     return LatexTable("compression", caption, columns, rows, groups=[1])
 
 
@@ -58,12 +60,11 @@ def _latency(report: CompressionReport) -> LatexTable:
     hardware = report.environment.hardware
     threads = f", {hardware['threads']} threads" if "threads" in hardware else ""
     calls = report.variants[BASELINE].latency.batch_1.calls
-    caption = "Milliseconds from texts to labels of a batch: 50th, 90th and 99th percentile"
-    caption += "" if calls is None else f" of {calls:,} calls"
-    caption += (
-        f", on {hardware.get('cpu', 'an unknown processor')}{threads}. Parts: tokenisation and forward pass of one"
+    percentiles = "50th, 90th and 99th percentile" + ("" if calls is None else f" of {calls:,} calls")
+    caption = (
+        f"Milliseconds from texts to labels of a batch: {percentiles}, on {hardware.get('cpu', 'an unknown processor')}"
+        f"{threads}. Parts: tokenisation and forward pass of one text, medians."
     )
-    caption += " text, medians."
     columns = [Column("variant"), *map(Column, ("batch of 1", "batch of 8", "batch of 32", "parts"))]
     return LatexTable("latency", caption, columns, rows, groups=[1])
 

@@ -6,6 +6,7 @@ from emotion.article.material import Material
 from emotion.article.paper.cells import BOLD, BRACKETS, EMPTY, p_value, points, score
 from emotion.article.paper.compression_tables import compression_tables
 from emotion.article.paper.latex import Cell, Column, LatexTable
+from emotion.evaluation import Calibration
 from emotion.reporting import VALIDATION, Comparison, ScoresRecord, SeedSummary
 
 _MOST_MODELS = 3
@@ -39,21 +40,22 @@ def _data(material: Material) -> LatexTable:
 
 
 def _results(material: Material, data: str) -> LatexTable:
-    found, baselines = material.scores_on(data), material.baselines_on(data)
-    rows = []
-    for name, record in {**found, **baselines}.items():
-        intervals, calibration = record.intervals, record.calibration
-        error = EMPTY
-        if calibration is not None:
-            error = score(calibration.ece_after, calibration.ece_interval, digits=3)
-        scores = (
-            score(record.accuracy, None if intervals is None else intervals.accuracy),
-            score(record.macro_f1, None if intervals is None else intervals.macro_f1),
-        )
-        rows.append([Cell(name), *scores, error])
+    models, baselines = material.scores_on(data), material.baselines_on(data)
+    rows = [_result(name, record, record.calibration) for name, record in models.items()]
+    rows += [_result(name, record, None) for name, record in baselines.items()]
     columns = [Column("model"), Column("accuracy", "higher"), Column("macro F1", "higher"), Column("ECE", "lower")]
     caption = f"Results on {_rows_of(material, data)}. {BRACKETS} {BOLD} ECE: expected calibration error."
-    return LatexTable(f"results-{data}", caption, columns, rows, groups=[len(found)] if baselines else [])
+    return LatexTable(f"results-{data}", caption, columns, rows, groups=[len(models)] if baselines else [])
+
+
+def _result(name: str, record: ScoresRecord, calibration: Calibration | None) -> list[Cell]:
+    found = record.intervals
+    return [
+        Cell(name),
+        score(record.accuracy, None if found is None else found.accuracy),
+        score(record.macro_f1, None if found is None else found.macro_f1),
+        EMPTY if calibration is None else score(calibration.ece_after, calibration.ece_interval, digits=3),
+    ]
 
 
 def _rows_of(material: Material, data: str) -> str:
@@ -92,8 +94,10 @@ def _seeds(summaries: Sequence[SeedSummary], data: str) -> LatexTable:
         *(Column("model"), Column("seeds"), Column("macro F1", "higher"), Column("std."), Column("min"), Column("max")),
         *(Column("accuracy", "higher"), Column("kept")),
     ]
-    caption = f"Means over seeds, on {data}. Brackets: 95 % intervals of the mean (Student's t). {BOLD}"
-    caption += " Kept: the seed of the checkpoint, chosen by macro F1 on validation alone."
+    caption = (
+        f"Means over seeds, on {data}. Brackets: 95 % intervals of the mean (Student's t). {BOLD} Kept: the seed of the"
+        " checkpoint, chosen by macro F1 on validation alone."
+    )
     return LatexTable(f"seeds-{data}", caption, columns, rows)
 
 
@@ -115,11 +119,9 @@ def _comparisons(comparisons: Sequence[Comparison]) -> list[LatexTable]:
         count = next(each.rows for each in comparisons if each.data == data)
         caption = (
             f"Differences between models on the same {count:,} rows of {data}. Brackets: 95 % intervals of a paired"
+            " bootstrap. McNemar: exact test of equal error rates; Holm: corrected for all pairs. Rows needed: to find"
+            " a difference of this size four times in five."
         )
-        caption += (
-            " bootstrap. McNemar: exact test of equal error rates; Holm: corrected for all pairs. Rows needed: to"
-        )
-        caption += " find a difference of this size four times in five."
         tables.append(LatexTable(f"differences-{data}", caption, columns, rows))
     return tables
 
@@ -145,8 +147,10 @@ def _calibration(material: Material) -> list[LatexTable]:
         *(Column("model"), Column("temperature"), Column("ECE before"), Column("ECE after", "lower")),
         *(Column("noise"), Column("Brier", "lower"), Column("NLL", "lower")),
     ]
-    caption = "Calibration on validation, by cross-fitting: no row is judged with a temperature that it helped to fit."
-    caption += f" {BRACKETS} Noise: the error that a perfectly calibrated model stays below 19 times in 20. {BOLD}"
+    caption = (
+        "Calibration on validation, by cross-fitting: no row is judged with a temperature that it helped to fit."
+        f" {BRACKETS} Noise: the error that a perfectly calibrated model stays below 19 times in 20. {BOLD}"
+    )
     return [LatexTable("calibration", caption, columns, rows)]
 
 
