@@ -37,10 +37,10 @@ def _variants(report: CompressionReport) -> LatexTable:
         *(Column("macro F1", "higher"), Column("points"), Column("Holm p"), Column("agree")),
     ]
     caption = (
-        f"{report.model_name} compressed, on {report.data.rows:,} validation rows: size of the file; speed, the original"
-        " = 1, one text alone and in batches of 32; macro F1, and its difference from the original with the 95 %"
-        " interval of a paired bootstrap; McNemar's exact test, corrected after Holm; rows with the original's label."
-        f" {BOLD}"
+        f"{report.model_name} compressed, on {report.data.rows:,} validation rows: size of the file; speed, where the"
+        " original has 1, one text alone and in batches of 32; macro F1, and its difference from the original with the"
+        " 95 % interval of a paired bootstrap; McNemar's exact test, corrected after Holm; rows with the original's"
+        f" label. {BOLD}"
     )
     return LatexTable("compression", caption, columns, rows, groups=[1])
 
