@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -67,7 +68,7 @@ def run_command(
         sweep: AbstractContextManager[list[str]] = nullcontext([])
         configs: Sequence[Any] = ()
         if arguments.multirun:
-            configs = sweep_configs(name, schema(), arguments.overrides)
+            configs = sweep_configs(name, schema(), [*_further_folder(arguments), *arguments.overrides])
             if any((arguments.cfg, arguments.info, arguments.help, arguments.hydra_help)):
                 configs = ()  # they are shown, not run
             elif hasattr(schema(), "inputs"):
@@ -85,6 +86,12 @@ def run_command(
             raise UserError(f"hydra: must have settings that Hydra can use, found {first_line(error)}") from error
 
     run(start)
+
+
+def _further_folder(arguments: argparse.Namespace) -> list[str]:
+    """Return the override that says what ``--config-dir`` does."""
+    folder = arguments.config_dir
+    return [] if folder is None else [f"hydra.searchpath=['file://{Path(folder).resolve()}']"]
 
 
 def _check_flags(arguments: argparse.Namespace) -> None:

@@ -18,6 +18,8 @@ from emotion.config.folders import CONF
 from emotion.config.validation import Config
 from emotion.errors import UserError, first_line
 
+_SEARCH_PATH = "hydra.searchpath"
+"""Where Hydra looks for further files: the one of its settings that a job's config depends on."""
 MOST_JOBS = 1000
 """Jobs of a sweep; each takes a tenth of a second to check."""
 
@@ -67,7 +69,7 @@ def sweep_configs(name: str, schema: type[Config], overrides: Iterable[str]) -> 
         for text, override in _parsed(overrides, GlobalHydra.instance().config_loader()):
             if override.is_sweep_override():
                 swept.append([f"{override.get_key_element()}={value}" for value in _swept_values(text, override)])
-            elif not override.get_key_element().startswith("hydra"):
+            elif not override.get_key_element().startswith("hydra") or override.key_or_group == _SEARCH_PATH:
                 swept.append([text])
         if (jobs := prod(map(len, swept))) > MOST_JOBS:
             raise UserError(f"-m: must be a sweep of at most {MOST_JOBS} jobs, found {jobs}")

@@ -58,7 +58,8 @@ def reliability_figure(calibration: Calibration) -> Figure:
     )  # fmt: skip
     found = calibration.ece_interval
     axes.annotate(
-        f"ECE {calibration.ece_after:.3f} ({found.low:.3f} to {found.high:.3f})\n"
+        f"ECE {calibration.ece_after:.3f}\n"
+        f"95 %, corrected for noise: {found.low:.3f} to {found.high:.3f}\n"
         f"noise alone: up to {calibration.ece_perfect.high:.3f}\n"
         f"temperature {calibration.temperature:.2f}",
         (0.03, 0.97), xycoords="axes fraction", va="top", fontsize=7.5,

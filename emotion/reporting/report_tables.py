@@ -65,8 +65,8 @@ def calibration_table(report: TrainingReport) -> Table:
             change, nll = (f"{before:.3f} > {after:.3f}" for before, after in pairs)
             brier = f"{found.brier_before:.3f} > {found.brier_after:.3f}"
             rows.append((name, f"{found.temperature:.2f}", change, interval, perfect, brier, nll))
-    headings = ("model", "temperature", "ECE", "95 % interval", "perfect", "Brier", "NLL")
-    return Table("Calibration before > after", headings, rows)
+    headings = ("model", "temperature", "ECE", "95 %", "perfect", "Brier", "NLL")
+    return Table("Calibration before > after (95 %: of the error, corrected for noise)", headings, rows)
 
 
 def checkpoint_tables(report: EvaluationReport) -> list[Table]:

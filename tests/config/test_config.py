@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from emotion.benchmark import BenchmarkConfig
 from emotion.benchmark.config import PARTS
 from emotion.compression import CompressConfig
-from emotion.config import CONF, PROJECT, choices, compose_config, resolve
+from emotion.config import CONF, PROJECT, choices, compose_config, resolve, sweep_configs
 from emotion.errors import UserError
 from emotion.labels import LabelSet
 from emotion.models import model_choices
@@ -209,3 +209,12 @@ def test_every_job_of_a_sweep_is_checked_before_the_first_starts(tmp_path: Path)
         " seed: must be a whole number >= 0 and <= 4294967295, found -2\n"
     )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sweep_finds_the_models_of_another_folder(tmp_path: Path) -> None:
+    own = (tmp_path / "model" / "own.yaml", CONF / "model" / "minilm.yaml")
+    own[0].parent.mkdir()
+    own[0].write_text(own[1].read_text(encoding="utf-8").replace("name: MiniLM", "name: Own"), encoding="utf-8")
+    overrides = [f"hydra.searchpath=['file://{tmp_path}']", "model=minilm,own", "hydra.job.name=ignored"]
+    configs = sweep_configs("train", TrainConfig, overrides)
+    assert [config.model.name for config in configs] == ["MiniLM", "Own"]

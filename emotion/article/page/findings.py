@@ -88,9 +88,11 @@ def _reads(reads: int) -> str:
 def _calibration(name: str, found: Calibration | None) -> str:
     if found is None:
         return "Calibration is unknown: this report says nothing about it."
-    errors = f"expected calibration error {found.ece_after:.3f} ({_PERCENT} {found.ece_interval.low:.3f} to"
-    errors += f" {found.ece_interval.high:.3f}; {found.ece_before:.3f} before its temperature of"
-    errors += f" {found.temperature:.2f}), where noise alone gives up to {found.ece_perfect.high:.3f}"
+    interval = f"{_PERCENT}, corrected for noise, {found.ece_interval.low:.3f} to {found.ece_interval.high:.3f}"
+    errors = (
+        f"expected calibration error {found.ece_after:.3f} ({interval}; {found.ece_before:.3f} before its temperature of"
+        f" {found.temperature:.2f}), where noise alone gives up to {found.ece_perfect.high:.3f}"
+    )
     if found.ece_after <= found.ece_perfect.high:
         return f"The confidences of {name} agree with how often it is right: {errors}."
     return f"The confidences of {name} are off by more than noise: {errors}."

@@ -4,6 +4,7 @@ from emotion.article.paper.latex import Cell
 from emotion.evaluation import Interval
 
 BRACKETS = "Brackets: 95 % bootstrap intervals over rows."
+CORRECTED = "ECE: expected calibration error; its intervals are corrected for the noise that enlarges it."
 BOLD = "Bold: the best of a column, which need not be better by more than chance."
 EMPTY = Cell("")
 

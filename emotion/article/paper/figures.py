@@ -53,7 +53,7 @@ def paper_figures(material: Material) -> Iterator[PaperFigure]:
     for data, record in best.records.items():
         if record.calibration is not None:
             caption = f"Reliability of {best.name} on {data}, in bins of equal numbers of rows. ECE: expected"
-            caption += " calibration error, with its 95 % interval."
+            caption += " calibration error, with its 95 % interval, corrected for noise."
             yield PaperFigure(f"reliability-{data}", caption, reliability_figure(record.calibration))
     found = {name: each.entry.calibration for name, each in material.models.items() if each.entry.calibration}
     if found:

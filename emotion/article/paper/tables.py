@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from emotion.article.material import Material
-from emotion.article.paper.cells import BOLD, BRACKETS, EMPTY, p_value, points, score
+from emotion.article.paper.cells import BOLD, BRACKETS, CORRECTED, EMPTY, p_value, points, score
 from emotion.article.paper.compression_tables import compression_tables
 from emotion.article.paper.latex import Cell, Column, LatexTable
 from emotion.evaluation import Calibration
@@ -44,7 +44,7 @@ def _results(material: Material, data: str) -> LatexTable:
     rows = [_result(name, record, record.calibration) for name, record in models.items()]
     rows += [_result(name, record, None) for name, record in baselines.items()]
     columns = [Column("model"), Column("accuracy", "higher"), Column("macro F1", "higher"), Column("ECE", "lower")]
-    caption = f"Results on {_rows_of(material, data)}. {BRACKETS} {BOLD} ECE: expected calibration error."
+    caption = f"Results on {_rows_of(material, data)}. {BRACKETS} {CORRECTED} {BOLD}"
     return LatexTable(f"results-{data}", caption, columns, rows, groups=[len(models)] if baselines else [])
 
 
@@ -149,7 +149,7 @@ def _calibration(material: Material) -> list[LatexTable]:
     ]
     caption = (
         "Calibration on validation, by cross-fitting: no row is judged with a temperature that it helped to fit."
-        f" {BRACKETS} Noise: the error that a perfectly calibrated model stays below 19 times in 20. {BOLD}"
+        f" {BRACKETS} {CORRECTED} Noise: the error that a perfectly calibrated model stays below 19 times in 20. {BOLD}"
     )
     return [LatexTable("calibration", caption, columns, rows)]
 
