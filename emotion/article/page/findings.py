@@ -90,8 +90,8 @@ def _calibration(name: str, found: Calibration | None) -> str:
         return "Calibration is unknown: this report says nothing about it."
     interval = f"{_PERCENT}, corrected for noise, {found.ece_interval.low:.3f} to {found.ece_interval.high:.3f}"
     errors = (
-        f"expected calibration error {found.ece_after:.3f} ({interval}; {found.ece_before:.3f} before its temperature of"
-        f" {found.temperature:.2f}), where noise alone gives up to {found.ece_perfect.high:.3f}"
+        f"expected calibration error {found.ece_after:.3f} ({interval}; {found.ece_before:.3f} before its temperature"
+        f" of {found.temperature:.2f}), where noise alone gives up to {found.ece_perfect.high:.3f}"
     )
     if found.ece_after <= found.ece_perfect.high:
         return f"The confidences of {name} agree with how often it is right: {errors}."
