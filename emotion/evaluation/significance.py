@@ -60,6 +60,13 @@ class MacroF1Difference:
     standard_error: float
     """Standard deviation of the difference over resamples."""
 
+    @property
+    def p_value(self) -> float:
+        """Two-sided p-value of no difference, by the normal approximation; 1 if nothing differs."""
+        if self.standard_error == 0:
+            return 1.0
+        return float(2 * stats.norm.sf(abs(self.difference) / self.standard_error))
+
 
 def paired_bootstrap(
     labels: Labels,

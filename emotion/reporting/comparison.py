@@ -50,9 +50,15 @@ def compare_rows(rows: Mapping[str, Rows], data: str) -> list[Comparison]:
     predicted = {name: each.probabilities.argmax(axis=1) for name, each in rows.items()}
     reference = next(iter(rows.values()))
     p_values = [mcnemar_p(reference.labels, predicted[first], predicted[second]) for first, second in pairs]
+    classes = len(reference.names)
+    differences = [
+        paired_bootstrap(reference.labels, predicted[first], predicted[second], classes) for first, second in pairs
+    ]
+    corrected_p = zip(holm(p_values), holm([each.p_value for each in differences]), strict=True)
     comparisons = []
-    for (first, second), p_value, corrected in zip(pairs, p_values, holm(p_values), strict=True):
-        found = paired_bootstrap(reference.labels, predicted[first], predicted[second], len(reference.names))
+    for (first, second), p_value, found, (corrected, difference_p) in zip(
+        pairs, p_values, differences, corrected_p, strict=True
+    ):
         comparisons.append(
             Comparison(
                 first=first,
@@ -62,6 +68,7 @@ def compare_rows(rows: Mapping[str, Rows], data: str) -> list[Comparison]:
                 difference=found,
                 mcnemar_p=p_value,
                 holm_p=corrected,
+                difference_holm_p=difference_p,
                 rows_needed=rows_needed(found.difference, found.standard_error, len(reference.labels)),
             )
         )

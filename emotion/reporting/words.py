@@ -21,7 +21,9 @@ def verdict(comparison: Comparison) -> str:
     first, second, found = comparison.first, comparison.second, comparison.difference
     points = f"{100 * found.difference:+.2f} points of macro F1"
     interval = f"95 % interval {100 * found.interval.low:+.2f} to {100 * found.interval.high:+.2f}"
-    tests = f"{interval}; McNemar's p = {comparison.holm_p:.2g} after Holm's correction"
+    own = comparison.difference_holm_p
+    tests = f"{interval}; {'' if own is None else f'p = {own:.2g}, '}McNemar's p = {comparison.holm_p:.2g} after Holm's"
+    tests += " correction"
     measured = f"{points} on the same {comparison.rows:,} rows of {comparison.data} ({tests})"
     if comparison.is_distinguishable:
         return f"{first} is better than {second}: {measured}."

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from emotion.errors import UserError
 from emotion.evaluation import Interval, MacroF1Difference, mcnemar_p
@@ -26,6 +27,16 @@ def test_each_pair_is_tested_and_corrected_for_all() -> None:
     assert a_c < b_c < a_b
     assert [each.holm_p for each in found] == pytest.approx([a_b, 3 * a_c, 2 * b_c])
     assert found[1].is_distinguishable
+    own = [2 * norm.sf(abs(each.difference.difference) / each.difference.standard_error) for each in found]
+    assert own[1] < own[2] < own[0]
+    assert [each.difference_holm_p for each in found] == pytest.approx([own[0], 3 * own[1], 2 * own[2]])
+
+
+def test_many_comparisons_need_more_than_one_interval_beyond_zero() -> None:
+    lucky = comparison(0.004, 0.0002, 0.008, 4_000)
+    assert lucky.is_distinguishable
+    assert not lucky.model_copy(update={"difference_holm_p": 0.12}).is_distinguishable
+    assert lucky.model_copy(update={"difference_holm_p": 0.03}).is_distinguishable
 
 
 @pytest.mark.parametrize(

@@ -23,12 +23,14 @@ def comparisons_table(comparisons: Sequence[Comparison]) -> Table:
     rows = []
     for each in comparisons:
         needed = "" if each.rows_needed is None else f"{each.rows_needed:,}"
-        tests = (f"{each.mcnemar_p:.2g}", f"{each.holm_p:.2g}", _yes(each.is_distinguishable), needed)
+        own = "" if each.difference_holm_p is None else f"{each.difference_holm_p:.2g}"
+        tests = (own, f"{each.mcnemar_p:.2g}", f"{each.holm_p:.2g}", _yes(each.is_distinguishable), needed)
         points = _points(each.difference.difference)
         pair = f"{each.first}, {each.second}"
         rows.append((pair, each.data, f"{each.rows:,}", points, _points_of(each.difference.interval), *tests))
-    headings = ("models", "on", "rows", "points", "95 %", "McNemar p", "Holm p", "told apart", "rows needed")
-    return Table("Differences of macro F1 on the same rows", headings, rows)
+    headings = ("models", "on", "rows", "points", "95 %", "p", "McNemar p", "its Holm p", "told apart", "rows needed")
+    title = "Differences of macro F1 on the same rows (p: of no difference, after Holm)"
+    return Table(title, headings, rows)
 
 
 def classes_table(name: str, data: str, record: ScoresRecord) -> Table:

@@ -108,19 +108,19 @@ def _comparisons(comparisons: Sequence[Comparison]) -> list[LatexTable]:
             [
                 Cell(f"{each.first} - {each.second}"),
                 points(each.difference.difference, each.difference.interval),
-                Cell(p_value(each.mcnemar_p)),
+                Cell("" if each.difference_holm_p is None else p_value(each.difference_holm_p)),
                 Cell(p_value(each.holm_p)),
                 Cell("" if each.rows_needed is None else f"{each.rows_needed:,}"),
             ]
             for each in comparisons
             if each.data == data
         ]
-        columns = [Column("models"), *map(Column, ("macro F1, points", "McNemar p", "Holm p", "rows needed"))]
+        columns = [Column("models"), *map(Column, ("macro F1, points", "p", "McNemar p", "rows needed"))]
         count = next(each.rows for each in comparisons if each.data == data)
         caption = (
             f"Differences between models on the same {count:,} rows of {data}. Brackets: 95 % intervals of a paired"
-            " bootstrap. McNemar: exact test of equal error rates; Holm: corrected for all pairs. Rows needed: to find"
-            " a difference of this size four times in five."
+            " bootstrap, p: of no difference in macro F1. McNemar: exact test of equal error rates. Both p-values are"
+            " corrected for all pairs (Holm). Rows needed: to find a difference of this size four times in five."
         )
         tables.append(LatexTable(f"differences-{data}", caption, columns, rows))
     return tables
