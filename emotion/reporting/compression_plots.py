@@ -137,9 +137,8 @@ def _draw_variant(
         axes.vlines(across, max(100 * found.low, bottom), 100 * found.high, color=colour, linewidth=0.8, alpha=0.6)
     is_same = found is not None and found.low <= 0 <= found.high and name != BASELINE
     face = "white" if is_same else colour
-    axes.scatter(
-        across, height, s=26, facecolor=face, edgecolor=colour, linewidth=1.2, marker="v" if is_below else "o", zorder=2
-    )
+    marker = "D" if name == BASELINE else "v" if is_below else "o"
+    axes.scatter(across, height, s=26, facecolor=face, edgecolor=colour, linewidth=1.2, marker=marker, zorder=2)
     axes.annotate(
         f"{name} ({variant.macro_f1:.2f})" if is_below else name, (across, height), xytext=(6, 0),
         textcoords="offset points", ha="left", va="center", fontsize=7, color=colour,
@@ -150,14 +149,16 @@ def _draw_variant(
 def _explain_marks(figure: Figure, report: CompressionReport) -> None:
     if all(variant.difference is None for variant in report.variants.values()):
         return
+    meanings = (
+        ("D", GREY, "the original"),
+        ("o", GREY, "differs from it"),
+        ("o", "white", "cannot be told from it: the 95 % interval of the difference includes 0"),
+    )
     marks = [
-        Line2D([], [], color=GREY, marker="o", linestyle="none", markersize=5, markerfacecolor=face, label=label)
-        for face, label in (
-            (GREY, "differs from the original"),
-            ("white", "cannot be told from it: the 95 % interval of the difference includes 0"),
-        )
+        Line2D([], [], color=GREY, marker=marker, linestyle="none", markersize=5, markerfacecolor=face, label=label)
+        for marker, face, label in meanings
     ]
-    figure.legend(handles=marks, loc="outside lower center", ncols=2, handletextpad=0.3, columnspacing=1.5)
+    figure.legend(handles=marks, loc="outside lower center", ncols=3, handletextpad=0.3, columnspacing=1.5)
 
 
 def _spread_names(axes: Axes) -> None:
