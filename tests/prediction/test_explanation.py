@@ -124,7 +124,7 @@ def test_the_command_prints_and_writes_what_it_found(
         for word in each["words"]:
             assert each["text"][word["start"] : word["end"]] == word["word"]
     with Image.open(tmp_path / "out" / "explanation.png") as image:
-        assert image.width == 1440
+        assert image.width == 1920
 
     Image.new("RGB", (3, 3)).save(tmp_path / "out" / "explanation.png")
     refused = commands.run("explain", tmp_path, *options)
