@@ -7,7 +7,7 @@ from pathlib import Path
 
 from emotion.audit.config import AuditConfig
 from emotion.audit.folds import encoder_of, out_of_fold_by_training
-from emotion.data import TRAIN, VALIDATION, LabelledTexts, SuspectLabel, audit_splits, suspect_labels
+from emotion.data import TRAIN, VALIDATION, LabelledTexts, SuspectLabel, audit_splits, suspect_labels, only_csv
 from emotion.evaluation import apply_temperature, evaluate, fit_temperature
 from emotion.files import marked, require_unchanged, require_writable
 from emotion.isolation import isolated
@@ -67,9 +67,10 @@ def audit(config: AuditConfig) -> AuditReport:
 def _read(config: AuditConfig) -> dict[str, LabelledTexts]:
     data = config.data
     columns = data.text_column, data.label_column
-    train = LabelledTexts.read(data.train, *columns, config.labels.label_set(), "data.train")
-    validation = LabelledTexts.read(data.validation, *columns, train.label_set, "data.validation")
-    further = read_sets(data.evaluation_paths, *columns, train.label_set)
+    paths = {key: only_csv(getattr(data, key), f"data.{key}") for key in ("train", "validation")}
+    train = LabelledTexts.read(paths["train"], *columns, config.labels.label_set(), "data.train", data.map)
+    validation = LabelledTexts.read(paths["validation"], *columns, train.label_set, "data.validation", data.map)
+    further = read_sets(data.evaluation_paths, *columns, train.label_set, renamed=data.map)
     return {TRAIN: train, VALIDATION: validation, **further}
 
 

@@ -7,7 +7,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from emotion.benchmark.config import BenchmarkConfig
 from emotion.checkpoint import load
-from emotion.data import LabelledTexts, TextEncoder
+from emotion.data import LabelledTexts, TextEncoder, only_csv
 from emotion.errors import UserError
 from emotion.models import (
     Backbone,
@@ -36,7 +36,7 @@ class Material:
     def texts(self) -> LabelledTexts:
         data = self.config.data
         labels = self.config.labels.label_set()
-        return LabelledTexts.read(data.train, data.text_column, data.label_column, labels, "data.train")
+        return LabelledTexts.read(only_csv(data.train, "data.train"), data.text_column, data.label_column, labels, "data.train")
 
     @cached_property
     def backbone(self) -> Backbone:

@@ -10,7 +10,7 @@ from pydantic import Field, create_model, model_validator
 
 from emotion.compression.steps.registry import STEPS, Step
 from emotion.config import Accelerator, Config, Count, Rule, Seed, Share, Text
-from emotion.data import EvaluationSetsConfig
+from emotion.data import CSVS_RULE, Csvs, EvaluationSetsConfig, named_csvs
 from emotion.errors import UserError
 
 
@@ -52,12 +52,14 @@ class TechniqueConfig(Config):
 class CompressDataConfig(EvaluationSetsConfig):
     """The CSVs; null = the ones that the checkpoint was trained with, if their sha256 is still as recorded."""
 
-    train: Text | None
-    """CSV with texts and labels, for the steps that learn from data."""
-    validation: Text | None
-    """CSV with texts and labels that quality is measured on."""
+    train: Annotated[Csvs | None, Rule(CSVS_RULE)]
+    """CSVs with texts and labels, for the steps that learn from data."""
+    validation: Annotated[Csvs | None, Rule(CSVS_RULE)]
+    """CSVs with texts and labels that quality is measured on."""
     text_column: Text
     label_column: Text
+    map: dict[Text, Text] | None
+    """Names of classes by what a CSV calls them; null = as the checkpoint was trained."""
 
 
 class _CompressConfig(Config):
@@ -98,7 +100,9 @@ class _CompressConfig(Config):
         """The files whose content the models depend on."""
         distill = self.settings_of(STEPS["distill"])
         sets = self.data.evaluation_paths.values()
-        return [self.weights, self.data.train, self.data.validation, distill and distill.unlabelled, *sets]
+        splits = {"data.train": self.data.train, "data.validation": self.data.validation}
+        paths = [path for key, csvs in splits.items() if csvs is not None for path in named_csvs(csvs, key).values()]
+        return [self.weights, *paths, distill and distill.unlabelled, *sets]
 
     def settings_of(self, step: Step) -> Any:
         """Return the settings of ``step``, an instance of ``step.settings``."""

@@ -2,12 +2,13 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from emotion.checkpoint import load
 from emotion.compression.config import CompressConfig, CompressDataConfig
-from emotion.data import LabelledTexts
+from emotion.data import LabelledTexts, named_csvs, read_corpora
 from emotion.errors import UserError
 from emotion.files import sha256
 from emotion.models import Predictor
@@ -53,24 +54,31 @@ def load_original(path: Path, device: torch.device, fast: bool = True) -> Predic
 
 
 def read_data(original: Predictor, split: str, config: CompressDataConfig) -> LabelledTexts:
-    """Read the CSV that is given for ``split`` (``train`` or ``validation``), or the one that the checkpoint recorded.
+    """Read the CSVs that are given for ``split`` (``train`` or ``validation``), or those that the checkpoint recorded.
 
     Raises:
-        UserError: None is given and the recorded one is gone or has changed; or the CSV cannot be used.
+        UserError: None is given and a recorded one is gone or has changed; or a CSV cannot be used.
     """
     key = f"data.{split}"
-    given: str | None = getattr(config, split)
+    recorded = original.metadata.get("config", {}).get("data", {})
+    renamed = config.map if config.map is not None else recorded.get("map")
+    given = getattr(config, split)
     if given is not None:
-        return LabelledTexts.read(given, config.text_column, config.label_column, original.labels, key)
-    recorded = original.metadata.get("data", {}).get(split)
-    if recorded is None:
+        columns = config.text_column, config.label_column
+        return read_corpora(named_csvs(given, key), *columns, original.labels, key, renamed)
+    paths = _recorded_paths(original.metadata.get("data", {}).get(split), key)
+    columns = recorded.get("text_column", config.text_column), recorded.get("label_column", config.label_column)
+    return read_corpora(paths, *columns, original.labels, key, renamed)
+
+
+def _recorded_paths(file: dict[str, Any] | None, key: str) -> dict[str, str]:
+    """Return the paths of a record's CSVs by name, if they still are what they were. Raises :class:`UserError`."""
+    if file is None:
         raise UserError(f"{key}: must be given, as the checkpoint records none; give {key}=FILE")
-    path = Path(recorded["path"])
-    if not path.is_file() or sha256(path) != recorded["sha256"]:
-        change = "changed" if path.is_file() else "gone"
-        raise UserError(f"{key}: must be given, as the recorded {path} is {change}; give {key}=FILE")
-    columns = original.metadata.get("config", {}).get("data", {})
-    text_column = columns.get("text_column", config.text_column)
-    return LabelledTexts.read(
-        str(path), text_column, columns.get("label_column", config.label_column), original.labels, key
-    )
+    files = file.get("corpora") or {Path(file["path"]).stem: file}
+    for each in files.values():
+        path = Path(each["path"])
+        if not path.is_file() or sha256(path) != each["sha256"]:
+            change = "changed" if path.is_file() else "gone"
+            raise UserError(f"{key}: must be given, as the recorded {path} is {change}; give {key}=FILE")
+    return {name: each["path"] for name, each in files.items()}

@@ -12,6 +12,39 @@ from emotion.labels import LabelSet
 SetName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,59}$")]
 """Name of an evaluation set; it becomes a part of file names."""
 _SPLITS = ("train", "validation", "test")
+CSVS_RULE = "a CSV, a list of CSVs or CSVs by name, like {reddit: reddit.csv}"
+Csvs = Annotated[
+    Text | Annotated[list[Text], Field(min_length=1)] | Annotated[dict[SetName, Text], Field(min_length=1)],
+    Rule(CSVS_RULE),
+]
+"""One or several CSVs with texts and labels."""
+
+
+def named_csvs(csvs: str | list[str] | dict[str, str], key: str) -> dict[str, str]:
+    """Return the paths by name; the name of a CSV without a name is its file's, without the suffix.
+
+    Args:
+        csvs: Of the type :data:`Csvs`.
+        key: The config key, for errors.
+
+    Raises:
+        UserError: Two have the same name.
+    """
+    if isinstance(csvs, dict):
+        return csvs
+    paths = [csvs] if isinstance(csvs, str) else csvs
+    names = [Path(path).stem for path in paths]
+    if len(set(names)) < len(names):
+        raise UserError(f"{key}: must be files of different names, found {', '.join(names)}; or name them: {{a: ...}}")
+    return dict(zip(names, paths, strict=True))
+
+
+def only_csv(csvs: str | list[str] | dict[str, str], key: str) -> str:
+    """Return the one path; raise :class:`UserError` if there are several."""
+    paths = list(named_csvs(csvs, key).values())
+    if len(paths) > 1:
+        raise UserError(f"{key}: must be one CSV here, found {', '.join(paths)}")
+    return paths[0]
 
 
 class EvaluationSetsConfig(Config):
@@ -38,13 +71,25 @@ class EvaluationSetsConfig(Config):
         return test | (self.extra or {})
 
 
+PositiveNumber = Annotated[float, Field(gt=0)]
+
+
 class DataConfig(EvaluationSetsConfig):
     """The labelled CSVs and how their rows are batched."""
 
-    train: Text
-    """CSV with texts and labels."""
-    validation: Text
-    """CSV with texts and labels that chooses the best epoch."""
+    train: Csvs
+    """CSVs with texts and labels."""
+    validation: Csvs
+    """CSVs with texts and labels that choose the best epoch: by macro F1, of several by the mean of theirs."""
+    mixing: Annotated[
+        Literal["proportional", "equal"]
+        | Annotated[float, Field(ge=1)]
+        | Annotated[dict[SetName, PositiveNumber], Field(min_length=1)],
+        Rule("proportional, equal, a number >= 1 or a positive weight for each CSV, like {home: 2, reddit: 1}"),
+    ]
+    """How much each of several training CSVs counts (:func:`emotion.data.corpora.corpus_weights`)."""
+    map: dict[Text, Text] | None
+    """Names of classes by what a CSV calls them, such as {happiness: joy}."""
     text_column: Text
     label_column: Text
     batch_size: Count
@@ -57,7 +102,10 @@ class DataConfig(EvaluationSetsConfig):
     @model_validator(mode="after")
     def _one_corpus(self) -> Self:
         """Refuse one CSV of the sample corpus with one of another, the result of a forgotten override."""
-        of_sample = {key: SAMPLE in Path(getattr(self, key)).resolve().parents for key in ("train", "validation")}
+        of_sample = {
+            key: all(SAMPLE in Path(path).resolve().parents for path in named_csvs(getattr(self, key), key).values())
+            for key in ("train", "validation")
+        }
         if of_sample["train"] != of_sample["validation"]:
             left = next(key for key, is_sample in of_sample.items() if is_sample)
             given = "validation" if left == "train" else "train"

@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from emotion.data.batching import LengthBucketBatchSampler
-from emotion.data.config import DataConfig
+from emotion.data.config import DataConfig, named_csvs
+from emotion.data.corpora import Mixing, corpus_weights, read_corpora
 from emotion.data.labelled import LabelledTexts
 from emotion.data.same_texts import without_conflicts
 from emotion.data.text import TextEncoder, TokenIds
@@ -66,25 +67,36 @@ class EmotionDataModule(LightningDataModule):
     """Tokenises each text once, and serves length-bucketed batches.
 
     Call :meth:`tokenise` before fitting. It is a separate step, so that the CSVs are checked before a backbone is
-    fetched. A batch holds ``input_ids`` and ``attention_mask``, each (rows, tokens), and ``labels`` (rows,), all int64.
+    fetched. A batch holds ``input_ids`` and ``attention_mask``, each (rows, tokens), and ``labels`` (rows,), all int64;
+    of several corpora also ``corpus`` (rows,), int64, and, if their rows count differently, ``weights`` (rows,),
+    float32.
 
     Args:
         train: Texts to learn from.
         validation: Texts that choose the best epoch.
         batch_size: Rows a step on each device.
         seed: Seed of the batches' order.
+        mixing: How much each of several corpora counts (:func:`emotion.data.corpora.corpus_weights`).
     """
 
-    def __init__(self, train: LabelledTexts, validation: LabelledTexts, batch_size: int, seed: int) -> None:
+    def __init__(
+        self,
+        train: LabelledTexts,
+        validation: LabelledTexts,
+        batch_size: int,
+        seed: int,
+        mixing: Mixing = "proportional",
+    ) -> None:
         super().__init__()
         self.train, self.validation = train, validation
         self.batch_size, self.seed = batch_size, seed
+        self._weights = corpus_weights(train, mixing)
         self._train_sampler: LengthBucketBatchSampler | None = None
         self._resumed: dict[str, Any] = {}
 
     @classmethod
     def read(cls, config: DataConfig, label_set: LabelSet | None, seed: int) -> Self:
-        """Read and check both CSVs; with ``config.drop_conflicts``, leave out training rows that contradict others.
+        """Read and check the CSVs; with ``config.drop_conflicts``, leave out training rows that contradict others.
 
         Args:
             config: Their paths and columns.
@@ -96,16 +108,18 @@ class EmotionDataModule(LightningDataModule):
                 is left.
         """
         columns = config.text_column, config.label_column
-        train = LabelledTexts.read(config.train, *columns, label_set, "data.train")
-        validation = LabelledTexts.read(config.validation, *columns, train.label_set, "data.validation")
+        paths = {key: named_csvs(getattr(config, key), f"data.{key}") for key in ("train", "validation")}
+        train = read_corpora(paths["train"], *columns, label_set, "data.train", config.map)
+        validation = read_corpora(paths["validation"], *columns, train.label_set, "data.validation", config.map)
         if config.drop_conflicts:
             train = _consistent(train, validation)
-        return cls(train, validation, config.batch_size, seed)
+        return cls(train, validation, config.batch_size, seed, config.mixing)
 
     def tokenise(self, encoder: TextEncoder) -> None:
         """Turn all texts into token ids, once for all epochs."""
         self.encoder = encoder
-        self.train_rows, self.validation_rows = (_tokenised(split, encoder) for split in (self.train, self.validation))
+        self.train_rows = _tokenised(self.train, encoder, self._weights)
+        self.validation_rows = _tokenised(self.validation, encoder)
 
     def state_dict(self) -> dict[str, Any]:
         """Return how far the training data of the current epoch is."""
@@ -167,7 +181,7 @@ def _consistent(train: LabelledTexts, validation: LabelledTexts) -> LabelledText
     return kept
 
 
-def _tokenised(split: LabelledTexts, encoder: TextEncoder) -> TokenisedRows:
+def _tokenised(split: LabelledTexts, encoder: TextEncoder, weights: np.ndarray | None = None) -> TokenisedRows:
     rows, truncated = encoder.encode_and_mark(split.texts)
     if truncated.any():
         log.warning(
@@ -176,4 +190,9 @@ def _tokenised(split: LabelledTexts, encoder: TextEncoder) -> TokenisedRows:
             truncated.sum(),
             encoder.max_length,
         )
-    return TokenisedRows(rows, {"labels": torch.tensor(split.labels)})
+    targets = {"labels": torch.tensor(split.labels)}
+    if split.corpora:
+        targets["corpus"] = torch.tensor(split.corpus_of)
+    if weights is not None:
+        targets["weights"] = torch.from_numpy(weights)
+    return TokenisedRows(rows, targets)

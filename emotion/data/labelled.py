@@ -1,7 +1,8 @@
 """Labelled CSVs: texts and class indices."""
 
+import hashlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,25 +15,51 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class LabelledTexts:
-    """A labelled CSV in memory."""
+class Corpus:
+    """One of several CSVs whose rows are held together."""
 
+    name: str
     path: str
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledTexts:
+    """The rows of a labelled CSV, or of several, in memory."""
+
+    path: str
+    """Of the CSV; of several, all paths, with commas."""
+    sha256: str
+    """Digest of the CSV; of several, of their digests."""
     texts: list[str]
     labels: list[int]
     """Class indices in [0, len(label_set))."""
     label_set: LabelSet
     rows: Sequence[int] | None = None
     """Rows of the CSV that are held, if some are left out; the header is row 1."""
+    corpora: tuple[Corpus, ...] = ()
+    """The CSVs that the rows come from, if they are several."""
+    corpus_of: Sequence[int] = ()
+    """Index in ``corpora`` of each row; empty for one CSV."""
 
     @classmethod
     def read(
-        cls, path: str, text_column: str, label_column: str, label_set: LabelSet | None, key: str
+        cls,
+        path: str,
+        text_column: str,
+        label_column: str,
+        label_set: LabelSet | None,
+        key: str,
+        renamed: Mapping[str, str] | None = None,
     ) -> "LabelledTexts":
-        """Read and check a CSV or a pipe, as :func:`emotion.data.labelled.read_labelled` does."""
+        """Read and check a CSV or a pipe, as :func:`emotion.data.labelled.read_labelled` does.
+
+        Args:
+            path, text_column, label_column, label_set, key: As there.
+            renamed: Names of classes by what the column calls them, if that is something else, in any case.
+        """
         file = open_csv(path, (text_column, label_column), key, pipe=True)
-        texts, labels, label_set = _labelled(file, text_column, label_column, label_set)
+        texts, labels, label_set = _labelled(file, text_column, label_column, label_set, renamed)
         empty = [row for row, text in enumerate(texts, start=2) if not text.strip()]
         if empty:
             log.warning(
@@ -40,10 +67,40 @@ class LabelledTexts:
             )
         return cls(path, file.source.sha256(), texts, labels, label_set)
 
+    @classmethod
+    def joined(cls, parts: Mapping[str, "LabelledTexts"]) -> "LabelledTexts":
+        """Hold the rows of several CSVs of the same classes together, in the order of ``parts``; one stays as it is."""
+        if len(parts) == 1:
+            return next(iter(parts.values()))
+        each = list(parts.values())
+        return cls(
+            path=", ".join(part.path for part in each),
+            sha256=hashlib.sha256("".join(part.sha256 for part in each).encode()).hexdigest(),
+            texts=[text for part in each for text in part.texts],
+            labels=[label for part in each for label in part.labels],
+            label_set=each[0].label_set,
+            rows=[row for part in each for row in part.csv_rows(range(len(part.texts)))],
+            corpora=tuple(Corpus(name, part.path, part.sha256) for name, part in parts.items()),
+            corpus_of=[place for place, part in enumerate(each) for _ in part.texts],
+        )
+
+    def parts(self) -> dict[str, "LabelledTexts"]:
+        """Return the rows of each of several CSVs by its name; nothing for one CSV."""
+        found = {}
+        for place, corpus in enumerate(self.corpora):
+            part = self.chosen([index for index, each in enumerate(self.corpus_of) if each == place])
+            found[corpus.name] = replace(part, path=corpus.path, sha256=corpus.sha256, corpora=(), corpus_of=())
+        return found
+
     def chosen(self, indices: Sequence[int]) -> "LabelledTexts":
         """Return the rows at ``indices``, in [0, rows), alone; the digest stays that of the whole CSV."""
-        texts, labels = [self.texts[index] for index in indices], [self.labels[index] for index in indices]
-        return replace(self, texts=texts, labels=labels, rows=self.csv_rows(indices))
+        return replace(
+            self,
+            texts=[self.texts[index] for index in indices],
+            labels=[self.labels[index] for index in indices],
+            rows=self.csv_rows(indices),
+            corpus_of=[self.corpus_of[index] for index in indices] if self.corpora else (),
+        )
 
     def csv_rows(self, indices: Iterable[int]) -> list[int]:
         """Return the rows of the CSV that are at ``indices``; the header is row 1."""
@@ -85,7 +142,11 @@ def read_labelled(
 
 
 def _labelled(
-    file: CsvFile, text_column: str, label_column: str, labels: LabelSet | None
+    file: CsvFile,
+    text_column: str,
+    label_column: str,
+    labels: LabelSet | None,
+    renamed: Mapping[str, str] | None = None,
 ) -> tuple[list[str], list[int], LabelSet]:
     texts: list[str] = []
     cells: list[str] = []
@@ -94,6 +155,9 @@ def _labelled(
         cells += file.column(frame, label_column)
     if not texts:
         raise UserError(f"{file.path}: must have at least one row, found only a header")
+    if renamed:
+        names = {old.strip().casefold(): new for old, new in renamed.items()}
+        cells = [names.get(cell.strip().casefold(), cell) for cell in cells]
     if labels is None:
         try:
             labels = find_labels(cells)

@@ -1,5 +1,6 @@
 """Schema of ``emotion_classification_report.json``; a report is checked against it when read and when written."""
 
+from statistics import fmean
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -59,6 +60,8 @@ class DataFile(Strict):
     sha256: str
     rows: int
     label_counts: dict[str, int]
+    corpora: "dict[str, DataFile]" = {}
+    """The files by name, if the rows come from several; ``path`` then holds all paths, with commas."""
 
 
 class DataRecord(Strict):
@@ -116,6 +119,8 @@ class ModelEntry(ScoresRecord):
 
     target_met: bool
     """``accuracy`` >= ``accuracy_target``."""
+    corpora: dict[str, ScoresRecord] = {}
+    """Scores on each validation CSV, by name, if there are several; the entry's own are over all their rows."""
     evaluations: dict[str, EvaluationRecord] = {}
     """Scores on the evaluation sets, by name: ``test`` and those of ``data.extra``."""
     baselines: dict[str, BaselineRecord] = {}
@@ -138,6 +143,11 @@ class ModelEntry(ScoresRecord):
     config: dict[str, Any]
     data: DataRecord
     environment: Environment
+
+    @property
+    def selection_f1(self) -> float:
+        """What models are chosen by: macro F1 on validation, of several CSVs the mean of theirs."""
+        return fmean(each.macro_f1 for each in self.corpora.values()) if self.corpora else self.macro_f1
 
 
 class SetScores(Strict):
@@ -170,10 +180,17 @@ class RunRecord(Strict):
     validation_sha256: str
     kept: bool
     """Whether ``best_<Name>.pt`` came from this run when it ended."""
+    mean_macro_f1: float | None = Field(default=None, ge=0, le=1)
+    """Mean macro F1 over the validation CSVs; None = there is one."""
     evaluations: dict[str, SetScores] = {}
     """Scores on the evaluation sets, by name."""
     predictions: RowsFile | None = None
     """Predictions of the validation rows, which each run keeps in its own folder; None for runs of version 1."""
+
+    @property
+    def selection_f1(self) -> float:
+        """What runs are chosen by: macro F1 on validation, of several CSVs the mean of theirs."""
+        return self.macro_f1 if self.mean_macro_f1 is None else self.mean_macro_f1
 
 
 class Comparison(Strict):

@@ -109,12 +109,12 @@ def sweep_rival(report: TrainingReport, run: RunRecord) -> RunRecord | None:
     contest = (run.sweep, run.model_name, run.validation_sha256)
     others = [each for each in report.runs if each.run_id != run.run_id]
     rivals = [each for each in others if (each.sweep, each.model_name, each.validation_sha256) == contest]
-    return max(rivals, key=lambda each: each.macro_f1, default=None)
+    return max(rivals, key=lambda each: each.selection_f1, default=None)
 
 
 def replaces(run: RunRecord, rival: RunRecord | None) -> bool:
     """Return whether ``run`` takes its model's place: always, unless a ``rival`` has at least its macro F1."""
-    return rival is None or run.macro_f1 > rival.macro_f1
+    return rival is None or run.selection_f1 > rival.selection_f1
 
 
 def succeeds_itself(report: TrainingReport, run: RunRecord) -> bool:
@@ -136,7 +136,7 @@ def merge_run(report: TrainingReport, run: RunRecord, entry: ModelEntry | None) 
     if entry is not None:
         report.models[run.model_name] = entry
     comparable = {
-        name: each.macro_f1
+        name: each.selection_f1
         for name, each in report.models.items()
         if each.data.validation.sha256 == run.validation_sha256
     }

@@ -5,6 +5,7 @@ from .run import evaluate_checkpoints as evaluate_checkpoints
 from .sets import Scored as Scored
 from .sets import data_file as data_file
 from .sets import read_sets as read_sets
+from .sets import score_corpora as score_corpora
 from .sets import score_fields as score_fields
 from .sets import score_rows as score_rows
 from .sets import score_set as score_set

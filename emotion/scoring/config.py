@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from emotion.config import Accelerator, Config, Rule, Text
-from emotion.data import SetName
+from emotion.data import Csvs, named_csvs
 from emotion.errors import UserError
 
 Paths = Annotated[list[Text], Field(min_length=1)]
@@ -17,10 +17,7 @@ class EvaluateConfig(Config):
 
     weights: Annotated[Text | Paths, Rule("a checkpoint or a list of checkpoints")]
     """``.pt`` or ``.onnx`` checkpoints of the same classes."""
-    csv: Annotated[
-        Text | Paths | Annotated[dict[SetName, Text], Field(min_length=1)],
-        Rule("a CSV, a list of CSVs or CSVs by name, like {reddit: reddit.csv}"),
-    ]
+    csv: Csvs
     """CSVs with texts and labels; the name of one without a name is its file's, without the suffix."""
     output_dir: Text | None
     """Where the report goes; null = the folder of the first checkpoint."""
@@ -32,10 +29,10 @@ class EvaluateConfig(Config):
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
-        for key, paths in (("weights", self.weights), ("csv", self.csv)):
-            names = [Path(path).stem for path in paths] if isinstance(paths, list) else []
-            if len(set(names)) < len(names):
-                raise UserError(f"{key}: must be files of different names, found {', '.join(names)}")
+        named_csvs(self.csv, "csv")
+        names = [Path(path).stem for path in _as_list(self.weights)]
+        if len(set(names)) < len(names):
+            raise UserError(f"weights: must be files of different names, found {', '.join(names)}")
         return self
 
     @property
@@ -51,7 +48,7 @@ class EvaluateConfig(Config):
     @property
     def sets(self) -> dict[str, str]:
         """The CSVs' paths by name."""
-        return self.csv if isinstance(self.csv, dict) else {Path(path).stem: path for path in _as_list(self.csv)}
+        return named_csvs(self.csv, "csv")
 
 
 def _as_list(paths: str | list[str]) -> list[str]:

@@ -11,7 +11,7 @@ from emotion.data import LabelledTexts
 from emotion.evaluation import Scores, score
 from emotion.labels import LabelSet
 from emotion.models import Predictor
-from emotion.reporting import DataFile, EvaluationRecord, Rows
+from emotion.reporting import DataFile, EvaluationRecord, Rows, ScoresRecord
 from emotion.scoring.calibrate import was_calibrated_on
 
 
@@ -24,7 +24,12 @@ class Scored:
 
 
 def read_sets(
-    paths: Mapping[str, str], text_column: str, label_column: str, labels: LabelSet, key: str | None = None
+    paths: Mapping[str, str],
+    text_column: str,
+    label_column: str,
+    labels: LabelSet,
+    key: str | None = None,
+    renamed: Mapping[str, str] | None = None,
 ) -> dict[str, LabelledTexts]:
     """Read and check the CSVs of evaluation sets, without predicting them.
 
@@ -34,12 +39,13 @@ def read_sets(
         label_column: Name of their column of labels.
         labels: The classes.
         key: The config key of all paths, for errors; None = ``data.test`` and ``data.extra``.
+        renamed: Names of classes by what the CSVs call them, if that is something else.
 
     Raises:
         UserError: A CSV cannot be used.
     """
     return {
-        name: LabelledTexts.read(path, text_column, label_column, labels, key or _key(name))
+        name: LabelledTexts.read(path, text_column, label_column, labels, key or _key(name), renamed)
         for name, path in paths.items()
     }
 
@@ -50,13 +56,21 @@ def _key(name: str) -> str:
 
 def score_rows(predictor: Predictor, data: LabelledTexts, probabilities: np.ndarray) -> Scores:
     """Score what ``predictor`` says of ``data``: ``probabilities``, (rows, classes)."""
-    return score(
-        data.labels,
-        probabilities,
-        data.label_set.names,
-        temperature=predictor.temperature,
-        fitted_on_these=was_calibrated_on(predictor, data),
-    )
+    return _scores(predictor, data, probabilities, was_calibrated_on(predictor, data))
+
+
+def _scores(predictor: Predictor, data: LabelledTexts, probabilities: np.ndarray, fitted_on_these: bool) -> Scores:
+    names, temperature = data.label_set.names, predictor.temperature
+    return score(data.labels, probabilities, names, temperature=temperature, fitted_on_these=fitted_on_these)
+
+
+def score_corpora(predictor: Predictor, data: LabelledTexts, probabilities: np.ndarray) -> dict[str, ScoresRecord]:
+    """Score what ``predictor`` says of each of several CSVs, by name; nothing for one."""
+    corpora, fitted = np.asarray(data.corpus_of), was_calibrated_on(predictor, data)
+    return {
+        name: ScoresRecord(**score_fields(_scores(predictor, part, probabilities[corpora == place], fitted)))
+        for place, (name, part) in enumerate(data.parts().items())
+    }
 
 
 def score_set(
@@ -82,7 +96,8 @@ def score_fields(scores: Scores) -> dict[str, Any]:
 
 
 def data_file(data: LabelledTexts) -> DataFile:
-    """Return the record of a CSV."""
-    return DataFile(
-        path=str(Path(data.path).resolve()), sha256=data.sha256, rows=len(data.texts), label_counts=data.label_counts()
-    )
+    """Return the record of a CSV, or of several."""
+    corpora = {name: data_file(part) for name, part in data.parts().items()}
+    path = ", ".join(each.path for each in corpora.values()) if corpora else str(Path(data.path).resolve())
+    counts = data.label_counts()
+    return DataFile(path=path, sha256=data.sha256, rows=len(data.texts), label_counts=counts, corpora=corpora)

@@ -36,7 +36,7 @@ from emotion.reporting import (
     versions,
     write_rows,
 )
-from emotion.scoring import Scored, calibrate_, data_file, score_baselines, score_fields, score_rows, score_set
+from emotion.scoring import Scored, calibrate_, data_file, score_baselines, score_corpora, score_fields, score_rows, score_set
 from emotion.training.callbacks import EpochCheckpoint
 from emotion.training.config import TrainConfig
 from emotion.training.deliverables import Deliverables
@@ -45,8 +45,8 @@ from emotion.training.resume import run_identity
 log = logging.getLogger(__name__)
 
 _IN_CHECKPOINT = {
-    *("accuracy", "macro_f1", "per_class", "intervals", "calibration", "evaluations", "best_epoch", "run_id"),
-    *("config", "data", "environment"),
+    *("accuracy", "macro_f1", "per_class", "intervals", "calibration", "corpora", "evaluations", "best_epoch"),
+    *("run_id", "config", "data", "environment"),
 }
 """Fields of the report's entry that travel in the checkpoint."""
 
@@ -142,6 +142,7 @@ class ArtifactWriter(Callback):
         scored = {name: self._score(name, data, deliverable) for name, data in self.sets.items()}
         scores = score_rows(deliverable, self.data.validation, rows.probabilities)
         entry = self._entry(deliverable, best_epoch, scores)
+        entry.corpora = score_corpora(deliverable, self.data.validation, rows.probabilities)
         entry.evaluations = {name: each.record for name, each in scored.items()}
         if self.config.baselines:
             predicted = rows.probabilities.argmax(axis=1)
@@ -201,6 +202,7 @@ class ArtifactWriter(Callback):
             recipe=job_identity(self.config.recipe(), *digests),
             accuracy=entry.accuracy,
             macro_f1=entry.macro_f1,
+            mean_macro_f1=entry.selection_f1 if entry.corpora else None,
             train_seconds=entry.train_seconds,
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             validation_sha256=entry.data.validation.sha256,

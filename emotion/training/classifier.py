@@ -1,6 +1,6 @@
 """The LightningModule around a Hugging Face sequence classifier."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,9 @@ import torch
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 from torchmetrics import MeanMetric
+from torchmetrics.classification import MulticlassF1Score
 from transformers import PreTrainedModel, get_linear_schedule_with_warmup
 
 from emotion.errors import UserError
@@ -32,6 +34,8 @@ class EmotionClassifier(LightningModule):
         label_counts: Rows of each class in the training data, for ``class_weights: balanced``.
         compile: Train through ``torch.compile``.
         fast: Whether the update is one fused kernel.
+        corpora: Names of the validation CSVs, if they are several: each is scored, and the best epoch is chosen by the
+            mean of their macro F1.
     """
 
     def __init__(
@@ -43,12 +47,16 @@ class EmotionClassifier(LightningModule):
         label_counts: list[int],
         compile: bool = False,
         fast: bool = True,
+        corpora: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.model = model.train()  # from_pretrained sets eval mode, without dropout, which Lightning would keep
         self.loss = nn.CrossEntropyLoss(weight=class_weights(config.class_weights, label_counts))
+        self.corpora = list(corpora)
         self.train_loss = MeanMetric(nan_strategy="disable")  # a loss that is not finite must show
-        self.val_metrics = classification_metrics(int(model.config.num_labels or 0))
+        classes = int(model.config.num_labels or 0)
+        self.val_metrics = classification_metrics(classes)
+        self.corpus_f1 = nn.ModuleList(MulticlassF1Score(classes, average="macro") for _ in self.corpora)
         self.config, self.learning_rate, self.seed = config, learning_rate, seed
         self.compiles, self.fast = compile, fast
         self._call: Callable[..., Any] = model.forward
@@ -102,6 +110,10 @@ class EmotionClassifier(LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         loss, logits = self._step(batch)
         self.val_metrics.update(logits, batch["labels"])
+        for place, metric in enumerate(self.corpus_f1):
+            inside = batch["corpus"] == place
+            if inside.any():
+                metric.update(logits[inside], batch["labels"][inside])
         self.log("val/loss", loss, sync_dist=True, batch_size=len(batch["labels"]))
 
     def on_validation_epoch_end(self) -> None:
@@ -109,7 +121,17 @@ class EmotionClassifier(LightningModule):
         self.val_metrics.reset()
         self.confusion_matrix: Tensor = results.pop("confusion_matrix")
         self.log("val/accuracy", results["accuracy"])
-        self.log("val/macro_f1", results["macro_f1"], prog_bar=True)
+        self.log("val/macro_f1", self._selection_f1(results["macro_f1"]), prog_bar=True)
+
+    def _selection_f1(self, over_all_rows: Tensor) -> Tensor:
+        """Return what the best epoch is chosen by, and log the macro F1 of each corpus."""
+        if not self.corpora:
+            return over_all_rows
+        found = [metric.compute() for metric in self.corpus_f1]
+        for name, metric, value in zip(self.corpora, self.corpus_f1, found, strict=True):
+            metric.reset()
+            self.log(f"val/macro_f1/{name}", value)
+        return torch.stack(found).mean()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         matrices = [p for p in self.parameters() if p.ndim >= 2]
@@ -128,8 +150,12 @@ class EmotionClassifier(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _step(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        logits = self(batch["input_ids"], batch["attention_mask"])
-        return self.loss(logits, batch["labels"]), logits
+        logits, labels = self(batch["input_ids"], batch["attention_mask"]), batch["labels"]
+        if "weights" not in batch:
+            return self.loss(logits, labels), logits
+        each = cross_entropy(logits, labels, weight=self.loss.weight, reduction="none")
+        counted = len(labels) if self.loss.weight is None else self.loss.weight[labels].sum()
+        return (batch["weights"] * each).sum() / counted, logits
 
 
 def _random_states() -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, StrictFloat, model_validator
 
 from emotion.config import Accelerator, Config, Count, Rule, Seed, Share, Text
-from emotion.data import DataConfig, LabelsConfig
+from emotion.data import DataConfig, LabelsConfig, named_csvs
 from emotion.errors import UserError
 from emotion.models import ModelConfig
 
@@ -95,7 +95,9 @@ class TrainConfig(Config):
     @property
     def inputs(self) -> list[str | None]:
         """The files whose content a run's results depend on."""
-        return [self.data.train, self.data.validation, *self.data.evaluation_paths.values()]
+        splits = {"data.train": self.data.train, "data.validation": self.data.validation}
+        paths = [path for key, csvs in splits.items() for path in named_csvs(csvs, key).values()]
+        return [*paths, *self.data.evaluation_paths.values()]
 
     def recipe(self) -> dict[str, Any]:
         """Return :meth:`work` without the seed: runs of the same recipe and data differ by chance alone."""

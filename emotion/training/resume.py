@@ -44,6 +44,7 @@ def run_identity(config: TrainConfig, data: EmotionDataModule) -> dict[str, str 
         "data.batch_size": config.data.batch_size,
         "data.max_length": config.data.max_length,
         "data.drop_conflicts": config.data.drop_conflicts,
+        "data.mixing": str(config.data.mixing),
         "labels": ", ".join(data.train.label_set.names),
         "model.learning_rate": config.model.learning_rate,
         **{f"optimizer.{key}": str(value) for key, value in config.optimizer.model_dump().items()},
@@ -94,7 +95,7 @@ def check_resume(config: TrainConfig, data: EmotionDataModule) -> None:
         raise UserError(
             f"trainer.ckpt_path: must be a resume checkpoint (checkpoints/last.ckpt), found {path}"
         ) from error
-    identity.setdefault("data.drop_conflicts", False)  # earlier versions left out no rows
+    identity = {"data.drop_conflicts": False, "data.mixing": "proportional", **identity}  # as of earlier versions
     for key, value in run_identity(config, data).items():
         if identity.get(key, value) != value:  # earlier versions recorded fewer keys
             raise UserError(f"{key}: must be as in the run that is resumed ({identity[key]}), found {value}")

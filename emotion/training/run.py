@@ -70,7 +70,8 @@ def train(
         raise UserError(f"trainer.devices: must be one device in a sweep, found {config.trainer.devices}")
     data = EmotionDataModule.read(config.data, config.labels.label_set(), config.seed)
     labels = data.train.label_set
-    sets = read_sets(config.data.evaluation_paths, config.data.text_column, config.data.label_column, labels)
+    columns = config.data.text_column, config.data.label_column
+    sets = read_sets(config.data.evaluation_paths, *columns, labels, renamed=config.data.map)
     check_class_weights(config.optimizer, labels)
     digests = {name: each.sha256 for name, each in sets.items()}
     identity = job_identity(config.work(), data.train.sha256, data.validation.sha256, digests)
@@ -117,6 +118,7 @@ def _train(
         data.train.counts(),
         config.compile,
         config.fast,
+        [corpus.name for corpus in data.validation.corpora],
     )
     # A resumed run goes on in the folder it came from, where its best epoch lies.
     state = config.trainer.ckpt_path
