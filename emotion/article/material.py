@@ -53,8 +53,9 @@ class ModelMaterial:
 
     @property
     def records(self) -> dict[str, ScoresRecord]:
-        """Its scores by the name of the CSV: validation first, then the evaluation sets."""
-        return {VALIDATION: self.entry, **self.entry.evaluations}
+        """Its scores by the name of the CSV: validation, its parts if it is several CSVs, and the evaluation sets."""
+        parts = {f"{VALIDATION}-{name}": record for name, record in self.entry.corpora.items()}
+        return {VALIDATION: self.entry, **parts, **self.entry.evaluations}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ class Material:
             raise UserError(f"output_dir: must hold a report of a training, found no model in {output_dir}")
         left_out: list[str] = []
         texts = _Texts(left_out)
-        by_score = sorted(report.models.items(), key=lambda item: -item[1].macro_f1)
+        by_score = sorted(report.models.items(), key=lambda item: -item[1].selection_f1)
         return cls(
             output_dir=output_dir,
             report=report,
@@ -105,6 +106,11 @@ class Material:
     def sets(self) -> list[str]:
         """The names of all CSVs that a model was scored on, validation first."""
         return list(dict.fromkeys(data for each in self.models.values() for data in each.records))
+
+    @property
+    def evaluation_sets(self) -> list[str]:
+        """The names of all evaluation sets that a model was scored on."""
+        return list(dict.fromkeys(data for each in self.models.values() for data in each.entry.evaluations))
 
     def scores_on(self, data: str) -> dict[str, ScoresRecord]:
         """Return the models' scores on one CSV, by name, the best macro F1 first."""

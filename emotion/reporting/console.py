@@ -18,6 +18,7 @@ from emotion.reporting.report_tables import (
     checkpoint_tables,
     class_table,
     compression_table,
+    corpora_table,
     evaluation_table,
     models_table,
     prediction_table,
@@ -33,6 +34,8 @@ def print_report(report: TrainingReport, latest: str, output_dir: Path) -> None:
     """Print all models of the report, then the classes, the sets and the calibration of the ``latest`` one."""
     console, entry = Console(), report.models[latest]
     console.print(to_console(models_table(report)))
+    if (corpora := corpora_table(report)) is not None:
+        console.print(to_console(corpora))
     console.print(to_console(class_table(f"{latest} by class", entry.per_class)))
     for data in entry.evaluations:
         console.print(to_console(evaluation_table(report, data)))

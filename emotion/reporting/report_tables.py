@@ -29,13 +29,27 @@ def models_table(report: TrainingReport) -> Table:
             f"{entry.model_size_mb:.1f}",
             f"{entry.train_seconds:.0f}",
         )
-        for name, entry in sorted(report.models.items(), key=lambda item: -item[1].macro_f1)
+        for name, entry in sorted(report.models.items(), key=lambda item: -item[1].selection_f1)
     ]
     baselines = report.models[report.best_model].baselines if report.best_model is not None else {}
     for name, record in sorted(baselines.items(), key=lambda item: -item[1].macro_f1):
         met = _yes(record.accuracy >= report.accuracy_target)
         rows.append((BASELINE_NAMES.get(name, name), *_scores(record), met, "", "", f"{record.train_seconds:.0f}"))
     return Table("Validation results (* best macro F1)", headings, rows, best=report.best_model)
+
+
+def corpora_table(report: TrainingReport) -> Table | None:
+    """Tabulate macro F1 on each of several validation CSVs, and their mean, which chooses; None if there is one."""
+    models = {name: each for name, each in report.models.items() if each.corpora}
+    corpora = list(dict.fromkeys(corpus for each in models.values() for corpus in each.corpora))
+    if not corpora:
+        return None
+    rows = []
+    for name, entry in sorted(models.items(), key=lambda item: -item[1].selection_f1):
+        scores = (f"{entry.corpora[corpus].macro_f1:.4f}" if corpus in entry.corpora else "" for corpus in corpora)
+        rows.append((name, f"{entry.selection_f1:.4f}", *scores))
+    headings = ("model", "mean", *corpora)
+    return Table("Macro F1 on each validation CSV (their mean chooses)", headings, rows, best=report.best_model)
 
 
 def evaluation_table(report: TrainingReport, data: str) -> Table:

@@ -92,6 +92,11 @@ class ScoresRecord(Strict):
     calibration: Calibration | None = None
     """None in reports of earlier versions."""
 
+    @property
+    def rows(self) -> int:
+        """The number of rows that were scored."""
+        return sum(map(sum, self.confusion_matrix))
+
 
 class EvaluationRecord(ScoresRecord):
     """A finished model's scores on an evaluation set, which chose nothing."""

@@ -29,6 +29,7 @@ from emotion.reporting import VALIDATION, Comparison, CompressionReport, attribu
 from emotion.reporting.report_tables import (
     calibration_table,
     checkpoint_tables,
+    corpora_table,
     evaluation_table,
     models_table,
     seeds_table,
@@ -110,7 +111,10 @@ def _tables(material: Material, left_out: list[str]) -> dict[str, list[Table]]:
     comparisons = _most(report.comparisons, left_out)
     return {
         "models": [models_table(report)],
-        "sets": [evaluation_table(report, data) for data in material.sets if data != VALIDATION],
+        "sets": [
+            *([corpora] if (corpora := corpora_table(report)) is not None else []),
+            *(evaluation_table(report, data) for data in material.evaluation_sets),
+        ],
         "comparisons": [comparisons_table(comparisons)] if comparisons else [],
         "checkpoints": [] if material.evaluation is None else checkpoint_tables(material.evaluation),
         "seeds": [seeds_table(material.seeds, data) for data in seed_sets],

@@ -63,6 +63,9 @@ def _rows_of(material: Material, data: str) -> str:
         rows = material.best.entry.data.validation.rows
         return f"the {rows:,} validation rows, which also chose the epoch of each model and the best model"
     records = [each.entry.evaluations[data] for each in material.models.values() if data in each.entry.evaluations]
+    if not records:  # one of several validation CSVs
+        rows = max(each.rows for each in material.scores_on(data).values())
+        return f"the {rows:,} rows of {data}, which also chose the epoch of each model and the best model"
     rows, reads = max(each.data.rows for each in records), max(each.reads for each in records)
     return f"the {rows:,} rows of {data}, which chose nothing ({_times(reads)})"
 
