@@ -7,7 +7,7 @@ from pathlib import Path
 
 from emotion.audit.config import AuditConfig
 from emotion.audit.folds import encoder_of, out_of_fold_by_training
-from emotion.data import TRAIN, VALIDATION, LabelledTexts, SuspectLabel, audit_splits, suspect_labels, only_csv
+from emotion.data import TRAIN, VALIDATION, LabelledTexts, SuspectLabel, audit_splits, only_csv, suspect_labels
 from emotion.evaluation import apply_temperature, evaluate, fit_temperature
 from emotion.files import marked, require_unchanged, require_writable
 from emotion.isolation import isolated

@@ -36,7 +36,9 @@ class Material:
     def texts(self) -> LabelledTexts:
         data = self.config.data
         labels = self.config.labels.label_set()
-        return LabelledTexts.read(only_csv(data.train, "data.train"), data.text_column, data.label_column, labels, "data.train")
+        return LabelledTexts.read(
+            only_csv(data.train, "data.train"), data.text_column, data.label_column, labels, "data.train"
+        )
 
     @cached_property
     def backbone(self) -> Backbone:

@@ -13,7 +13,7 @@ from emotion.benchmark.config import BenchmarkConfig
 from emotion.benchmark.measurement import Measurement
 from emotion.checkpoint import load
 from emotion.config import compose_config, resolve
-from emotion.data import normalize_cardiff, open_csv, only_csv
+from emotion.data import normalize_cardiff, only_csv, open_csv
 from emotion.models import load_tokenizer, pick_device
 from emotion.prediction import PredictConfig, predict_csv
 
@@ -34,7 +34,8 @@ def emotion_file(config: BenchmarkConfig) -> Measurement:
     assert config.weights is not None
     with TemporaryDirectory() as folder:
         composed = compose_config("predict", [])
-        composed.weights, composed.csv, composed.output = config.weights, only_csv(config.data.train, "data.train"), f"{folder}/predictions.csv"
+        composed.weights, composed.csv = config.weights, only_csv(config.data.train, "data.train")
+        composed.output = f"{folder}/predictions.csv"
         composed.text_column, composed.label_column = config.data.text_column, config.data.label_column
         composed.batch_size, composed.accelerator = config.data.batch_size, config.trainer.accelerator
         composed.fast = config.fast

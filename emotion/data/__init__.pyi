@@ -7,12 +7,12 @@ from .audit import audit_splits as audit_splits
 from .batching import LengthBucketBatchSampler as LengthBucketBatchSampler
 from .confident_learning import SuspectLabel as SuspectLabel
 from .confident_learning import suspect_labels as suspect_labels
+from .config import CSVS_RULE as CSVS_RULE
 from .config import Csvs as Csvs
 from .config import DataConfig as DataConfig
 from .config import EvaluationSetsConfig as EvaluationSetsConfig
 from .config import LabelsConfig as LabelsConfig
 from .config import SetName as SetName
-from .config import CSVS_RULE as CSVS_RULE
 from .config import named_csvs as named_csvs
 from .config import only_csv as only_csv
 from .corpora import corpus_weights as corpus_weights

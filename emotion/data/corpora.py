@@ -83,7 +83,8 @@ def corpus_weights(data: LabelledTexts, mixing: Mixing) -> np.ndarray | None:
     rows = np.bincount(data.corpus_of, minlength=len(data.corpora)).astype(np.float64)
     shares = _shares(rows, [corpus.name for corpus in data.corpora], mixing)
     each = shares / shares.sum() * rows.sum() / np.maximum(rows, 1)
-    return each[np.asarray(data.corpus_of)].astype(np.float32)
+    weights: np.ndarray = each[np.asarray(data.corpus_of)].astype(np.float32)
+    return weights
 
 
 def _shares(rows: np.ndarray, names: Sequence[str], mixing: Mixing) -> np.ndarray:

@@ -36,7 +36,16 @@ from emotion.reporting import (
     versions,
     write_rows,
 )
-from emotion.scoring import Scored, calibrate_, data_file, score_baselines, score_corpora, score_fields, score_rows, score_set
+from emotion.scoring import (
+    Scored,
+    calibrate_,
+    data_file,
+    score_baselines,
+    score_corpora,
+    score_fields,
+    score_rows,
+    score_set,
+)
 from emotion.training.callbacks import EpochCheckpoint
 from emotion.training.config import TrainConfig
 from emotion.training.deliverables import Deliverables

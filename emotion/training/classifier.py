@@ -9,7 +9,7 @@ from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torchmetrics import MeanMetric
+from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassF1Score
 from transformers import PreTrainedModel, get_linear_schedule_with_warmup
 
@@ -56,7 +56,10 @@ class EmotionClassifier(LightningModule):
         self.train_loss = MeanMetric(nan_strategy="disable")  # a loss that is not finite must show
         classes = int(model.config.num_labels or 0)
         self.val_metrics = classification_metrics(classes)
-        self.corpus_f1 = nn.ModuleList(MulticlassF1Score(classes, average="macro") for _ in self.corpora)
+        self.corpus_f1 = MetricCollection(
+            {f"corpus_{place}": MulticlassF1Score(classes, average="macro") for place in range(len(self.corpora))},
+            compute_groups=False,  # each sees other rows
+        )
         self.config, self.learning_rate, self.seed = config, learning_rate, seed
         self.compiles, self.fast = compile, fast
         self._call: Callable[..., Any] = model.forward
@@ -110,10 +113,10 @@ class EmotionClassifier(LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         loss, logits = self._step(batch)
         self.val_metrics.update(logits, batch["labels"])
-        for place, metric in enumerate(self.corpus_f1):
+        for place in range(len(self.corpora)):
             inside = batch["corpus"] == place
             if inside.any():
-                metric.update(logits[inside], batch["labels"][inside])
+                self.corpus_f1[f"corpus_{place}"].update(logits[inside], batch["labels"][inside])
         self.log("val/loss", loss, sync_dist=True, batch_size=len(batch["labels"]))
 
     def on_validation_epoch_end(self) -> None:
@@ -127,9 +130,10 @@ class EmotionClassifier(LightningModule):
         """Return what the best epoch is chosen by, and log the macro F1 of each corpus."""
         if not self.corpora:
             return over_all_rows
-        found = [metric.compute() for metric in self.corpus_f1]
-        for name, metric, value in zip(self.corpora, self.corpus_f1, found, strict=True):
-            metric.reset()
+        results = self.corpus_f1.compute()
+        self.corpus_f1.reset()
+        found = [results[f"corpus_{place}"] for place in range(len(self.corpora))]
+        for name, value in zip(self.corpora, found, strict=True):
             self.log(f"val/macro_f1/{name}", value)
         return torch.stack(found).mean()
 

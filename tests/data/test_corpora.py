@@ -66,7 +66,9 @@ def test_rows_count_the_same_by_default(paths: dict[str, str], mixing: object) -
 
 def test_weights_of_other_names_are_refused(paths: dict[str, str]) -> None:
     data = read_corpora(paths, *COLUMNS, LABELS, KEY)
-    with pytest.raises(UserError, match=r"data\.mixing: must have a weight for each CSV of data\.train \(home, reddit\)"):
+    with pytest.raises(
+        UserError, match=r"data\.mixing: must have a weight for each CSV of data\.train \(home, reddit\)"
+    ):
         corpus_weights(data, {"home": 1.0})
 
 
