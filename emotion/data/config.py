@@ -103,7 +103,10 @@ class DataConfig(EvaluationSetsConfig):
     def _one_corpus(self) -> Self:
         """Refuse one CSV of the sample corpus with one of another, the result of a forgotten override."""
         of_sample = {
-            key: all(SAMPLE in Path(path).resolve().parents for path in named_csvs(getattr(self, key), key).values())
+            key: all(
+                SAMPLE in Path(path).resolve().parents
+                for path in named_csvs(getattr(self, key), f"data.{key}").values()
+            )
             for key in ("train", "validation")
         }
         if of_sample["train"] != of_sample["validation"]:

@@ -8,6 +8,8 @@ from sklearn.metrics import f1_score
 from torch import nn
 
 from emotion import checkpoint
+from emotion.compression import CompressConfig
+from emotion.compression.sources import read_data
 from emotion.config import compose_config, resolve
 from emotion.reporting import TrainingReport, read_rows
 from emotion.training import EmotionClassifier, TrainConfig, train
@@ -59,6 +61,20 @@ def test_the_checkpoint_records_the_csvs(trained: tuple[Path, TrainingReport]) -
     loaded = checkpoint.load(folder / "out" / "best_MiniLM.pt")
     assert set(loaded.metadata["corpora"]) == {"home", "away"}
     assert loaded.metadata["data"]["train"]["corpora"]["b"]["path"] == str(folder / "b.csv")
+
+
+def test_a_compression_measures_on_the_same_csvs(trained: tuple[Path, TrainingReport]) -> None:
+    folder, report = trained
+    loaded = checkpoint.load(folder / "out" / "best_MiniLM.pt")
+    config = resolve(compose_config("compress", ["technique=prune"]), CompressConfig).data
+    for split, recorded in (("validation", report.models["MiniLM"].data.validation),
+                            ("train", report.models["MiniLM"].data.train)):  # fmt: skip
+        data = read_data(loaded, split, config)
+        assert data.sha256 == recorded.sha256
+        assert {name: len(part.texts) for name, part in data.parts().items()} == {
+            name: each.rows for name, each in recorded.corpora.items()
+        }
+        assert data.label_counts() == recorded.label_counts
 
 
 @pytest.mark.parametrize("class_weights", ["none", "balanced"])
