@@ -173,7 +173,7 @@ def techniques() -> str:
         rows.append((wish, f"`{name}`", f"{variant.size_ratio:.0%}", speed, f"{report.points(name):+.2f}", interval))
     rows.insert(3, ("the best of these, chosen for you", "`frontier`", "", "", "", "`max_drop=0.005`"))
     headings = ("you want", "`technique=`", "size", "speed on a CPU", "macro F1, points", "95 %")
-    return to_markdown(Table("you want", headings, rows))
+    return f"{to_markdown(Table('you want', headings, rows))}\n\n{_wrapped(_machine(report))}"
 
 
 @block
