@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from emotion.data import LabelledTexts
+from emotion.data import LabelledTexts, validation_part
 from emotion.errors import UserError
 from emotion.files import sha256
 from emotion.labels import LabelSet
@@ -14,6 +15,7 @@ from emotion.reporting import (
     REPORT_NAME,
     VALIDATION,
     CompressionReport,
+    DataFile,
     EvaluationReport,
     ModelEntry,
     Rows,
@@ -54,7 +56,7 @@ class ModelMaterial:
     @property
     def records(self) -> dict[str, ScoresRecord]:
         """Its scores by the name of the CSV: validation, its parts if it is several CSVs, and the evaluation sets."""
-        parts = {f"{VALIDATION}-{name}": record for name, record in self.entry.corpora.items()}
+        parts = {validation_part(name): record for name, record in self.entry.corpora.items()}
         return {VALIDATION: self.entry, **parts, **self.entry.evaluations}
 
 
@@ -134,20 +136,32 @@ class _Texts:
         self._left_out = left_out
         self._known: dict[tuple[str, str], list[str] | None] = {}
 
-    def of(self, path: str, digest: str, columns: Mapping[str, str], labels: LabelSet) -> list[str] | None:
-        key = path, digest
+    def of(self, data: DataFile, config: Mapping[str, Any], labels: LabelSet) -> list[str] | None:
+        """Return the texts of a CSV, or of several in their order; None if one is not what it was.
+
+        Args:
+            data: The CSV as it was.
+            config: The ``data`` of the run's config.
+            labels: The classes.
+        """
+        parts = [self._of_one(each, config, labels) for each in (data.corpora or {"": data}).values()]
+        read = [part for part in parts if part is not None]
+        return [text for part in read for text in part] if len(read) == len(parts) else None
+
+    def _of_one(self, data: DataFile, config: Mapping[str, Any], labels: LabelSet) -> list[str] | None:
+        key = data.path, data.sha256
         if key not in self._known:
-            self._known[key] = self._read(path, digest, columns, labels)
+            self._known[key] = self._read(data, config, labels)
         return self._known[key]
 
-    def _read(self, path: str, digest: str, columns: Mapping[str, str], labels: LabelSet) -> list[str] | None:
-        file = Path(path)
-        if not file.is_file() or sha256(file) != digest:
+    def _read(self, data: DataFile, config: Mapping[str, Any], labels: LabelSet) -> list[str] | None:
+        file = Path(data.path)
+        if not file.is_file() or sha256(file) != data.sha256:
             change = "has changed" if file.is_file() else "is gone"
             self._left_out.append(f"The texts of {file.name} are left out, as the file {change}.")
             return None
-        text, label = columns.get("text_column", "text"), columns.get("label_column", "label")
-        return LabelledTexts.read(path, text, label, labels, "data").texts
+        columns = config.get("text_column", "text"), config.get("label_column", "label")
+        return LabelledTexts.read(data.path, *columns, labels, "data", config.get("map")).texts
 
 
 def _model(name: str, entry: ModelEntry, folder: Path, texts: _Texts, left_out: list[str]) -> ModelMaterial:
@@ -156,17 +170,15 @@ def _model(name: str, entry: ModelEntry, folder: Path, texts: _Texts, left_out: 
     if not is_there:
         left_out.append(f"What needs the checkpoint of {name} is left out, as {entry.checkpoint} is not the report's.")
     labels = LabelSet.coloured(entry.per_class, entry.config.get("labels", {}).get("colours"))
-    files: dict[str, tuple[RowsFile | None, str, str]] = {
-        VALIDATION: (entry.predictions, entry.data.validation.path, entry.data.validation.sha256)
-    }
-    files |= {data: (each.predictions, each.data.path, each.data.sha256) for data, each in entry.evaluations.items()}
+    files: dict[str, tuple[RowsFile | None, DataFile]] = {VALIDATION: (entry.predictions, entry.data.validation)}
+    files |= {data: (each.predictions, each.data) for data, each in entry.evaluations.items()}
     scored = {}
-    for data, (file, path, digest) in files.items():
+    for data, (file, csv) in files.items():
         rows = intact_rows(file, folder)
         if rows is None:
             left_out.append(f"The rows of {name} on {data} are left out, as their file is gone or has changed.")
             continue
-        found = texts.of(path, digest, entry.config.get("data", {}), labels)
+        found = texts.of(csv, entry.config.get("data", {}), labels)
         scored[data] = ScoredRows(rows, found if found is not None and len(found) == len(rows.labels) else None)
     return ModelMaterial(name, entry, labels, checkpoint if is_there else None, scored)
 

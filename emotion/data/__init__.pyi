@@ -15,6 +15,7 @@ from .config import LabelsConfig as LabelsConfig
 from .config import SetName as SetName
 from .config import named_csvs as named_csvs
 from .config import only_csv as only_csv
+from .config import validation_part as validation_part
 from .corpora import corpus_weights as corpus_weights
 from .corpora import read_corpora as read_corpora
 from .csv_files import CsvFile as CsvFile

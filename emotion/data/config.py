@@ -39,6 +39,11 @@ def named_csvs(csvs: str | list[str] | dict[str, str], key: str) -> dict[str, st
     return dict(zip(names, paths, strict=True))
 
 
+def validation_part(name: str) -> str:
+    """Return the name, among those of evaluation sets, of one of several validation CSVs."""
+    return f"validation-{name}"
+
+
 def only_csv(csvs: str | list[str] | dict[str, str], key: str) -> str:
     """Return the one path; raise :class:`UserError` if there are several."""
     paths = list(named_csvs(csvs, key).values())
@@ -98,6 +103,14 @@ class DataConfig(EvaluationSetsConfig):
     """Tokens a text, specials included; longer texts are cut."""
     drop_conflicts: bool
     """Leave out training rows whose text occurs with another label, in training or in validation."""
+
+    @model_validator(mode="after")
+    def _names_of_parts_are_free(self) -> Self:
+        """Refuse an evaluation set that reports would mix up with one of several validation CSVs."""
+        parts = {validation_part(name) for name in named_csvs(self.validation, "data.validation")}
+        if taken := parts & set(self.evaluation_paths):
+            raise UserError(f"data.extra: must have other names than the CSVs of validation, found {sorted(taken)[0]}")
+        return self
 
     @model_validator(mode="after")
     def _one_corpus(self) -> Self:

@@ -1,7 +1,6 @@
 """Several labelled CSVs as one split: read them, and say how much a row of each counts."""
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -93,7 +92,7 @@ def _shares(rows: np.ndarray, names: Sequence[str], mixing: Mixing) -> np.ndarra
             rule = f"must have a weight for each CSV of data.train ({', '.join(names)})"
             raise UserError(f"data.mixing: {rule}, found {', '.join(mixing)}")
         return np.array([mixing[name] for name in names])
-    if mixing == "equal" or (isinstance(mixing, float | int) and math.isinf(mixing)):
+    if mixing == "equal":
         return (rows > 0).astype(np.float64)
     assert isinstance(mixing, float | int)
     found: np.ndarray = rows ** (1 / mixing)

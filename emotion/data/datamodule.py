@@ -132,10 +132,10 @@ class EmotionDataModule(LightningDataModule):
             self._train_sampler.load_state_dict(state_dict)
 
     def training_rows(self, batch: int) -> list[int]:
-        """Return the rows of the training CSV that are in the current epoch's batch, from 0; the header is row 1."""
+        """Return the indices in ``train`` of the rows that are in the current epoch's batch."""
         assert self._train_sampler is not None
         # Rows beyond the CSV's are made of others, to distil.
-        return self.train.csv_rows(row for row in self._train_sampler.rows_of(batch) if row < len(self.train.texts))
+        return [row for row in self._train_sampler.rows_of(batch) if row < len(self.train.texts)]
 
     def train_dataloader(self) -> DataLoader[Any]:
         self._train_sampler = self._sampler(self.train_rows, shuffle=True)

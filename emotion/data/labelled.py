@@ -8,7 +8,7 @@ from pathlib import Path
 
 from emotion.config import SAMPLE
 from emotion.data.csv_files import CsvFile, open_csv
-from emotion.errors import UserError
+from emotion.errors import UserError, listed
 from emotion.labels import LabelSet, class_counts, find_labels
 
 log = logging.getLogger(__name__)
@@ -107,6 +107,15 @@ class LabelledTexts:
         rows = self.rows
         return [index + 2 for index in indices] if rows is None else [rows[index] for index in indices]
 
+    def places(self, indices: Sequence[int]) -> str:
+        """Say in words in which rows of which CSVs ``indices`` are, for messages."""
+        by_path: dict[str, list[int]] = {}
+        for index, row in zip(indices, self.csv_rows(indices), strict=True):
+            path = self.corpora[self.corpus_of[index]].path if self.corpora else self.path
+            by_path.setdefault(path, []).append(row)
+        each = (f"{listed('row', rows)} of {path}" for path, rows in by_path.items())
+        return f"{' and '.join(each)} (the header is row 1)"
+
     def label_names(self, indices: Iterable[int]) -> list[str]:
         """Return the names of the classes at ``indices``."""
         return [self.label_set.names[self.labels[index]] for index in indices]
@@ -156,6 +165,8 @@ def _labelled(
     if not texts:
         raise UserError(f"{file.path}: must have at least one row, found only a header")
     if renamed:
+        if labels is not None and (unknown := [new for new in renamed.values() if labels.parse(new) is None]):
+            raise UserError(f"data.map: must lead to {labels.rule}, found {_brief(unknown[0])}")
         names = {old.strip().casefold(): new for old, new in renamed.items()}
         cells = [names.get(cell.strip().casefold(), cell) for cell in cells]
     if labels is None:

@@ -131,6 +131,11 @@ class CompressionReport(Report):
     ranking: Ranking
     chosen: Choice | None = None
 
+    @property
+    def evaluation_sets(self) -> list[str]:
+        """The names of all evaluation sets that a variant was scored on."""
+        return list(dict.fromkeys(data for each in self.variants.values() for data in each.evaluations))
+
     def points(self, name: str) -> float:
         """Return a variant's macro F1 minus the original's, times 100."""
         return 100 * (self.variants[name].macro_f1 - self.variants[BASELINE].macro_f1)

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from emotion.data import validation_part
 from emotion.evaluation import Calibration, ClassScores, MacroF1Difference, ScoreIntervals
 
 ACCURACY_TARGET = 0.80
@@ -156,7 +157,7 @@ class ModelEntry(ScoresRecord):
 
 
 class SetScores(Strict):
-    """What a run's record keeps of its scores on an evaluation set."""
+    """What a run's record keeps of its scores on a CSV."""
 
     data_sha256: str
     accuracy: float = Share
@@ -185,17 +186,22 @@ class RunRecord(Strict):
     validation_sha256: str
     kept: bool
     """Whether ``best_<Name>.pt`` came from this run when it ended."""
-    mean_macro_f1: float | None = Field(default=None, ge=0, le=1)
-    """Mean macro F1 over the validation CSVs; None = there is one."""
+    corpora: dict[str, SetScores] = {}
+    """Scores on each validation CSV, by name, if there are several."""
     evaluations: dict[str, SetScores] = {}
     """Scores on the evaluation sets, by name."""
     predictions: RowsFile | None = None
     """Predictions of the validation rows, which each run keeps in its own folder; None for runs of version 1."""
 
     @property
+    def scores_by_set(self) -> dict[str, SetScores]:
+        """Scores by the name of the CSV, as in reports: the parts of validation, and the evaluation sets."""
+        return {validation_part(name): each for name, each in self.corpora.items()} | self.evaluations
+
+    @property
     def selection_f1(self) -> float:
         """What runs are chosen by: macro F1 on validation, of several CSVs the mean of theirs."""
-        return self.macro_f1 if self.mean_macro_f1 is None else self.mean_macro_f1
+        return fmean(each.macro_f1 for each in self.corpora.values()) if self.corpora else self.macro_f1
 
 
 class Comparison(Strict):

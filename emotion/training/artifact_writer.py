@@ -22,12 +22,14 @@ from emotion.prediction import latency_ms_per_sample
 from emotion.reporting import (
     ACCURACY_TARGET,
     VALIDATION,
+    DataFile,
     DataRecord,
     Environment,
     EpochRecord,
     ModelEntry,
     Rows,
     RunRecord,
+    ScoresRecord,
     SetScores,
     TrainingReport,
     count_read,
@@ -211,13 +213,16 @@ class ArtifactWriter(Callback):
             recipe=job_identity(self.config.recipe(), *digests),
             accuracy=entry.accuracy,
             macro_f1=entry.macro_f1,
-            mean_macro_f1=entry.selection_f1 if entry.corpora else None,
+            corpora={
+                name: _set_scores(each, entry.data.validation.corpora[name]) for name, each in entry.corpora.items()
+            },
             train_seconds=entry.train_seconds,
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             validation_sha256=entry.data.validation.sha256,
             kept=False,
-            evaluations={
-                name: SetScores(data_sha256=each.data.sha256, accuracy=each.accuracy, macro_f1=each.macro_f1)
-                for name, each in entry.evaluations.items()
-            },
+            evaluations={name: _set_scores(each, each.data) for name, each in entry.evaluations.items()},
         )
+
+
+def _set_scores(scores: ScoresRecord, data: DataFile) -> SetScores:
+    return SetScores(data_sha256=data.sha256, accuracy=scores.accuracy, macro_f1=scores.macro_f1)

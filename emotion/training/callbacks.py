@@ -15,7 +15,7 @@ from torch import Tensor
 
 from emotion.checkpoint import save_tensors
 from emotion.data import EmotionDataModule
-from emotion.errors import UserError, listed
+from emotion.errors import UserError
 from emotion.files import atomic
 from emotion.reporting import (
     confusion_matrix_figure,
@@ -190,7 +190,7 @@ class LossGuard(Callback):
         kept = [path for path in (self.states / "last.ckpt", self.states / "best.ckpt") if path.is_file()]
         return (
             f"{self.key}: training diverged in update {number + 1} of epoch {trainer.current_epoch + 1}, of"
-            f" {listed('row', data.training_rows(number))} of {data.train.path} (the header is row 1): the loss is not"
-            f" finite, found {self.key}={self.learning_rate:g}; try a lower one, or trainer.precision=32-true;"
+            f" {data.train.places(data.training_rows(number))}: the loss is not finite, found"
+            f" {self.key}={self.learning_rate:g}; try a lower one, or trainer.precision=32-true;"
             f" {f'the last good state is {kept[0]}' if kept else 'there is no good state yet'}"
         )

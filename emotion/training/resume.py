@@ -45,6 +45,7 @@ def run_identity(config: TrainConfig, data: EmotionDataModule) -> dict[str, str 
         "data.max_length": config.data.max_length,
         "data.drop_conflicts": config.data.drop_conflicts,
         "data.mixing": str(config.data.mixing),
+        "data.map": str(config.data.map),
         "labels": ", ".join(data.train.label_set.names),
         "model.learning_rate": config.model.learning_rate,
         **{f"optimizer.{key}": str(value) for key, value in config.optimizer.model_dump().items()},
@@ -95,9 +96,10 @@ def check_resume(config: TrainConfig, data: EmotionDataModule) -> None:
         raise UserError(
             f"trainer.ckpt_path: must be a resume checkpoint (checkpoints/last.ckpt), found {path}"
         ) from error
-    identity = {"data.drop_conflicts": False, "data.mixing": "proportional", **identity}  # as of earlier versions
+    # What earlier versions did, which recorded fewer keys.
+    identity = {"data.drop_conflicts": False, "data.mixing": "proportional", "data.map": "None", **identity}
     for key, value in run_identity(config, data).items():
-        if identity.get(key, value) != value:  # earlier versions recorded fewer keys
+        if identity.get(key, value) != value:
             raise UserError(f"{key}: must be as in the run that is resumed ({identity[key]}), found {value}")
     if has_best and not path.with_name("best.ckpt").is_file():
         raise UserError(f"trainer.ckpt_path: must have the run's best.ckpt in its folder, found {path} alone")

@@ -59,6 +59,18 @@ def test_each_csv_has_its_share_of_the_loss(paths: dict[str, str], mixing: objec
     np.testing.assert_allclose([weights[:3].sum() / 4, weights[3] / 4], np.array(shares) / sum(shares), rtol=1e-6)
 
 
+def test_rows_are_named_in_words(paths: dict[str, str]) -> None:
+    data = read_corpora(paths, *COLUMNS, LABELS, KEY)
+    expected = f"rows 2, 4 of {paths['home']} and row 2 of {paths['reddit']} (the header is row 1)"
+    assert data.places([0, 3, 2]) == expected
+    assert data.parts()["home"].places([1]) == f"row 3 of {paths['home']} (the header is row 1)"
+
+
+def test_a_map_to_no_class_is_refused_by_its_name(paths: dict[str, str]) -> None:
+    with pytest.raises(UserError, match=r"^data\.map: must lead to .*sadness, joy.*, found 'glee'"):
+        read_corpora(paths, *COLUMNS, LABELS, KEY, {"happiness": "glee"})
+
+
 @pytest.mark.parametrize("mixing", ["proportional", 1.0])
 def test_rows_count_the_same_by_default(paths: dict[str, str], mixing: object) -> None:
     assert corpus_weights(read_corpora(paths, *COLUMNS, LABELS, KEY), mixing) is None  # type: ignore[arg-type]
@@ -106,6 +118,7 @@ def test_names_are_those_of_the_files_or_given() -> None:
         ("data.mixing={a: 0, b: 1}", "data.mixing: must be"),
         ("data.train=[]", "data.train: must be a CSV, a list of CSVs or CSVs by name"),
         ("data.map={happiness: ''}", "data.map"),
+        ("data.extra={validation-c: d.csv}", "data.extra: must have other names than the CSVs of validation"),
     ],
 )
 def test_wrong_settings_are_refused(override: str, message: str) -> None:

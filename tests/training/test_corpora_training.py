@@ -8,10 +8,11 @@ from sklearn.metrics import f1_score
 from torch import nn
 
 from emotion import checkpoint
+from emotion.article import Material
 from emotion.compression import CompressConfig
 from emotion.compression.sources import read_data
 from emotion.config import compose_config, resolve
-from emotion.reporting import TrainingReport, read_rows
+from emotion.reporting import TrainingReport, read_rows, seed_summaries
 from emotion.training import EmotionClassifier, TrainConfig, train
 from support.files import sample_rows, write_csv
 from support.predictors import untrained
@@ -33,6 +34,7 @@ def trained(backbones: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
     composed.data.train = [str(folder / "a.csv"), str(folder / "b.csv")]
     composed.data.validation = {name: str(folder / f"{name}.csv") for name in ("home", "away")}
     composed.data.map = {"happiness": "joy"}
+    composed.data.extra = {"joyful": str(folder / "b.csv")}
     report = train(resolve(composed, TrainConfig), folder / "run")
     assert report is not None
     return folder, report
@@ -52,8 +54,24 @@ def test_each_validation_csv_is_scored_and_their_mean_chooses(trained: tuple[Pat
     best = max(entry.history, key=lambda record: record.val_macro_f1)
     assert (best.epoch, best.val_macro_f1) == (entry.best_epoch, pytest.approx(entry.selection_f1, abs=1e-6))
     assert report.runs[0].selection_f1 == entry.selection_f1
+    (summary,) = seed_summaries(report)
+    assert summary.selection.mean == entry.selection_f1
+    assert {name: summary.scores[f"validation-{name}"]["macro_f1"].mean for name in parts} == {
+        name: each.macro_f1 for name, each in entry.corpora.items()
+    }
     assert {name: each.rows for name, each in entry.data.validation.corpora.items()} == {"home": 40, "away": 20}
     assert {name: each.rows for name, each in entry.data.train.corpora.items()} == {"a": 60, "b": 30}
+
+
+def test_an_article_finds_the_texts_of_all_csvs(
+    trained: tuple[Path, TrainingReport],
+) -> None:
+    folder, _ = trained
+    material = Material.read(folder / "out")
+    assert material.left_out == []
+    rows = {"validation": sample_rows("validation", 60), "joyful": sample_rows("train", 90)[60:]}
+    texts = {name: [text for text, _ in each] for name, each in rows.items()}
+    assert {name: each.texts for name, each in material.best.scored.items()} == texts
 
 
 def test_the_checkpoint_records_the_csvs(trained: tuple[Path, TrainingReport]) -> None:

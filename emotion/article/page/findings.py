@@ -28,7 +28,8 @@ def findings(material: Material) -> list[str]:
 def _headline(name: str, entry: ModelEntry) -> str:
     rows = entry.data.validation.rows
     where = f"{rows:,} validation row{'s' if rows > 1 else ''}"
-    return f"{name} reaches a macro F1 of {entry.macro_f1:.4f} on {where}: {_details(entry)}."
+    chosen = f"; its mean over the {len(entry.corpora)} CSVs, {entry.selection_f1:.4f}, chose" if entry.corpora else ""
+    return f"{name} reaches a macro F1 of {entry.macro_f1:.4f} on {where}: {_details(entry)}{chosen}."
 
 
 def _details(record: ModelEntry | EvaluationRecord) -> str:

@@ -71,7 +71,7 @@ def variants_table(report: CompressionReport) -> Table:
 def variants_on_sets_tables(report: CompressionReport) -> list[Table]:
     """Tabulate the compressed variants on each evaluation set, the smallest file first."""
     tables = []
-    for data in dict.fromkeys(data for each in report.variants.values() for data in each.evaluations):
+    for data in report.evaluation_sets:
         scored = [
             (name, report.variants[name].evaluations[data])
             for name in report.ranking.by_size

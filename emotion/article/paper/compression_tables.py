@@ -71,7 +71,7 @@ def _latency(report: CompressionReport) -> LatexTable:
 
 def _variants_on_sets(report: CompressionReport) -> list[LatexTable]:
     tables = []
-    for data in dict.fromkeys(data for each in report.variants.values() for data in each.evaluations):
+    for data in report.evaluation_sets:
         scored: list[tuple[Variant, EvaluationRecord, str]] = [
             (report.variants[name], report.variants[name].evaluations[data], name)
             for name in _by_size(report)
