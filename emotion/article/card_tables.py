@@ -13,7 +13,10 @@ _SPECIAL = str.maketrans({letter: f"\\{letter}" for letter in "\\`*_[]<>#~&$:!"}
 _SETTINGS: dict[str, tuple[str, ...]] = {
     "model": ("learning_rate", "normalization"),
     "data": ("batch_size", "max_length", "drop_conflicts"),
-    "optimizer": ("weight_decay", "warmup_fraction", "class_weights"),
+    "optimizer": (
+        *("weight_decay", "warmup_fraction", "schedule", "layer_decay", "class_weights", "logit_adjustment"),
+        *("average", "average_from", "ema_decay"),
+    ),
     "trainer": (
         *("accelerator", "devices", "strategy", "precision", "max_epochs", "gradient_clip_val"),
         *("limit_train_batches", "limit_val_batches"),

@@ -11,23 +11,23 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassF1Score
-from transformers import PreTrainedModel, get_linear_schedule_with_warmup
+from transformers import PreTrainedModel
 
-from emotion.errors import UserError
 from emotion.evaluation import classification_metrics
-from emotion.labels import LabelSet
 from emotion.models.fast.fused_adamw import fused_adamw
 from emotion.training.config import OptimizerConfig
+from emotion.training.losses import class_weights, logit_adjustment
+from emotion.training.optimisation import parameter_groups, schedule
 
 Batch = dict[str, Tensor]
 
 
 class EmotionClassifier(LightningModule):
-    """Fine-tunes ``model``: AdamW, linear warm-up and decay, cross entropy.
+    """Fine-tunes ``model``: AdamW, warm-up and decay, cross entropy.
 
     Args:
         model: A sequence classifier.
-        config: Weight decay, warm-up and class weights.
+        config: Weight decay, schedule, and weights of the classes.
         learning_rate: Peak of the schedule.
         seed: Seed of dropout's masks, which depend on it, the epoch and the process alone, so that a resumed run
             repeats the uninterrupted one.
@@ -52,6 +52,8 @@ class EmotionClassifier(LightningModule):
         super().__init__()
         self.model = model.train()  # from_pretrained sets eval mode, without dropout, which Lightning would keep
         self.loss = nn.CrossEntropyLoss(weight=class_weights(config.class_weights, label_counts))
+        self.register_buffer("adjustment", logit_adjustment(config.logit_adjustment, label_counts), persistent=False)
+        self.adjustment: Tensor | None
         self.corpora = list(corpora)
         self.train_loss = MeanMetric(nan_strategy="disable")  # a loss that is not finite must show
         classes = int(model.config.num_labels or 0)
@@ -108,10 +110,11 @@ class EmotionClassifier(LightningModule):
 
     def training_loss(self, batch: Batch) -> Tensor:
         """Compute the scalar that an update lowers."""
-        return self._step(batch)[0]
+        return self._loss(self(batch["input_ids"], batch["attention_mask"]), batch)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        loss, logits = self._step(batch)
+        logits = self(batch["input_ids"], batch["attention_mask"])
+        loss = self.loss(logits, batch["labels"])
         self.val_metrics.update(logits, batch["labels"])
         for place in range(len(self.corpora)):
             inside = batch["corpus"] == place
@@ -138,28 +141,27 @@ class EmotionClassifier(LightningModule):
         return torch.stack(found).mean()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        matrices = [p for p in self.parameters() if p.ndim >= 2]
-        vectors = [p for p in self.parameters() if p.ndim < 2]  # biases and norms
-        groups = [
-            {"params": matrices, "weight_decay": self.config.weight_decay},
-            {"params": vectors, "weight_decay": 0.0},
-        ]
+        config = self.config
+        groups = parameter_groups(self, self.model, self.learning_rate, config.weight_decay, config.layer_decay)
         if self.fast:
             optimizer = fused_adamw(groups, self.learning_rate)
         else:
             optimizer = torch.optim.AdamW(groups, lr=self.learning_rate)
         updates = int(self.trainer.estimated_stepping_batches)
-        warmup = round(updates * self.config.warmup_fraction)
-        schedule = get_linear_schedule_with_warmup(optimizer, warmup, updates)  # type: ignore[no-untyped-call]
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        scheduler = schedule(config.schedule, optimizer, round(updates * config.warmup_fraction), updates)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-    def _step(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        logits, labels = self(batch["input_ids"], batch["attention_mask"]), batch["labels"]
+    def _loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Compute the loss of logits (rows, classes) in training, with all weights and the adjustment."""
+        labels = batch["labels"]
+        if self.adjustment is not None:
+            logits = logits + self.adjustment
         if "weights" not in batch:
-            return self.loss(logits, labels), logits
+            loss: Tensor = self.loss(logits, labels)
+            return loss
         each = cross_entropy(logits, labels, weight=self.loss.weight, reduction="none")
         counted = len(labels) if self.loss.weight is None else self.loss.weight[labels].sum()
-        return (batch["weights"] * each).sum() / counted, logits
+        return (batch["weights"] * each).sum() / counted
 
 
 def _random_states() -> dict[str, Any]:
@@ -171,23 +173,3 @@ def _restore_random_states(states: dict[str, Any]) -> None:
     torch.set_rng_state(states["cpu"].cpu())
     if states["cuda"] and len(states["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all([state.cpu() for state in states["cuda"]])
-
-
-def check_class_weights(config: OptimizerConfig, labels: LabelSet) -> None:
-    """Raise :class:`UserError` if ``optimizer.class_weights`` lists more or fewer weights than there are labels."""
-    choice = config.class_weights
-    if isinstance(choice, list) and len(choice) != len(labels):
-        raise UserError(
-            f"optimizer.class_weights: must be none, balanced or {len(labels)} positive numbers"
-            f" ({', '.join(labels.names)}), found {len(choice)}"
-        )
-
-
-def class_weights(choice: Any, label_counts: list[int]) -> Tensor | None:
-    """Return the loss's weights, (classes,), for ``none``, ``balanced`` or a list; a class without rows weighs 1."""
-    if choice == "none":
-        return None
-    if choice == "balanced":
-        rows, classes = sum(label_counts), len(label_counts)
-        return torch.tensor([rows / (classes * count) if count else 1.0 for count in label_counts])
-    return torch.tensor([float(weight) for weight in choice])

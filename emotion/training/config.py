@@ -22,12 +22,24 @@ class OptimizerConfig(Config):
     weight_decay: Annotated[float, Field(ge=0)]
     """AdamW decay of matrices; biases and norms have none."""
     warmup_fraction: Share
-    """Share of all updates in which the learning rate rises linearly; it falls linearly to 0 after."""
+    """Share of all updates in which the learning rate rises linearly; it falls to 0 after, as ``schedule`` says."""
+    schedule: Literal["linear", "cosine"]
+    layer_decay: Annotated[float, Field(gt=0, le=1)]
+    """A layer's learning rate as a share of that of the layer above it; 1 = all the same."""
     class_weights: Annotated[
-        Literal["none", "balanced"] | list[PositiveNumber],
-        Rule("none, balanced or a list of positive numbers, one a label"),
+        Literal["none", "sqrt", "balanced"] | list[PositiveNumber],
+        Rule("none, sqrt, balanced or a list of positive numbers, one a label"),
     ]
-    """Weights of the classes in the loss; ``balanced`` = rows / (classes * rows of the class)."""
+    """Weights of the classes in the loss (:func:`emotion.training.losses.class_weights`)."""
+    logit_adjustment: Annotated[float, Field(ge=0)]
+    """How much rare classes are helped by :func:`emotion.training.losses.logit_adjustment`; 1 = as if all were equally
+    frequent."""
+    average: Literal["none", "ema", "swa"]
+    """Which mean of the weights after each update is validated and kept: ``ema`` = exponential, ``swa`` = plain."""
+    average_from: Share
+    """Share of all updates after which the mean begins."""
+    ema_decay: Annotated[float, Field(ge=0, lt=1)]
+    """Share of the exponential mean that an update leaves."""
 
 
 class TrainerConfig(Config):

@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -34,6 +35,18 @@ def find_state(run_dir: Path) -> Path | None:
             else:
                 return path
     return None
+
+
+# What earlier versions did, which recorded fewer keys.
+_AS_BEFORE: dict[str, Any] = {
+    "data.drop_conflicts": False,
+    "data.mixing": "proportional",
+    "data.map": "None",
+    "optimizer.schedule": "linear",
+    "optimizer.layer_decay": "1.0",
+    "optimizer.logit_adjustment": "0.0",
+    "optimizer.average": "none",
+}
 
 
 def run_identity(config: TrainConfig, data: EmotionDataModule) -> dict[str, str | int | float]:
@@ -96,8 +109,7 @@ def check_resume(config: TrainConfig, data: EmotionDataModule) -> None:
         raise UserError(
             f"trainer.ckpt_path: must be a resume checkpoint (checkpoints/last.ckpt), found {path}"
         ) from error
-    # What earlier versions did, which recorded fewer keys.
-    identity = {"data.drop_conflicts": False, "data.mixing": "proportional", "data.map": "None", **identity}
+    identity = _AS_BEFORE | identity
     for key, value in run_identity(config, data).items():
         if identity.get(key, value) != value:
             raise UserError(f"{key}: must be as in the run that is resumed ({identity[key]}), found {value}")

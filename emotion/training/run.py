@@ -29,16 +29,18 @@ from emotion.models.fast import padding_multiple, speed_up_
 from emotion.reporting import TrainingReport
 from emotion.scoring import read_sets
 from emotion.training.artifact_writer import ArtifactWriter
+from emotion.training.averaging import averaging
 from emotion.training.callbacks import (
     EpochCheckpoint,
     LossGuard,
     ResumeState,
 )
-from emotion.training.classifier import EmotionClassifier, check_class_weights
+from emotion.training.classifier import EmotionClassifier
 from emotion.training.config import TrainConfig
 from emotion.training.deliverables import Deliverables
 from emotion.training.devices import check_devices, process_count, processes_blamed
 from emotion.training.fitting import fit
+from emotion.training.losses import check_class_weights
 from emotion.training.resume import CHECKPOINTS, check_resume, claim_run, find_state, finished_report
 
 log = logging.getLogger(__name__)
@@ -136,7 +138,7 @@ def _train(
     # Of several processes, the first keeps the record.
     record = job.recorded() if rank_zero_only.rank == 0 else nullcontext()  # type: ignore[attr-defined]
     with record, batch_size_blamed("data.batch_size", config.data.batch_size), processes_blamed(config.trainer):
-        fit(classifier, data, config, run_dir, [guard, best, last, writer, resume_state])
+        fit(classifier, data, config, run_dir, [guard, *averaging(config.optimizer), best, last, writer, resume_state])
     return writer.report
 
 

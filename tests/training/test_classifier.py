@@ -1,5 +1,7 @@
 """The LightningModule: dropout while training, decay, schedule, class weights."""
 
+import math
+import re
 from pathlib import Path
 
 import pytest
@@ -7,10 +9,12 @@ import torch
 from lightning import Trainer
 from torch.utils.data import DataLoader
 
+from emotion.config import compose_config, resolve
 from emotion.models import find_backbone, load_pretrained
-from emotion.training import EmotionClassifier
-from emotion.training.classifier import class_weights
+from emotion.training import EmotionClassifier, TrainConfig
 from emotion.training.config import OptimizerConfig
+from emotion.training.losses import class_weights
+from emotion.training.optimisation import parameter_groups
 from support.labels import EMOTION6
 from support.predictors import KINDS, model_config
 
@@ -18,9 +22,14 @@ COUNTS = [50, 30, 0, 10, 5, 5]
 
 
 def classifier(folder: Path, kind: str = "minilm", **options: object) -> EmotionClassifier:
-    settings = {"weight_decay": 0.01, "warmup_fraction": 0.25, "class_weights": "none"} | options
+    settings = recipe() | {"weight_decay": 0.01, "warmup_fraction": 0.25} | options
     model = load_pretrained(find_backbone(model_config(kind, folder)), EMOTION6)
     return EmotionClassifier(model, OptimizerConfig(**settings), 1e-3, 0, COUNTS)  # type: ignore[arg-type]
+
+
+def recipe() -> dict[str, object]:
+    """Return the default settings of ``optimizer``."""
+    return resolve(compose_config("train", []), TrainConfig).optimizer.model_dump()
 
 
 def batch(rows: int = 4) -> dict[str, torch.Tensor]:
@@ -83,6 +92,9 @@ def test_class_weights() -> None:
     balanced = class_weights("balanced", COUNTS)
     assert balanced is not None
     assert balanced.tolist() == pytest.approx([100 / 300, 100 / 180, 1.0, 100 / 60, 100 / 30, 100 / 30])
+    root = class_weights("sqrt", COUNTS)
+    assert root is not None
+    assert root.tolist() == pytest.approx([weight**0.5 for weight in balanced.tolist()])
     given = class_weights([1, 2, 3, 4, 5, 6.5], COUNTS)
     assert given is not None
     assert given.tolist() == [1, 2, 3, 4, 5, 6.5]
@@ -90,10 +102,49 @@ def test_class_weights() -> None:
 
 def test_loss_is_weighted_cross_entropy(backbones: dict[str, Path]) -> None:
     module = classifier(backbones["minilm"], class_weights=[1, 2, 3, 4, 5, 6]).eval()
-    loss, logits = module._step(batch())
+    loss, logits = module.training_loss(batch()), module(batch()["input_ids"], batch()["attention_mask"])
     weights = torch.tensor([1.0, 2, 3, 4])  # of the labels 0, 1, 2, 3
     rows = -logits.log_softmax(-1)[torch.arange(4), torch.arange(4)]
     assert loss.item() == pytest.approx(((rows * weights).sum() / weights.sum()).item(), rel=1e-5)
+
+
+def test_the_loss_sees_adjusted_logits_and_validation_does_not(backbones: dict[str, Path]) -> None:
+    module = classifier(backbones["minilm"], logit_adjustment=0.5).eval()
+    logits = module(batch()["input_ids"], batch()["attention_mask"]).detach()
+    shares = [count / sum([50, 30, 1, 10, 5, 5]) for count in [50, 30, 1, 10, 5, 5]]
+    adjusted = logits + 0.5 * torch.tensor([math.log(share) for share in shares])
+    expected = -adjusted.log_softmax(-1)[torch.arange(4), torch.arange(4)].mean()
+    assert module.training_loss(batch()).item() == pytest.approx(expected.item(), rel=1e-5)
+    losses: list[float] = []
+    module.log = lambda _, value, **__: losses.append(value.item())  # type: ignore[method-assign, assignment]
+    module.validation_step(batch(), 0)
+    plain = -logits.log_softmax(-1)[torch.arange(4), torch.arange(4)].mean()
+    assert losses == pytest.approx([plain.item()], rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_learning_rates_fall_from_layer_to_layer(kind: str, backbones: dict[str, Path]) -> None:
+    module = classifier(backbones[kind], kind, layer_decay=0.5)
+    layers = module.model.config.num_hidden_layers
+    rates = {
+        parameter: group["lr"]
+        for group in parameter_groups(module, module.model, 1e-3, 0.01, 0.5)
+        for parameter in group["params"]
+    }
+    assert set(rates) == set(module.parameters())
+    for name, parameter in module.model.named_parameters():
+        layer = re.search(r"layers?\.(\d+)\.", name)
+        depth = layers - int(layer[1]) if layer else layers + 1 if "embeddings" in name else 0
+        assert rates[parameter] == pytest.approx(1e-3 * 0.5**depth), name
+
+
+def test_the_cosine_schedule(backbones: dict[str, Path]) -> None:
+    module = classifier(backbones["minilm"], schedule="cosine")
+    rates: list[float] = []
+    module.on_train_batch_start = lambda *_: rates.append(module.trainer.optimizers[0].param_groups[0]["lr"])  # type: ignore[method-assign]
+    fit(module, steps=4, epochs=2)
+    falling = [1e-3 * (1 + math.cos(math.pi * step / 6)) / 2 for step in range(6)]
+    assert rates == pytest.approx([0.0, 5e-4, *falling])
 
 
 def test_mixed_precision_clips_and_steps(backbones: dict[str, Path]) -> None:

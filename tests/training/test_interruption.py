@@ -25,13 +25,17 @@ pytestmark = pytest.mark.usefixtures("one_thread", "default_handlers")
 
 
 @pytest.mark.parametrize(
-    ("name", "update", "epoch"),
-    [("SIGTERM", 3, 0), ("SIGINT", 12, 1), ("SIGHUP", 9, 1), ("SIGTERM", 8, 1), ("SIGTERM", 23, 2)],
+    ("name", "update", "epoch", "average"),
+    [
+        *(("SIGTERM", 3, 0, "none"), ("SIGINT", 12, 1, "none"), ("SIGHUP", 9, 1, "none"), ("SIGTERM", 8, 1, "none")),
+        *(("SIGTERM", 23, 2, "none"), ("SIGTERM", 12, 1, "ema"), ("SIGTERM", 15, 1, "swa")),
+    ],
 )
 def test_a_run_that_a_signal_stopped_goes_on_from_its_step(
     name: str,
     update: int,
     epoch: int,
+    average: str,
     backbones: dict[str, Path],
     corpus: dict[str, Path],
     tmp_path: Path,
@@ -40,7 +44,8 @@ def test_a_run_that_a_signal_stopped_goes_on_from_its_step(
     """There are eight updates an epoch; after an epoch's last, the next epoch's first update is the one to stop at."""
 
     def config(out: str, *overrides: str) -> TrainConfig:
-        settings = ("trainer.max_epochs=3", "data.batch_size=8", "model.learning_rate=0.003", *overrides)
+        settings = ("trainer.max_epochs=3", "data.batch_size=8", "model.learning_rate=0.003")
+        settings += (f"optimizer.average={average}", *overrides)
         return config_for("minilm", backbones["minilm"], corpus, tmp_path / out, *settings)
 
     train(config("whole"), tmp_path / "run_whole")

@@ -165,7 +165,7 @@ class DistilledClassifier(EmotionClassifier):
         inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
         outputs = self.model(**inputs, output_hidden_states=bool(self.distill.hidden_weight))
         soft = soft_label_loss(outputs.logits, batch["teacher_log_probabilities"], self.distill.temperature)
-        hard = self.loss(outputs.logits, batch["labels"])
+        hard = self._loss(outputs.logits, batch)
         loss: Tensor = self.distill.soft_weight * soft + (1 - self.distill.soft_weight) * hard
         if self.distill.hidden_weight:
             hidden = self.projection(mean_hidden_state(outputs.hidden_states[-1], batch["attention_mask"]))

@@ -9,10 +9,10 @@ import torch
 from functorch.compile import make_boxed_func
 from torch._dynamo.backends.common import aot_autograd
 
+from emotion.config import compose_config, resolve
 from emotion.models.fast import padding_multiple
 from emotion.models.fast.compiled import compiled
-from emotion.training import EmotionClassifier
-from emotion.training.config import OptimizerConfig
+from emotion.training import EmotionClassifier, TrainConfig
 from support.speed import inputs, plain
 
 
@@ -23,7 +23,7 @@ def test_a_compiled_classifier_trains_the_same_and_keeps_plain_names(
     compilations: list[object] = []
     trace = functools.partial(torch.compile, backend="eager")
     monkeypatch.setattr(torch, "compile", lambda forward, **_: compilations.append(forward) or trace(forward))
-    config = OptimizerConfig(weight_decay=0.0, warmup_fraction=0.0, class_weights="none")
+    config = resolve(compose_config("train", []), TrainConfig).optimizer
     modules = [
         EmotionClassifier(plain(backbones["minilm"]), config, 1e-3, 0, [1] * 6, compile=choice)
         for choice in (False, True)
