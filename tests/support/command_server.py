@@ -26,7 +26,7 @@ from hydra.core.plugins import Plugins
 
 from emotion.config import PROJECT
 
-LIMIT_S = 20
+LIMIT_S = 120
 _RENAMES = 100
 """File descriptor that gets a byte for each rename."""
 
