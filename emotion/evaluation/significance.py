@@ -70,8 +70,8 @@ class MacroF1Difference:
 
 def paired_bootstrap(
     labels: Labels,
-    first: Labels,
-    second: Labels,
+    first: Labels | Sequence[Labels],
+    second: Labels | Sequence[Labels],
     classes: int,
     *,
     resamples: int = RESAMPLES,
@@ -85,8 +85,9 @@ def paired_bootstrap(
 
     Args:
         labels: (rows,), true class indices in [0, classes), at least one.
-        first: (rows,), one classifier's class indices.
-        second: (rows,), the other's.
+        first: (rows,), one classifier's class indices; or (runs, rows), of several runs of it, whose mean macro F1
+            counts.
+        second: The other's, likewise.
         classes: Number of classes.
         resamples: Number of resamples.
         stratified: Whether each resample has as many rows of each true class as the data.
@@ -94,26 +95,34 @@ def paired_bootstrap(
         seed: Seed of the resamples.
     """
     truth, one, other = map(np.asarray, (labels, first, second))
-    kinds = (truth * classes + one) * classes + other
+    answers = np.vstack([truth, np.atleast_2d(one), np.atleast_2d(other)])
+    cells, kinds, counts = np.unique(answers, axis=1, return_inverse=True, return_counts=True)
+    runs = len(np.atleast_2d(one))
     differences = np.concatenate(
         [
-            _difference(cells, drawn, classes)
-            for cells, drawn in resampled_cells(kinds, truth, classes, resamples, stratified, seed)
+            _difference(cells, drawn, runs, classes)
+            for _, drawn in resampled_cells(kinds, truth, classes, resamples, stratified, seed)
         ]
     )
-    cells, counts = np.unique(kinds, return_counts=True)
     return MacroF1Difference(
-        difference=float(_difference(cells, counts[None], classes)[0]),
+        difference=float(_difference(cells, counts[None], runs, classes)[0]),
         interval=percentile_interval(differences, confidence),
         standard_error=float(differences.std()),
     )
 
 
-def _difference(cells: np.ndarray, drawn: np.ndarray, classes: int) -> np.ndarray:
-    """Return each resample's macro F1 of the first classifier minus the second's, (resamples,)."""
-    label, one, other = cells // classes**2, cells // classes % classes, cells % classes
-    first, second = (f1_scores(drawn, label, predicted, classes)[1] for predicted in (one, other))
-    difference: np.ndarray = first - second
+def _difference(cells: np.ndarray, drawn: np.ndarray, runs: int, classes: int) -> np.ndarray:
+    """Return each resample's macro F1 of the first classifier minus the second's, (resamples,).
+
+    Args:
+        cells: (1 + all runs, cells): the true class of each cell, and what each run of the first, then of the second
+            says.
+        drawn: (resamples, cells), counts.
+        runs: Number of the first's.
+        classes: Number of classes.
+    """
+    scores = [f1_scores(drawn, cells[0], predicted, classes)[1] for predicted in cells[1:]]
+    difference: np.ndarray = np.mean(scores[:runs], axis=0) - np.mean(scores[runs:], axis=0)
     return difference
 
 

@@ -100,6 +100,24 @@ def test_the_difference_of_macro_f1_is_bootstrapped_on_the_same_rows() -> None:
     assert swapped.difference == pytest.approx(-found.difference)
 
 
+def test_several_runs_are_compared_by_their_means_on_the_same_rows() -> None:
+    labels, first, second = compared(300)
+    others = [compared(300)[1], np.roll(second, 7)]
+    found = paired_bootstrap(labels, [first, second], [*others, first], 3, stratified=False)
+
+    def difference(*rows: np.ndarray) -> float:
+        truth, *answers = rows
+        scores = [macro_f1(truth, each) for each in answers]
+        return float(np.mean(scores[:2]) - np.mean(scores[2:]))
+
+    columns = (labels, first, second, *others, first)
+    assert found.difference == pytest.approx(difference(*columns))
+    scipys = stats.bootstrap(columns, difference, paired=True, vectorized=False, n_resamples=1000,
+                             method="percentile", rng=np.random.default_rng(1))  # fmt: skip
+    expected = scipys.confidence_interval
+    assert (found.interval.low, found.interval.high) == pytest.approx((expected.low, expected.high), abs=0.008)
+
+
 def test_classifiers_that_agree_do_not_differ() -> None:
     labels, first, _ = compared(50)
     found = paired_bootstrap(labels, first, first, 3)
