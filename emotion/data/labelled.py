@@ -109,6 +109,8 @@ class LabelledTexts:
 
     def places(self, indices: Sequence[int]) -> str:
         """Say in words in which rows of which CSVs ``indices`` are, for messages."""
+        if not indices:
+            return f"no row of {self.path}"
         by_path: dict[str, list[int]] = {}
         for index, row in zip(indices, self.csv_rows(indices), strict=True):
             path = self.corpora[self.corpus_of[index]].path if self.corpora else self.path

@@ -63,6 +63,7 @@ def test_rows_are_named_in_words(paths: dict[str, str]) -> None:
     data = read_corpora(paths, *COLUMNS, LABELS, KEY)
     expected = f"rows 2, 4 of {paths['home']} and row 2 of {paths['reddit']} (the header is row 1)"
     assert data.places([0, 3, 2]) == expected
+    assert data.places([]) == f"no row of {data.path}"
     assert data.parts()["home"].places([1]) == f"row 3 of {paths['home']} (the header is row 1)"
 
 
