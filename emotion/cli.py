@@ -162,6 +162,26 @@ def audit() -> None:
     run_command("audit", "emotion.audit", "AuditConfig", job)
 
 
+def ablate() -> None:
+    """Compare changes of the training recipe."""
+    command = ["python", *sys.argv]
+
+    def job(config: Any) -> None:
+        from emotion.ablation import ablate
+        from emotion.reporting import print_ablation
+        from emotion.training import Interrupted, stop_on_signals
+
+        try:
+            with stop_on_signals():
+                report = ablate(config)
+        except Interrupted as stop:
+            _say_stopped(stop.signal, command)
+            raise
+        print_ablation(report, Path(config.output_dir))
+
+    run_command("ablate", "emotion.ablation", "AblationConfig", job)
+
+
 def benchmark() -> None:
     """Compare with other tools on the same work."""
 

@@ -1,9 +1,6 @@
 """Judge training rows by a fine-tuned model that did not learn from them: one training a fold."""
 
-import csv
 import logging
-from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 
@@ -48,8 +45,8 @@ def out_of_fold_by_training(
         log.info("fold %d of %d: learning from %d rows, judging %d", fold + 1, folds, len(others), len(held_out))
         with temporary_folder() as folder:
             csvs = {
-                "train": _write(folder / "train.csv", data, others),
-                "validation": _write(folder / "validation.csv", validation, range(len(validation.texts))),
+                "train": data.chosen(others).write(folder / "train.csv"),
+                "validation": validation.write(folder / "validation.csv"),
             }
             output = folder / "outputs"
             train(config.training(model, data.label_set.names, str(output), csvs), folder / "run")
@@ -57,12 +54,3 @@ def out_of_fold_by_training(
             predictor = load(str(checkpoint), pick_device(config.trainer.accelerator), config.fast)
             found[held_out] = predictor.predict_proba([data.texts[place] for place in held_out]).numpy()
     return found
-
-
-def _write(path: Path, data: LabelledTexts, places: Iterable[int]) -> str:
-    """Write rows as a CSV, and return its path."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, quoting=csv.QUOTE_ALL)
-        writer.writerow(("text", "label"))
-        writer.writerows((data.texts[place], data.labels[place]) for place in places)
-    return str(path)

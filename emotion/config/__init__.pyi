@@ -17,3 +17,4 @@ from .validation import Rule as Rule
 from .validation import Seed as Seed
 from .validation import Share as Share
 from .validation import Text as Text
+from .validation import validate as validate

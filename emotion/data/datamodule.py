@@ -1,6 +1,7 @@
 """Serve the labelled CSVs as batches for training and validation."""
 
 import logging
+from collections.abc import Callable
 from copy import copy
 from functools import partial
 from typing import Any, Self
@@ -90,6 +91,8 @@ class EmotionDataModule(LightningDataModule):
         super().__init__()
         self.train, self.validation = train, validation
         self.batch_size, self.seed = batch_size, seed
+        self.augmented: Callable[[int], list[str]] | None = None
+        """Returns the training texts of an epoch, if each has its own."""
         self._weights = corpus_weights(train, mixing)
         self._train_sampler: LengthBucketBatchSampler | None = None
         self._resumed: dict[str, Any] = {}
@@ -138,10 +141,16 @@ class EmotionDataModule(LightningDataModule):
         return [row for row in self._train_sampler.rows_of(batch) if row < len(self.train.texts)]
 
     def train_dataloader(self) -> DataLoader[Any]:
+        if self.augmented is not None:
+            assert self.trainer is not None
+            self.train_rows = self._tokenised_train(self.augmented(self.trainer.current_epoch))
         self._train_sampler = self._sampler(self.train_rows, shuffle=True)
         if self._resumed:
             self._train_sampler.load_state_dict(self._resumed)
         return self._loader(self.train_rows, self._train_sampler)
+
+    def _tokenised_train(self, texts: list[str]) -> TokenisedRows:
+        return TokenisedRows(self.encoder.encode(texts), _targets(self.train, self._weights))
 
     def val_dataloader(self) -> DataLoader[Any]:
         return self._loader(self.validation_rows, self._sampler(self.validation_rows, shuffle=False))
@@ -190,9 +199,13 @@ def _tokenised(split: LabelledTexts, encoder: TextEncoder, weights: np.ndarray |
             truncated.sum(),
             encoder.max_length,
         )
+    return TokenisedRows(rows, _targets(split, weights))
+
+
+def _targets(split: LabelledTexts, weights: np.ndarray | None) -> dict[str, Tensor]:
     targets = {"labels": torch.tensor(split.labels)}
     if split.corpora:
         targets["corpus"] = torch.tensor(split.corpus_of)
     if weights is not None:
         targets["weights"] = torch.from_numpy(weights)
-    return TokenisedRows(rows, targets)
+    return targets

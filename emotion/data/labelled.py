@@ -1,5 +1,6 @@
 """Labelled CSVs: texts and class indices."""
 
+import csv
 import hashlib
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -101,6 +102,14 @@ class LabelledTexts:
             rows=self.csv_rows(indices),
             corpus_of=[self.corpus_of[index] for index in indices] if self.corpora else (),
         )
+
+    def write(self, path: Path, text_column: str = "text", label_column: str = "label") -> str:
+        """Write the rows as a CSV with class indices for labels, and return its path."""
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, quoting=csv.QUOTE_ALL)
+            writer.writerow((text_column, label_column))
+            writer.writerows(zip(self.texts, self.labels, strict=True))
+        return str(path)
 
     def csv_rows(self, indices: Iterable[int]) -> list[int]:
         """Return the rows of the CSV that are at ``indices``; the header is row 1."""

@@ -51,6 +51,15 @@ class TfidfSvm:
         found[:, self.pipeline.classes_] = softmax(decisions, axis=1)
         return found
 
+    def word_weights(self) -> list[dict[str, float]]:
+        """Return how much each word and word pair, in lower case, speaks for each class; nothing for absent ones."""
+        vectorizer, svm = self.pipeline[0], self.pipeline[-1]
+        coefficients = svm.coef_ if len(svm.classes_) > 2 else np.concatenate([-svm.coef_, svm.coef_])
+        found: list[dict[str, float]] = [{} for _ in range(self.classes)]
+        for label, row in zip(svm.classes_, coefficients, strict=True):
+            found[label] = dict(zip(vectorizer.get_feature_names_out(), row.tolist(), strict=True))
+        return found
+
 
 def fit_baselines(texts: Sequence[str], labels: Sequence[int], classes: int) -> dict[str, Baseline]:
     """Train the baselines, by name.

@@ -1,3 +1,13 @@
+from .ablation_report import ABLATION_REPORT_NAME as ABLATION_REPORT_NAME
+from .ablation_report import AblationReport as AblationReport
+from .ablation_report import AblationRun as AblationRun
+from .ablation_report import read_ablation_report as read_ablation_report
+from .ablation_report import write_ablation_report as write_ablation_report
+from .ablation_tables import BASE as BASE
+from .ablation_tables import SwitchEffect as SwitchEffect
+from .ablation_tables import ablation_tables as ablation_tables
+from .ablation_tables import switch_effects as switch_effects
+from .ablation_tables import write_ablation_tables as write_ablation_tables
 from .attribution_console import print_explanation as print_explanation
 from .attribution_html import attribution_html as attribution_html
 from .attribution_plots import attribution_figure as attribution_figure
@@ -38,6 +48,7 @@ from .compression_schema import FileRecord as FileRecord
 from .compression_schema import Latency as Latency
 from .compression_schema import Percentiles as Percentiles
 from .compression_schema import Variant as Variant
+from .console import print_ablation as print_ablation
 from .console import print_article as print_article
 from .console import print_audit as print_audit
 from .console import print_benchmark as print_benchmark

@@ -8,6 +8,8 @@ from rich.markdown import Markdown
 
 from emotion.evaluation import Evaluation
 from emotion.prediction import Prediction
+from emotion.reporting.ablation_report import AblationReport
+from emotion.reporting.ablation_tables import ablation_tables
 from emotion.reporting.audit_report import AuditReport
 from emotion.reporting.audit_tables import audit_in_words, audit_tables
 from emotion.reporting.benchmark_report import tables
@@ -65,6 +67,14 @@ def print_evaluation(report: EvaluationReport, folder: Path) -> None:
     for comparison in leading_comparisons(report.comparisons):
         _line(console, verdict(comparison))
     _line(console, f"Report, pictures and row-level predictions: {folder}")
+
+
+def print_ablation(report: AblationReport, folder: Path) -> None:
+    """Print what each change of the recipe adds."""
+    console = Console()
+    for table in ablation_tables(report, folder):
+        console.print(to_console(table))
+    _line(console, f"Report, tables and row-level predictions: {folder}")
 
 
 def print_audit(report: AuditReport, folder: Path) -> None:

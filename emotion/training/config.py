@@ -42,6 +42,33 @@ class OptimizerConfig(Config):
     """Share of the exponential mean that an update leaves."""
 
 
+class AugmentationConfig(Config):
+    """Share of the training rows that each change meets in an epoch (:mod:`emotion.training.augmentation`); 0 = none.
+
+    Labels, validation and evaluation sets stay as they are.
+    """
+
+    frame: Share
+    """Drop a report of one's own feeling, such as "i feel", or say it in other words. English only."""
+    crop: Share
+    """Keep a stretch of the text around the word that speaks most for its label, as a linear model has it."""
+    mask: Annotated[float, Field(ge=0, le=0.15)]
+    """Leave out that word."""
+    typos: Share
+    mention: Share
+    """Put in a name as hidden on Twitter or Reddit."""
+    link: Share
+    emoji: Share
+    """Put in an emoji that shows no emotion."""
+    punctuation: Share
+    case: Share
+
+    @property
+    def is_on(self) -> bool:
+        """Whether any row is changed."""
+        return any(self.model_dump().values())
+
+
 class TrainerConfig(Config):
     """The arguments of ``lightning.Trainer`` that we set, by its names, and ``ckpt_path`` of ``Trainer.fit``."""
 
@@ -75,6 +102,7 @@ class TrainConfig(Config):
     labels: LabelsConfig
     data: DataConfig
     optimizer: OptimizerConfig
+    augmentation: AugmentationConfig
     trainer: TrainerConfig
     seed: Seed
     calibrate: bool

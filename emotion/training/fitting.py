@@ -69,6 +69,7 @@ def build_trainer(config: TrainConfig, run_dir: Path, callbacks: list[Callback])
         enable_progress_bar=settings.enable_progress_bar,
         deterministic=True,
         use_distributed_sampler=False,
+        reload_dataloaders_every_n_epochs=1 if config.augmentation.is_on else 0,
         num_sanity_val_steps=0,
         enable_model_summary=False,
         logger=logger,

@@ -29,6 +29,7 @@ from emotion.models.fast import padding_multiple, speed_up_
 from emotion.reporting import TrainingReport
 from emotion.scoring import read_sets
 from emotion.training.artifact_writer import ArtifactWriter
+from emotion.training.augmentation import Augmentation
 from emotion.training.averaging import averaging
 from emotion.training.callbacks import (
     EpochCheckpoint,
@@ -107,6 +108,9 @@ def _train(
     _check_padding(tokenizer, config)
     multiple = padding_multiple(config.compile, pick_device(config.trainer.accelerator))
     data.tokenise(TextEncoder(tokenizer, config.model.normalization, config.data.max_length, multiple))
+    if config.augmentation.is_on:
+        augmentation = Augmentation(config.augmentation, data.train.texts, data.train.labels, len(labels), config.seed)
+        data.augmented = augmentation.texts
 
     seed_everything(config.seed, verbose=False)
     model = load_pretrained(backbone, labels)

@@ -1,0 +1,2 @@
+from .config import AblationConfig as AblationConfig
+from .run import ablate as ablate
