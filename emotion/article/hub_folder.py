@@ -77,6 +77,7 @@ def _write(predictor: Predictor, folder: Path, card: str) -> None:
     """
     model = predictor.torch_model.float()  # type: ignore[no-untyped-call]
     texts = [*sample_texts()[:12], *_ODD_TEXTS]
+    predictor.familiarity = None  # transformers has no place for it
     expected = predictor.predict_proba(texts, batch_size=1)
     _fold_temperature_(model, predictor.temperature)
     names = predictor.labels.names

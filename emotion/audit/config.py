@@ -8,7 +8,7 @@ from emotion.config import Config, Seed, Text
 from emotion.data import DataConfig, LabelsConfig
 from emotion.errors import UserError
 from emotion.models import ModelConfig
-from emotion.training import OptimizerConfig, TrainConfig, TrainerConfig
+from emotion.training import AugmentationConfig, OptimizerConfig, TrainConfig, TrainerConfig
 
 
 class AuditConfig(Config):
@@ -21,6 +21,7 @@ class AuditConfig(Config):
     """``max_length`` is the longest text in tokens; without a model, in words."""
     trainer: TrainerConfig
     optimizer: OptimizerConfig
+    augmentation: AugmentationConfig
     folds: Annotated[int, Field(ge=2)]
     """Parts of the training rows, each of which is judged by a model that learned from the others."""
     seed: Seed
@@ -50,6 +51,7 @@ class AuditConfig(Config):
             labels=self.labels.updated(names=list(names)),
             data=data.updated(drop_conflicts=False),
             optimizer=self.optimizer,
+            augmentation=self.augmentation,
             trainer=self.trainer,
             seed=self.seed,
             calibrate=False,

@@ -22,7 +22,9 @@ OPERATORS = frozenset(
 None runs a graph of its own, reads a file or draws a random number, and none but the matrix products and Attention
 takes longer than its result is large.
 """
-INPUTS, OUTPUTS = ["input_ids", "attention_mask"], ["logits"]
+INPUTS = ["input_ids", "attention_mask"]
+OUTPUTS = ["logits", "features"]
+"""Models of earlier versions have the first alone."""
 _PLAIN_ATTRIBUTES = frozenset({1, 2, 3, 6, 7, 8})
 """Numbers, strings and lists of them: no tensors and no graphs."""
 
@@ -37,7 +39,8 @@ def require_classifier(model: Any, size: int, path: Path) -> None:
     graph = model.graph
     if model.functions or model.training_info or graph.sparse_initializer or graph.quantization_annotation:
         raise UserError(f"{path}: must be one plain ONNX graph, found functions or other parts; refused")
-    for kind, ends, expected in (("inputs", graph.input, INPUTS), ("outputs", graph.output, OUTPUTS)):
+    outputs = OUTPUTS[: max(len(graph.output), 1)]
+    for kind, ends, expected in (("inputs", graph.input, INPUTS), ("outputs", graph.output, outputs)):
         names = [end.name for end in ends]
         if names != expected:
             raise UserError(f"{path}: must have the {kind} {', '.join(expected)}, found {quoted(', '.join(names))}")

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from emotion.checkpoint.familiarity import familiarity_content, restored_familiarity
 from emotion.checkpoint.format import FORMAT, read, require_intact, state_dict, to_tensor, write
 from emotion.checkpoint.onnx_sizes import MOST_NODES
 from emotion.checkpoint.rebuild import build_model, build_tokenizer, find_config_and_tokenizer, require_layers
@@ -59,6 +60,7 @@ def content(predictor: Predictor) -> dict[str, Any]:
         "commit": predictor.commit,
         "tokenizer": {name: to_tensor(data) for name, data in predictor.tokenizer_files.items()},
         "metadata": predictor.metadata,
+        **familiarity_content(predictor.familiarity),
     }
 
 
@@ -147,6 +149,7 @@ def _restore(content: dict[str, Any], path: Path, device: torch.device, fast: bo
         commit=content.get("commit"),
         metadata=content.get("metadata", {}) if content.get("format") == FORMAT else {},
         temperature=settings.get("temperature", 1.0),
+        familiarity=restored_familiarity(content, config, path) if content.get("format") == FORMAT else None,
     )
     _require_prediction(predictor, path)
     if fast and isinstance(model, PreTrainedModel):

@@ -113,6 +113,7 @@ class Chains:
         self.check(chain)
         settings = self.settings(chain)
         model.metadata = {**model.metadata, "compression": {"technique": chain.technique.name, "settings": settings}}
+        model.familiarity = None  # of the model as it was
         model = self.apply(chain, model)
         if chain.calibrate:
             calibrate_(model, self._validation)

@@ -16,7 +16,7 @@ from emotion.compression.steps.prune import linear_layers, sparsity
 from emotion.data import LabelledTexts
 from emotion.evaluation import mcnemar_p, paired_bootstrap
 from emotion.files import sha256
-from emotion.models import BATCH_SIZE, Predictor
+from emotion.models import BATCH_SIZE, Predictions, Predictor
 from emotion.prediction import Timing, median_ms, spread_batches, time_batches
 from emotion.progress import progress_bar
 from emotion.reporting import BASELINE, VALIDATION, EvaluationRecord, Latency, Percentiles, Rows, Variant
@@ -80,19 +80,21 @@ def measure(
         loaded: dict[str, Predictor] = {}
         rows: dict[str, dict[str, Rows]] = {}
         records: dict[str, dict[str, EvaluationRecord]] = {}
+        predictions: dict[str, Predictions] = {}
         failed: dict[str, Exception] = {}
         for name, candidate in candidates.items():
             progress.update(task, description=f"measuring quality: {name}")
             try:
                 model = load(candidate.path, device, fast)
-                probabilities = model.predict_proba(data.texts, advance=lambda done: progress.advance(task, done))
+                found = model.predict_texts(data.texts, advance=lambda done: progress.advance(task, done))
                 scored = {
                     each: score_set(model, texts, reads[each], lambda done: progress.advance(task, done))
                     for each, texts in sets.items()
                 }
-                validated = Rows(np.array(data.labels), probabilities.numpy(), data.label_set.names)
-                rows[name] = {VALIDATION: validated, **{each: found.rows for each, found in scored.items()}}
-                records[name] = {each: found.record for each, found in scored.items()}
+                validated = Rows(np.array(data.labels), found.probabilities.numpy(), data.label_set.names)
+                predictions[name] = found
+                rows[name] = {VALIDATION: validated, **{each: one.rows for each, one in scored.items()}}
+                records[name] = {each: one.record for each, one in scored.items()}
                 loaded[name] = model
             except Exception as error:  # one failure must not cost the other variants
                 if name == BASELINE:
@@ -121,7 +123,7 @@ def measure(
             speedup=median_ms(timings[BATCH_SIZE][BASELINE]) / median_ms(own[BATCH_SIZE]),
             speedup_batch_1=median_ms(timings[1][BASELINE]) / median_ms(own[1]),
             latency=Latency(**{f"batch_{size}": _percentiles(samples) for size, samples in own.items()}),
-            **_quality(model, data, rows[name][VALIDATION], rows[BASELINE][VALIDATION]),
+            **_quality(model, data, predictions[name], predictions[BASELINE]),
             **_sparsity(model, bool(candidate.settings.get("prune", {}).get("include_head"))),
             evaluations=records[name],
             measured=measured,
@@ -135,15 +137,15 @@ def _calls(texts: list[str], batch_size: int) -> list[list[str]]:
     return (batches * CALLS)[:CALLS]
 
 
-def _quality(model: Predictor, data: LabelledTexts, rows: Rows, original: Rows) -> dict[str, Any]:
+def _quality(model: Predictor, data: LabelledTexts, found: Predictions, original: Predictions) -> dict[str, Any]:
     """Return the fields of the scores on ``data``, by themselves and against those of the original."""
-    scores = score_fields(score_rows(model, data, rows.probabilities))
-    labels, before = (each.probabilities.argmax(axis=1) for each in (rows, original))
+    scores = score_fields(score_rows(model, data, found))
+    labels, before = (each.probabilities.numpy().argmax(axis=1) for each in (found, original))
     return {
         **{name: score for name, score in scores.items() if name in Variant.model_fields},
         "agreement_with_original": float((labels == before).mean()),
         "mcnemar_p": mcnemar_p(data.labels, labels.tolist(), before.tolist()),
-        "difference": paired_bootstrap(data.labels, labels, before, len(rows.names)),
+        "difference": paired_bootstrap(data.labels, labels, before, len(data.label_set)),
     }
 
 

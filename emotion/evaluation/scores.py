@@ -26,25 +26,28 @@ def score(
     names: Sequence[str],
     *,
     temperature: float = 1.0,
+    doubts: np.ndarray | None = None,
     fitted_on_these: bool = False,
 ) -> Scores:
     """Score probabilities against the truth.
 
     Args:
         labels: (rows,), true class indices in [0, len(names)).
-        probabilities: (rows, classes), of the model with its ``temperature``; rows sum to 1.
+        probabilities: (rows, classes), of the model with its ``temperature`` and ``doubts``; rows sum to 1.
         names: The classes' names, in order.
         temperature: The one that the probabilities were made with.
-        fitted_on_these: Whether it was fitted on these very rows. Its effect is then estimated by cross-fitting, as
-            what was fitted on a row says little about it.
+        doubts: (rows,), by what each row's logits were divided beside it; None = by 1.
+        fitted_on_these: Whether the temperature was fitted on these very rows. Its effect is then estimated by
+            cross-fitting, as what was fitted on a row says little about it.
 
     Raises:
         ValueError: There are no rows.
     """
     truth = np.asarray(labels)
     predictions = probabilities.argmax(axis=1).tolist()
-    before = apply_temperature(probabilities, 1 / temperature)
-    after = cross_fitted(before, truth) if fitted_on_these else probabilities
+    doubts = np.ones(len(truth)) if doubts is None else doubts
+    before = apply_temperature(probabilities, 1 / (temperature * doubts))
+    after = cross_fitted(before, truth, doubts) if fitted_on_these else probabilities
     return Scores(
         evaluation=evaluate(labels, predictions, names),
         intervals=bootstrap_intervals(labels, predictions, names),

@@ -40,26 +40,30 @@ def fit_temperature(probabilities: np.ndarray, labels: Labels) -> float:
     return float(np.clip(np.exp(found.x), LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE))
 
 
-def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+def apply_temperature(probabilities: np.ndarray, temperature: float | np.ndarray) -> np.ndarray:
     """Return the probabilities, (rows, classes) float64, whose logits are divided by ``temperature``.
 
-    Dividing by its inverse undoes it, except for probabilities that were rounded to 0.
+    The temperature is one for all rows, or one for each, (rows,). Dividing by its inverse undoes it, except for
+    probabilities that were rounded to 0.
     """
-    if temperature == 1:
+    if np.all(temperature == 1):
         return np.asarray(probabilities, dtype=np.float64)
-    scaled = _log(probabilities) / temperature
+    scaled = _log(probabilities) / (temperature if np.ndim(temperature) == 0 else np.asarray(temperature)[:, None])
     scaled -= scaled.max(axis=1, keepdims=True)
     powers = np.exp(scaled)
     found: np.ndarray = powers / powers.sum(axis=1, keepdims=True)
     return found
 
 
-def cross_fitted(probabilities: np.ndarray, labels: Labels, folds: int = 5, seed: int = 0) -> np.ndarray:
+def cross_fitted(
+    probabilities: np.ndarray, labels: Labels, doubts: np.ndarray | None = None, folds: int = 5, seed: int = 0
+) -> np.ndarray:
     """Calibrate each row by a temperature that was fitted on the other folds, so that no row judges its own fit.
 
     Args:
         probabilities: (rows, classes), of any temperature.
         labels: (rows,), true class indices.
+        doubts: (rows,), by what to divide each row's logits, beside the temperature; None = by 1.
         folds: Number of folds, each with about the same share of every class; at most one a row.
         seed: Seed of the folds.
 
@@ -67,8 +71,9 @@ def cross_fitted(probabilities: np.ndarray, labels: Labels, folds: int = 5, seed
         (rows, classes), float64; a single row is returned as it is.
     """
     truth = np.asarray(labels)
+    doubts = np.ones(len(truth)) if doubts is None else doubts
     if len(truth) < 2:
-        return np.asarray(probabilities, dtype=np.float64)
+        return apply_temperature(probabilities, doubts)
     shuffled = np.random.default_rng(seed).permutation(len(truth))
     by_class = shuffled[np.argsort(truth[shuffled], kind="stable")]
     calibrated = np.empty(probabilities.shape)
@@ -76,7 +81,7 @@ def cross_fitted(probabilities: np.ndarray, labels: Labels, folds: int = 5, seed
         rows = by_class[fold::folds]
         others = np.setdiff1d(by_class, rows, assume_unique=True)
         temperature = fit_temperature(probabilities[others], truth[others])
-        calibrated[rows] = apply_temperature(probabilities[rows], temperature)
+        calibrated[rows] = apply_temperature(probabilities[rows], temperature * doubts[rows])
     return calibrated
 
 

@@ -17,6 +17,11 @@ from .config import ModelConfig as ModelConfig
 from .config import model_choices as model_choices
 from .devices import batch_size_blamed as batch_size_blamed
 from .devices import pick_device as pick_device
+from .familiarity import FEWEST_ROWS as FEWEST_ROWS
+from .familiarity import UNFAMILIAR_QUANTILE as UNFAMILIAR_QUANTILE
+from .familiarity import Familiarity as Familiarity
+from .familiarity import doubt as doubt
+from .features import features_captured as features_captured
 from .head import head_modules as head_modules
 from .head import head_state as head_state
 from .head import keep_head_in_fp32 as keep_head_in_fp32

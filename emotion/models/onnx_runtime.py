@@ -17,6 +17,8 @@ class ClassifierOutput(NamedTuple):
 
     logits: Tensor
     """(rows, classes), float32."""
+    features: Tensor | None = None
+    """(rows, features), float32; None for models of earlier versions."""
 
 
 class OnnxClassifier:
@@ -24,7 +26,7 @@ class OnnxClassifier:
 
     Args:
         serialized: An ONNX model with the inputs ``input_ids`` and ``attention_mask``, (rows, tokens), int64, and the
-            output ``logits``, (rows, classes), float32.
+            outputs ``logits``, (rows, classes), and, perhaps, ``features``, (rows, features), both float32.
         config: The Hugging Face config of the model that it was exported from.
         fast: Whether to leave out fusions that slow it down.
 
@@ -41,6 +43,8 @@ class OnnxClassifier:
         options.log_severity_level = 4  # errors are raised too, which is enough
         self.serialized, self.config = serialized, config
         self._session = inference_session(onnxruntime, serialized, options, SLOW_FUSIONS if fast else ())
+        self._outputs = [output.name for output in self._session.get_outputs()]
+        self.has_features = "features" in self._outputs
 
     def __call__(self, input_ids: Tensor, attention_mask: Tensor) -> ClassifierOutput:
         """Compute logits; both inputs are (rows, tokens), int64.
@@ -50,14 +54,14 @@ class OnnxClassifier:
         """
         inputs = {"input_ids": input_ids.numpy(), "attention_mask": attention_mask.numpy()}
         try:
-            (logits,) = self._session.run(["logits"], inputs)
+            logits, *features = self._session.run(self._outputs, inputs)
         except Exception as error:  # ONNX Runtime's own kinds are not public
             raise UserError(f"weights: must be an ONNX model that runs, found {first_line(error)}") from error
         expected = (len(input_ids), self.config.num_labels)
         if logits.shape != expected or logits.dtype != np.float32:
             found = f"{logits.shape} in {logits.dtype}"
             raise UserError(f"weights: must be an ONNX model that gives logits {expected} in float32, found {found}")
-        return ClassifierOutput(torch.from_numpy(logits))
+        return ClassifierOutput(torch.from_numpy(logits), *map(torch.from_numpy, features))
 
 
 def require_packages(*names: str) -> list[Any]:

@@ -17,6 +17,8 @@ from emotion.errors import UserError, listed
 from emotion.labels import LabelSet
 from emotion.models.backbone import Backbone
 from emotion.models.config import ModelConfig
+from emotion.models.familiarity import Familiarity, doubt
+from emotion.models.features import features_captured
 from emotion.models.forks import predict_after_forks
 from emotion.models.int8 import is_int8
 from emotion.models.onnx_runtime import OnnxClassifier
@@ -50,6 +52,18 @@ class Predictions(NamedTuple):
     """(texts, classes), float32 on the CPU, rows sum to 1."""
     truncated: np.ndarray
     """(texts,), bool: whether the text had more than ``max_length`` tokens, of which only the first were read."""
+    distances: np.ndarray | None
+    """(texts,), float64, as of :class:`emotion.models.Familiarity`; None if the predictor has none."""
+
+    @property
+    def doubts(self) -> np.ndarray | None:
+        """(texts,), float64: by what each text's logits were divided, beside the temperature; None = by 1."""
+        return None if self.distances is None else doubt(self.distances)
+
+    def chosen(self, rows: np.ndarray) -> "Predictions":
+        """Return the predictions of some texts alone; ``rows`` is (texts,), bool."""
+        distances = None if self.distances is None else self.distances[rows]
+        return Predictions(self.probabilities[torch.from_numpy(rows)], self.truncated[rows], distances)
 
 
 @dataclass(slots=True)
@@ -74,6 +88,8 @@ class Predictor:
     """What the training run recorded; empty for a checkpoint of another tool."""
     temperature: float = 1.0
     """Divides the logits before the softmax, > 0: calibrates probabilities, changes no label."""
+    familiarity: Familiarity | None = None
+    """How far texts are from those that the model was fitted to; probabilities are less sure of those far away."""
 
     def __post_init__(self) -> None:
         predict_after_forks()
@@ -123,6 +139,13 @@ class Predictor:
             raise UserError("weights: must be a .pt checkpoint, found a model in ONNX Runtime, which cannot be changed")
         return self.model
 
+    def is_unfamiliar(self, found: Predictions) -> np.ndarray | None:
+        """Return whether each text is unlike those that the model was fitted to, (texts,), bool; None if unknown."""
+        if self.familiarity is None or found.distances is None:
+            return None
+        strange: np.ndarray = found.distances > self.familiarity.limit
+        return strange
+
     def predict(self, texts: Sequence[str], batch_size: int = BATCH_SIZE) -> list[int]:
         """Predict the class index of each text, in order, in [0, len(labels))."""
         indices: list[int] = self.predict_proba(texts, batch_size).argmax(dim=-1).tolist()
@@ -155,6 +178,7 @@ class Predictor:
             raise TypeError("texts must be a sequence of strings, not one string")
         probabilities = torch.empty(len(texts), len(self.labels), dtype=torch.float32)
         truncated = np.zeros(len(texts), dtype=bool)
+        distances = np.zeros(len(texts))
         encoder = self.encoder
         chunks = [texts[start : start + CHUNK_TEXTS] for start in range(0, len(texts), CHUNK_TEXTS)]
         done = 0
@@ -162,14 +186,16 @@ class Predictor:
         for rows, cut, place in prefetched(encoded) if len(chunks) > 1 else encoded:
             copies = np.bincount(place)
             count = None if advance is None else partial(_advance_texts, advance, copies)
-            logits = self.logits(rows, batch_size, count)
+            logits, far = self.logits_and_distances(rows, batch_size, count)
             finite = logits.isfinite().all(dim=-1)
             if not finite.all():
                 raise NotFiniteError((done + (~finite[place]).nonzero().flatten()).tolist())
-            probabilities[done : done + len(place)] = (logits / self.temperature).softmax(dim=-1)[place]
+            temperatures = self.temperature * torch.from_numpy(doubt(far)).float()
+            probabilities[done : done + len(place)] = (logits / temperatures[:, None]).softmax(dim=-1)[place]
+            distances[done : done + len(place)] = far[place]
             truncated[done : done + len(place)] = cut[place]
             done += len(place)
-        return Predictions(probabilities, truncated)
+        return Predictions(probabilities, truncated, None if self.familiarity is None else distances)
 
     @torch.inference_mode()
     def logits(
@@ -185,12 +211,48 @@ class Predictor:
             batch_size: Rows a forward pass, >= 1.
             advance: Called after each batch with the places of its rows.
         """
+        return self.logits_and_distances(rows, batch_size, advance)[0]
+
+    @torch.inference_mode()
+    def logits_and_distances(
+        self,
+        rows: Sequence[TokenIds],
+        batch_size: int = BATCH_SIZE,
+        advance: Callable[[list[int]], object] | None = None,
+    ) -> tuple[Tensor, np.ndarray]:
+        """Compute what :meth:`logits` does, and each text's distance, (rows,), float64; 0 without a familiarity."""
         logits = torch.empty(len(rows), len(self.labels), dtype=torch.float32)
+        distances = np.zeros(len(rows))
         for batch, inputs in self.batches(rows, batch_size):
-            logits[batch] = self.model(**inputs).logits.float().cpu()
+            if self.familiarity is None:
+                logits[batch] = self.model(**inputs).logits.float().cpu()
+            else:
+                logits[batch], features = self._call(inputs)
+                distances[batch] = self.familiarity.distances(features)
             if advance is not None:
                 advance(batch)
-        return logits
+        return logits, distances
+
+    @torch.inference_mode()
+    def features(self, texts: Sequence[str]) -> np.ndarray | None:
+        """Compute what the distances of texts come from, (texts, features), float32; None if the model shows none."""
+        if not texts or (isinstance(self.model, OnnxClassifier) and not self.model.has_features):
+            return None
+        rows: list[np.ndarray | None] = [None] * len(texts)
+        for batch, inputs in self.batches(self.encoder.encode(texts)):
+            for place, found in zip(batch, self._call(inputs)[1], strict=True):
+                rows[place] = found
+        return np.stack([row for row in rows if row is not None])
+
+    def _call(self, inputs: dict[str, Tensor]) -> tuple[Tensor, np.ndarray]:
+        """Return logits and features of a batch, float32 on the CPU."""
+        if isinstance(self.model, OnnxClassifier):
+            output = self.model(**inputs)
+            assert output.features is not None
+            return output.logits, output.features.numpy()
+        with features_captured(self.model) as captured:
+            logits = self.model(**inputs).logits.float().cpu()
+        return logits, captured[-1].float().cpu().numpy()
 
     def batches(
         self, rows: Sequence[TokenIds], batch_size: int = BATCH_SIZE

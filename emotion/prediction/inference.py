@@ -18,6 +18,7 @@ from emotion.labels import LabelSet
 from emotion.models import NotFiniteError, Predictions, batch_size_blamed, pick_device
 from emotion.prediction.abstaining import ABSTAINED, evaluate_answered, is_below
 from emotion.prediction.config import PredictConfig
+from emotion.prediction.unfamiliar import UNFAMILIAR, USUAL_SHARE, is_unlike
 from emotion.progress import progress_bar
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,8 @@ class Prediction:
     """Rows whose text is longer than the model reads."""
     evaluation: Evaluation | None
     """Scores against the label column, if the CSV has one with a class in every row."""
+    unfamiliar_rows: int | None = None
+    """Rows unlike those that the model was fitted to; None if it cannot tell."""
     abstained_rows: int | None = None
     """Rows whose confidence is below ``min_confidence``; None if that was not given."""
     answered_evaluation: Evaluation | None = None
@@ -71,8 +74,9 @@ def run_inference(weights: str, csv: str) -> list[int]:
 def predict_csv(config: PredictConfig) -> Prediction:
     """Predict ``config.csv`` chunk by chunk, in memory bounded by the chunk.
 
-    The output has the input's columns, then :data:`COLUMNS` and, if asked, ``probability_<name>`` of each class and
-    :data:`ABSTAINED`. It is UTF-8 with commas, even if the input is not.
+    The output has the input's columns, then :data:`COLUMNS`, ``probability_<name>`` of each class if asked,
+    :data:`UNFAMILIAR` if the model can tell, and :data:`ABSTAINED` if asked. It is UTF-8 with commas, even if the
+    input is not.
 
     Raises:
         UserError: As :func:`run_inference`.
@@ -87,6 +91,8 @@ def predict_csv(config: PredictConfig) -> Prediction:
     require_unchanged(output, "output", _is_earlier_prediction)
     _refuse_clash(file, COLUMNS if config.min_confidence is None else (*COLUMNS, ABSTAINED))
     model = load(config.weights, pick_device(config.accelerator), config.fast)
+    if model.familiarity is not None:
+        _refuse_clash(file, (UNFAMILIAR,))
     if config.probabilities:
         _refuse_clash(file, probability_columns(model.labels))
     require_writable(output.parent, "output")  # makes the folder, so it comes last
@@ -94,6 +100,7 @@ def predict_csv(config: PredictConfig) -> Prediction:
     labels: list[int] = []
     truth: list[int | None] = []
     abstained: list[bool] = []
+    unfamiliar: list[bool] = []
     empty_rows = truncated_rows = 0
     memory = batch_size_blamed("batch_size", config.batch_size)
     with marked(output, "output", _is_earlier_prediction) as temporary, progress_bar() as progress, memory:
@@ -111,6 +118,9 @@ def predict_csv(config: PredictConfig) -> Prediction:
             if config.label_column in file.columns:
                 truth += [model.labels.parse(cell) for cell in file.column(frame, config.label_column)]
             predicted = _with_predictions(frame, found, empty, model.labels, config.probabilities)
+            if (strange := model.is_unfamiliar(found)) is not None:
+                predicted = pd.concat([predicted, pd.Series(strange, index=frame.index, name=UNFAMILIAR)], axis=1)
+                unfamiliar += strange.tolist()
             if config.min_confidence is not None:
                 below = is_below(found.probabilities, config.min_confidence)
                 predicted = pd.concat([predicted, pd.Series(below, index=frame.index, name=ABSTAINED)], axis=1)
@@ -137,6 +147,12 @@ def predict_csv(config: PredictConfig) -> Prediction:
             truncated_rows,
             model.max_length,
         )
+    if is_unlike(unfamiliar):
+        log.warning(
+            "%s: %.0f %% of the rows are unlike the text that %s was fitted to (%.0f %% would be usual); expect more"
+            " mistakes; they are marked in %s",
+            *(file.path, 100 * sum(unfamiliar) / len(unfamiliar), model.model_name, 100 * USUAL_SHARE, UNFAMILIAR),
+        )
     evaluation = _evaluate_where_labelled(file, truth, labels, model.labels)
     return Prediction(
         labels,
@@ -145,6 +161,7 @@ def predict_csv(config: PredictConfig) -> Prediction:
         empty_rows,
         truncated_rows,
         evaluation,
+        unfamiliar_rows=None if model.familiarity is None else sum(unfamiliar),
         abstained_rows=None if config.min_confidence is None else sum(abstained),
         answered_evaluation=evaluate_answered(truth, labels, abstained, model.labels) if evaluation else None,
     )

@@ -10,7 +10,7 @@ import numpy as np
 from emotion.data import LabelledTexts
 from emotion.evaluation import Scores, score
 from emotion.labels import LabelSet
-from emotion.models import Predictor
+from emotion.models import Predictions, Predictor
 from emotion.reporting import DataFile, EvaluationRecord, Rows, ScoresRecord
 from emotion.scoring.calibrate import was_calibrated_on
 
@@ -54,21 +54,27 @@ def _key(name: str) -> str:
     return "data.test" if name == "test" else f"data.extra.{name}"
 
 
-def score_rows(predictor: Predictor, data: LabelledTexts, probabilities: np.ndarray) -> Scores:
-    """Score what ``predictor`` says of ``data``: ``probabilities``, (rows, classes)."""
-    return _scores(predictor, data, probabilities, was_calibrated_on(predictor, data))
+def score_rows(predictor: Predictor, data: LabelledTexts, found: Predictions) -> Scores:
+    """Score what ``predictor`` says of ``data``."""
+    return _scores(predictor, data, found, was_calibrated_on(predictor, data))
 
 
-def _scores(predictor: Predictor, data: LabelledTexts, probabilities: np.ndarray, fitted_on_these: bool) -> Scores:
-    names, temperature = data.label_set.names, predictor.temperature
-    return score(data.labels, probabilities, names, temperature=temperature, fitted_on_these=fitted_on_these)
+def _scores(predictor: Predictor, data: LabelledTexts, found: Predictions, fitted_on_these: bool) -> Scores:
+    return score(
+        data.labels,
+        found.probabilities.numpy(),
+        data.label_set.names,
+        temperature=predictor.temperature,
+        doubts=found.doubts,
+        fitted_on_these=fitted_on_these,
+    )
 
 
-def score_corpora(predictor: Predictor, data: LabelledTexts, probabilities: np.ndarray) -> dict[str, ScoresRecord]:
+def score_corpora(predictor: Predictor, data: LabelledTexts, found: Predictions) -> dict[str, ScoresRecord]:
     """Score what ``predictor`` says of each of several CSVs, by name; nothing for one."""
     corpora, fitted = np.asarray(data.corpus_of), was_calibrated_on(predictor, data)
     return {
-        name: ScoresRecord(**score_fields(_scores(predictor, part, probabilities[corpora == place], fitted)))
+        name: ScoresRecord(**score_fields(_scores(predictor, part, found.chosen(corpora == place), fitted)))
         for place, (name, part) in enumerate(data.parts().items())
     }
 
@@ -84,10 +90,10 @@ def score_set(
         reads: How often the set was read for this model, this time included.
         advance: Called after each batch with the number of texts that are done.
     """
-    probabilities = predictor.predict_proba(data.texts, advance=advance).numpy()
-    scores = score_fields(score_rows(predictor, data, probabilities))
+    found = predictor.predict_texts(data.texts, advance=advance)
+    scores = score_fields(score_rows(predictor, data, found))
     record = EvaluationRecord(**scores, data=data_file(data), reads=reads)
-    return Scored(record, Rows(np.array(data.labels), probabilities, data.label_set.names))
+    return Scored(record, Rows(np.array(data.labels), found.probabilities.numpy(), data.label_set.names))
 
 
 def score_fields(scores: Scores) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from .callbacks import ResumeState as ResumeState
 from .classic import main as main
 from .classifier import Batch as Batch
 from .classifier import EmotionClassifier as EmotionClassifier
+from .config import AugmentationConfig as AugmentationConfig
 from .config import OptimizerConfig as OptimizerConfig
 from .config import TrainConfig as TrainConfig
 from .config import TrainerConfig as TrainerConfig

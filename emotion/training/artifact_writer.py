@@ -17,7 +17,7 @@ from emotion.errors import UserError
 from emotion.evaluation import Scores
 from emotion.files import atomic
 from emotion.jobs import job_identity
-from emotion.models import Backbone, Predictor
+from emotion.models import Backbone, Predictions, Predictor
 from emotion.prediction import latency_ms_per_sample
 from emotion.reporting import (
     ACCURACY_TARGET,
@@ -149,11 +149,13 @@ class ArtifactWriter(Callback):
             self.data.train.label_set,
             self.config.data.max_length,
         )
-        rows = self._validate(deliverable)
+        found = self._validate(deliverable)
+        validation = self.data.validation
+        rows = Rows(np.array(validation.labels), found.probabilities.numpy(), validation.label_set.names)
         scored = {name: self._score(name, data, deliverable) for name, data in self.sets.items()}
-        scores = score_rows(deliverable, self.data.validation, rows.probabilities)
+        scores = score_rows(deliverable, validation, found)
         entry = self._entry(deliverable, best_epoch, scores)
-        entry.corpora = score_corpora(deliverable, self.data.validation, rows.probabilities)
+        entry.corpora = score_corpora(deliverable, validation, found)
         entry.evaluations = {name: each.record for name, each in scored.items()}
         if self.config.baselines:
             predicted = rows.probabilities.argmax(axis=1)
@@ -163,14 +165,12 @@ class ArtifactWriter(Callback):
         files |= {name: self._write(name, each.rows) for name, each in scored.items()}
         self.report = self.deliverables.publish(deliverable, entry, self._run_record(entry), files)
 
-    def _validate(self, deliverable: Predictor) -> Rows:
+    def _validate(self, deliverable: Predictor) -> Predictions:
         """Predict validation with the model, calibrated to it if that is wanted."""
-        data = self.data.validation
+        validation = self.data.validation
         if self.config.calibrate:
-            probabilities = calibrate_(deliverable, data)
-        else:
-            probabilities = deliverable.predict_proba(data.texts).numpy()
-        return Rows(np.array(data.labels), probabilities, data.label_set.names)
+            return calibrate_(deliverable, validation)
+        return deliverable.predict_texts(validation.texts)
 
     def _score(self, name: str, data: LabelledTexts, deliverable: Predictor) -> Scored:
         reads = count_read(Path(self.config.output_dir), self.config.model.name, data.sha256, "train")

@@ -13,7 +13,7 @@ from emotion.data import EmotionDataModule
 from emotion.errors import UserError
 from emotion.jobs import Job, finished_notes
 from emotion.reporting import TrainingReport, read_report
-from emotion.training.config import TrainConfig
+from emotion.training.config import AugmentationConfig, TrainConfig
 from emotion.training.devices import starts_all_processes
 
 log = logging.getLogger(__name__)
@@ -46,6 +46,7 @@ _AS_BEFORE: dict[str, Any] = {
     "optimizer.layer_decay": "1.0",
     "optimizer.logit_adjustment": "0.0",
     "optimizer.average": "none",
+    **dict.fromkeys((f"augmentation.{name}" for name in AugmentationConfig.model_fields), "0.0"),
 }
 
 
@@ -62,6 +63,7 @@ def run_identity(config: TrainConfig, data: EmotionDataModule) -> dict[str, str 
         "labels": ", ".join(data.train.label_set.names),
         "model.learning_rate": config.model.learning_rate,
         **{f"optimizer.{key}": str(value) for key, value in config.optimizer.model_dump().items()},
+        **{f"augmentation.{key}": str(value) for key, value in config.augmentation.model_dump().items()},
         "data.train": data.train.sha256,
         "data.validation": data.validation.sha256,
     }

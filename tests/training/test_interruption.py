@@ -29,6 +29,7 @@ pytestmark = pytest.mark.usefixtures("one_thread", "default_handlers")
     [
         *(("SIGTERM", 3, 0, "none"), ("SIGINT", 12, 1, "none"), ("SIGHUP", 9, 1, "none"), ("SIGTERM", 8, 1, "none")),
         *(("SIGTERM", 23, 2, "none"), ("SIGTERM", 12, 1, "ema"), ("SIGTERM", 15, 1, "swa")),
+        ("SIGTERM", 12, 1, "none augmentation.crop=0.5 augmentation.typos=0.5"),
     ],
 )
 def test_a_run_that_a_signal_stopped_goes_on_from_its_step(
@@ -45,7 +46,7 @@ def test_a_run_that_a_signal_stopped_goes_on_from_its_step(
 
     def config(out: str, *overrides: str) -> TrainConfig:
         settings = ("trainer.max_epochs=3", "data.batch_size=8", "model.learning_rate=0.003")
-        settings += (f"optimizer.average={average}", *overrides)
+        settings += (*f"optimizer.average={average}".split(), *overrides)
         return config_for("minilm", backbones["minilm"], corpus, tmp_path / out, *settings)
 
     train(config("whole"), tmp_path / "run_whole")

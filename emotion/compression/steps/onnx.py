@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 from emotion.compression.steps.context import Context
 from emotion.compression.steps.registry import OnnxConfig
 from emotion.errors import UserError, first_line
-from emotion.models import OnnxClassifier, Predictor, require_packages
+from emotion.models import OnnxClassifier, Predictor, features_captured, require_packages
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 OPSET = 23
@@ -37,20 +37,21 @@ def in_onnx(predictor: Predictor, serialized: bytes, **settings: Any) -> Predict
     return replace(predictor, model=OnnxClassifier(serialized, predictor.torch_model.config), metadata=metadata)
 
 
-class _Logits(nn.Module):
+class _LogitsAndFeatures(nn.Module):
     """``model`` with tensors in and out, as the exporter wants it."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         positions = {}
         if hasattr(self.model.base_model, "rotary_emb"):
             # A model's own default is one row for all texts; ONNX Runtime's RotaryEmbedding wants a row for each.
             positions["position_ids"] = torch.arange(input_ids.shape[1]).expand_as(input_ids)
-        logits: Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask, **positions).logits
-        return logits
+        with features_captured(self.model) as captured:
+            logits: Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask, **positions).logits
+        return logits, captured[-1]
 
 
 def export(model: PreTrainedModel) -> bytes:
@@ -67,10 +68,10 @@ def export(model: PreTrainedModel) -> bytes:
     try:
         with quiet(), torch.no_grad():
             program = torch.onnx.export(
-                _Logits(model).eval(),
+                _LogitsAndFeatures(model).eval(),
                 (example, torch.ones_like(example)),
                 input_names=["input_ids", "attention_mask"],
-                output_names=["logits"],
+                output_names=["logits", "features"],
                 opset_version=OPSET,
                 dynamo=True,
                 dynamic_shapes=(sizes, sizes),

@@ -21,7 +21,7 @@ class Teacher:
     """
 
     def __init__(self, predictor: Predictor) -> None:
-        self.predictor = replace(predictor, temperature=1.0)
+        self.predictor = replace(predictor, temperature=1.0, familiarity=None)
         self._log_probabilities: dict[str, Tensor] = {}
         self._hidden_states: dict[str, Tensor] = {}
 

@@ -1,0 +1,90 @@
+"""Measure how far texts are from those that a model was fitted to, and how much less sure it should be of them."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from sklearn.covariance import LedoitWolf
+
+SLOPE = 0.5
+"""How fast confidence falls with distance. What validation rows alone would choose is between 0.4 and 0.5 for models of
+either of two corpora, which holds on the other corpus; see ``docs/results.md``."""
+UNFAMILIAR_QUANTILE = 0.95
+"""Share of the rows that a model was fitted to that are nearer than any row that is called unfamiliar."""
+FEWEST_ROWS = 100
+"""Fewer say too little about what is far."""
+_FOLDS = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Familiarity:
+    """Distances of texts, by their features, from the nearest class.
+
+    The distance is Mahalanobis's, with one covariance for all classes, divided by its median: 1 is the distance of the
+    middle row that it was fitted to.
+
+    Source: Lee et al. 2018, arXiv:1807.03888; the covariance's estimate: Ledoit and Wolf 2004,
+    doi:10.1016/S0047-259X(03)00096-4.
+    """
+
+    whitening: np.ndarray
+    """(features, features), float32: after it, the distance is Euclid's."""
+    centres: np.ndarray
+    """(classes, features), float32: each class's mean, whitened; classes without rows are left out."""
+    limit: float
+    """Distance beyond which a text is unfamiliar, > 0."""
+
+    @classmethod
+    def fit(cls, features: np.ndarray, labels: np.ndarray, seed: int = 0) -> tuple[Self, np.ndarray] | None:
+        """Fit the distance to rows that the model did not learn from.
+
+        Args:
+            features: (rows, features), float.
+            labels: (rows,), true class indices.
+            seed: Seed of the folds.
+
+        Returns:
+            The fitted distance, and the distance of each row, (rows,), float64, as fitted on the other rows; None for
+            fewer than :data:`FEWEST_ROWS` rows, or if all features are the same.
+        """
+        rows = len(features)
+        if rows < FEWEST_ROWS or not np.ptp(features, axis=0).any():
+            return None
+        held_out = np.empty(rows)
+        order = np.random.default_rng(seed).permutation(rows)
+        for fold in np.array_split(order, _FOLDS):
+            others = np.setdiff1d(order, fold, assume_unique=True)
+            held_out[fold] = _distances(features[fold], *_fitted(features[others], labels[others]))
+        median = float(np.median(held_out))
+        if not np.isfinite(held_out).all() or median <= 0:
+            return None
+        whitening, centres = _fitted(features, labels)
+        relative = held_out / median
+        limit = float(np.quantile(relative, UNFAMILIAR_QUANTILE))
+        return cls((whitening / median).astype(np.float32), (centres / median).astype(np.float32), limit), relative
+
+    def distances(self, features: np.ndarray) -> np.ndarray:
+        """Return the distance of each row of (rows, features) from the nearest class, (rows,), float64, >= 0."""
+        return _distances(features, self.whitening, self.centres)
+
+
+def doubt(distances: np.ndarray) -> np.ndarray:
+    """Return by what to divide logits at such distances, beside the temperature: (rows,), float64, >= 1."""
+    found: np.ndarray = 1 + SLOPE * np.maximum(np.asarray(distances, dtype=np.float64) - 1, 0)
+    return found
+
+
+def _fitted(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the whitening and the whitened centres of the classes, in float64."""
+    values = np.asarray(features, dtype=np.float64)
+    classes, place = np.unique(labels, return_inverse=True)
+    means = np.stack([values[place == each].mean(axis=0) for each in range(len(classes))])
+    precision = LedoitWolf(assume_centered=True).fit(values - means[place]).precision_
+    whitening = np.linalg.cholesky((precision + precision.T) / 2)
+    return whitening, means @ whitening
+
+
+def _distances(features: np.ndarray, whitening: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    whitened = np.asarray(features, dtype=np.float64) @ whitening.astype(np.float64)
+    found: np.ndarray = np.linalg.norm(whitened[:, None] - centres.astype(np.float64)[None], axis=2).min(axis=1)
+    return found

@@ -1,0 +1,38 @@
+"""Read, from a classifier's call, the features of each text that its head decides by."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import get_ident
+from typing import Any
+
+from torch import Tensor
+from transformers import PreTrainedModel
+
+
+@contextmanager
+def features_captured(model: PreTrainedModel) -> Iterator[list[Tensor]]:
+    """Yield a list to which each call of ``model`` in this thread adds its features, within the block.
+
+    They are the encoder's last hidden state at the first token, or averaged over the tokens where the head averages
+    too: (rows, hidden size).
+    """
+    found: list[Tensor] = []
+    thread = get_ident()
+
+    def keep(_module: Any, _args: Any, kwargs: dict[str, Any], output: Any) -> None:
+        if get_ident() == thread:
+            found.append(pooled(output[0], kwargs.get("attention_mask"), model))
+
+    handle = model.base_model.register_forward_hook(keep, with_kwargs=True)
+    try:
+        yield found
+    finally:
+        handle.remove()
+
+
+def pooled(hidden: Tensor, attention_mask: Tensor | None, model: PreTrainedModel) -> Tensor:
+    """Return (rows, hidden size) of the last hidden state, (rows, tokens, hidden size), as the head reads it."""
+    if getattr(model.config, "classifier_pooling", "cls") != "mean" or attention_mask is None:
+        return hidden[:, 0]
+    mask = attention_mask[:, :, None].to(hidden.dtype)
+    return (hidden * mask).sum(dim=1) / mask.sum(dim=1)
