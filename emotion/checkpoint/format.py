@@ -13,7 +13,7 @@
     backbone_config    the Hugging Face config
     commit             the backbone's commit on the hub, or None
     tokenizer          file name -> its bytes, (bytes,) uint8
-    familiarity        how far texts are from those it was fitted to (:mod:`emotion.checkpoint.familiarity`), if it can tell
+    familiarity        how far texts are from those of validation, or absent (:mod:`emotion.checkpoint.familiarity`)
     metadata           metrics, data, versions, ... of the training run, and a compressed file's own settings
 
 An ``.onnx`` file (:mod:`emotion.checkpoint.onnx_format`) has an ONNX model, ``onnx_model``, in place of the tensors.
