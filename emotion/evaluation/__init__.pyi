@@ -11,6 +11,9 @@ from .calibration_error import ReliabilityBin as ReliabilityBin
 from .calibration_error import expected_calibration_error as expected_calibration_error
 from .calibration_error import perfect_calibration_error as perfect_calibration_error
 from .calibration_error import reliability_bins as reliability_bins
+from .error_detection import ErrorDetection as ErrorDetection
+from .error_detection import auroc as auroc
+from .error_detection import error_detection as error_detection
 from .integrated_gradients import integrated_gradients as integrated_gradients
 from .intervals import Interval as Interval
 from .intervals import ScoreIntervals as ScoreIntervals

@@ -95,6 +95,7 @@ from .schema import RunFile as RunFile
 from .schema import RunRecord as RunRecord
 from .schema import ScoresRecord as ScoresRecord
 from .schema import SetScores as SetScores
+from .schema import ShiftRecord as ShiftRecord
 from .schema import TrainingReport as TrainingReport
 from .seeds import SeedSpread as SeedSpread
 from .seeds import SeedSummary as SeedSummary

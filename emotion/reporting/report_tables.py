@@ -71,6 +71,28 @@ def evaluation_table(report: TrainingReport, data: str) -> Table:
     return Table(f"Results on {data}, which chose nothing", headings, rows, best=report.best_model)
 
 
+def shift_table(report: TrainingReport) -> Table | None:
+    """Tabulate how unlike each evaluation set is to the text of a model, and what the model knows of that."""
+    rows = []
+    for name, entry in sorted(report.models.items(), key=lambda item: -item[1].selection_f1):
+        for data, record in entry.evaluations.items():
+            if (shift := record.shift) is None:
+                continue
+            errors = ("", "", "")
+            if (found := shift.errors) is not None:
+                interval = f"{found.difference.low:+.3f} to {found.difference.high:+.3f}"
+                errors = (f"{found.auroc:.3f}", f"{found.by_temperature:.3f}", interval)
+            told_apart = "" if shift.told_apart is None else f"{shift.told_apart:.3f}"
+            label = data if len(report.models) == 1 else f"{name} on {data}"
+            scores = (f"{record.accuracy:.3f}", f"{shift.mean_confidence:.3f}")
+            rows.append((label, f"{100 * shift.unfamiliar:.1f}", told_apart, *scores, *errors))
+    if not rows:
+        return None
+    headings = ("set", "unfamiliar %", "told apart", "accuracy", "confidence", "errors", "without", "95 %")
+    title = "Text unlike validation's (AUROC: told apart by distance; errors by confidence, and without distance)"
+    return Table(title, headings, rows)
+
+
 def calibration_table(report: TrainingReport) -> Table:
     """Tabulate each model's calibration on validation, by cross-fitting, before and after its temperature."""
     rows = []

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from emotion.data import validation_part
-from emotion.evaluation import Calibration, ClassScores, MacroF1Difference, ScoreIntervals
+from emotion.evaluation import Calibration, ClassScores, ErrorDetection, MacroF1Difference, ScoreIntervals
 
 ACCURACY_TARGET = 0.80
 SIGNIFICANCE = 0.05
@@ -99,6 +99,18 @@ class ScoresRecord(Strict):
         return sum(map(sum, self.confusion_matrix))
 
 
+class ShiftRecord(Strict):
+    """How unlike a set is to the text that a model was fitted to, and what the model knows of it."""
+
+    unfamiliar: float = Share
+    """Share of its rows that are unfamiliar."""
+    told_apart: float | None = Field(default=None, ge=0, le=1)
+    """AUROC at which the distance tells its rows from those of validation; None where those are not at hand."""
+    mean_confidence: float = Share
+    errors: ErrorDetection | None
+    """How well confidence tells wrong labels; None if all are wrong, or none is."""
+
+
 class EvaluationRecord(ScoresRecord):
     """A finished model's scores on an evaluation set, which chose nothing."""
 
@@ -106,6 +118,8 @@ class EvaluationRecord(ScoresRecord):
     reads: int = Field(ge=1)
     """How often the set was read for this model when it was scored, that time included."""
     predictions: RowsFile | None = None
+    shift: ShiftRecord | None = None
+    """None for models that cannot tell, and in reports of earlier versions."""
 
 
 class BaselineRecord(ScoresRecord):

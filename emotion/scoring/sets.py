@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from emotion.data import LabelledTexts
-from emotion.evaluation import Scores, score
+from emotion.evaluation import Scores, apply_temperature, auroc, error_detection, score
 from emotion.labels import LabelSet
 from emotion.models import Predictions, Predictor
-from emotion.reporting import DataFile, EvaluationRecord, Rows, ScoresRecord
+from emotion.reporting import DataFile, EvaluationRecord, Rows, ScoresRecord, ShiftRecord
 from emotion.scoring.calibrate import was_calibrated_on
 
 
@@ -80,7 +80,11 @@ def score_corpora(predictor: Predictor, data: LabelledTexts, found: Predictions)
 
 
 def score_set(
-    predictor: Predictor, data: LabelledTexts, reads: int, advance: Callable[[int], None] | None = None
+    predictor: Predictor,
+    data: LabelledTexts,
+    reads: int,
+    advance: Callable[[int], None] | None = None,
+    familiar: np.ndarray | None = None,
 ) -> Scored:
     """Predict a set, and score the predictions.
 
@@ -89,11 +93,33 @@ def score_set(
         data: The set.
         reads: How often the set was read for this model, this time included.
         advance: Called after each batch with the number of texts that are done.
+        familiar: (rows,), distances of the validation rows, where they are at hand.
     """
     found = predictor.predict_texts(data.texts, advance=advance)
     scores = score_fields(score_rows(predictor, data, found))
-    record = EvaluationRecord(**scores, data=data_file(data), reads=reads)
+    record = EvaluationRecord(
+        **scores, data=data_file(data), reads=reads, shift=_shift(predictor, data, found, familiar)
+    )
     return Scored(record, Rows(np.array(data.labels), found.probabilities.numpy(), data.label_set.names))
+
+
+def _shift(
+    predictor: Predictor, data: LabelledTexts, found: Predictions, familiar: np.ndarray | None
+) -> ShiftRecord | None:
+    unfamiliar, doubts = predictor.is_unfamiliar(found), found.doubts
+    if unfamiliar is None or doubts is None or found.distances is None:
+        return None
+    probabilities = found.probabilities.numpy()
+    told_apart = None
+    if familiar is not None:
+        distances = np.concatenate([familiar, found.distances])
+        told_apart = auroc(distances, np.arange(len(distances)) >= len(familiar))
+    return ShiftRecord(
+        unfamiliar=float(unfamiliar.mean()),
+        told_apart=told_apart,
+        mean_confidence=min(float(probabilities.max(axis=1).mean(dtype=np.float64)), 1.0),
+        errors=error_detection(np.asarray(data.labels), probabilities, apply_temperature(probabilities, 1 / doubts)),
+    )
 
 
 def score_fields(scores: Scores) -> dict[str, Any]:

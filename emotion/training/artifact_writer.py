@@ -152,7 +152,7 @@ class ArtifactWriter(Callback):
         found = self._validate(deliverable)
         validation = self.data.validation
         rows = Rows(np.array(validation.labels), found.probabilities.numpy(), validation.label_set.names)
-        scored = {name: self._score(name, data, deliverable) for name, data in self.sets.items()}
+        scored = {name: self._score(name, data, deliverable, found.distances) for name, data in self.sets.items()}
         scores = score_rows(deliverable, validation, found)
         entry = self._entry(deliverable, best_epoch, scores)
         entry.corpora = score_corpora(deliverable, validation, found)
@@ -172,10 +172,10 @@ class ArtifactWriter(Callback):
             return calibrate_(deliverable, validation)
         return deliverable.predict_texts(validation.texts)
 
-    def _score(self, name: str, data: LabelledTexts, deliverable: Predictor) -> Scored:
+    def _score(self, name: str, data: LabelledTexts, deliverable: Predictor, familiar: np.ndarray | None) -> Scored:
         reads = count_read(Path(self.config.output_dir), self.config.model.name, data.sha256, "train")
         log.info("%s: scoring %s (%d rows), read %d times for this model", name, data.path, len(data.texts), reads)
-        return score_set(deliverable, data, reads)
+        return score_set(deliverable, data, reads, familiar=familiar)
 
     def _write(self, data: str, rows: Rows) -> Path:
         path = self.run_dir / f"{data}_predictions.csv"

@@ -18,23 +18,12 @@ from emotion.scoring import calibrate_
 from support.files import TEXTS
 from support.labels import EMOTION6
 from support.predictors import KINDS, untrained
-
-LETTERS = "abcdefghijklmnopqrstuvwxyz"
-
-
-def words(rows: int, length: int, seed: int) -> list[str]:
-    rng = np.random.default_rng(seed)
-    return [" ".join(rng.choice(list(LETTERS[:8]), size=length)) for _ in range(rows)]
-
-
-def labelled(texts: list[str]) -> LabelledTexts:
-    labels = [place % 6 for place in range(len(texts))]
-    return LabelledTexts("made.csv", "0" * 64, texts, labels, EMOTION6)
+from support.unfamiliar import labelled, made_of
 
 
 @pytest.fixture
 def data() -> LabelledTexts:
-    return labelled(words(150, 6, 0))
+    return labelled(made_of("abcdefgh", 150, seed=0), EMOTION6)
 
 
 def test_the_distance_is_mahalanobiss_to_the_nearest_class() -> None:
@@ -105,7 +94,7 @@ def test_confidence_falls_with_distance_and_labels_stay(backbones: dict[str, Pat
 def test_text_of_other_tokens_is_unfamiliar(backbones: dict[str, Path], data: LabelledTexts) -> None:
     predictor = untrained("minilm", backbones["minilm"])
     calibrate_(predictor, data)
-    shares = [share_unfamiliar(predictor, texts) for texts in (words(200, 6, 1), TEXTS * 20)]
+    shares = [share_unfamiliar(predictor, texts) for texts in (made_of("abcdefgh", 200, seed=1), TEXTS * 20)]
     assert shares[0] < 0.2 < shares[1]
 
 

@@ -1,0 +1,114 @@
+"""An ablation from the CSVs to its tables: what is trained, what is not done again, and what is called noise."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emotion.ablation import AblationConfig, ablate
+from emotion.config import compose_config, resolve
+from emotion.errors import UserError
+from emotion.evaluation import paired_bootstrap
+from emotion.reporting import AblationReport, ablation_tables, read_ablation_report, read_rows, switch_effects
+from support.files import files_in
+from support.interruptions import do_in_step
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def config_for(backbones: dict[str, Path], corpus: dict[str, Path], folder: Path, *overrides: str) -> AblationConfig:
+    composed = compose_config("ablate", ["data=csv", "trainer.max_epochs=1", "apart=40", "only=[cosine]", *overrides])
+    composed.model.backbone, composed.output_dir = str(backbones["minilm"]), str(folder / "out")
+    composed.data.train, composed.data.validation = str(corpus["train"]), str(corpus["validation"])
+    composed.trainer.enable_progress_bar, composed.data.batch_size = False, 8
+    composed.model.learning_rate = 0.003
+    return resolve(composed, AblationConfig)
+
+
+def place(report: AblationReport) -> set[tuple[str, int]]:
+    return {(run.switch, run.seed) for run in report.runs}
+
+
+def test_each_change_is_compared_over_the_same_seeds(
+    backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path
+) -> None:
+    extra = f"data.extra={{again: {corpus['validation']}}}"
+    report = ablate(config_for(backbones, corpus, tmp_path, "seeds=[1,2]", "only=[cosine,ema]", extra))
+    out = tmp_path / "out"
+    assert read_ablation_report(out) == report
+    assert place(report) == {(switch, seed) for switch in ("base", "cosine", "ema") for seed in (1, 2)}
+    assert report.compared_on.rows == 40
+    assert not any(path.suffix in (".pt", ".ckpt") for path in out.rglob("*"))  # they would fill a disk
+
+    rows = {(run.switch, run.seed): read_rows(out / run.rows.file) for run in report.runs}
+    labels = rows["base", 1].labels
+    (effect,) = (each for each in switch_effects(report, out, "validation") if each.switch == "cosine")
+    answers = {key: each.probabilities.argmax(axis=1) for key, each in rows.items()}
+    mine, base = ([answers[switch, seed] for seed in (1, 2)] for switch in ("cosine", "base"))
+    assert effect.found == paired_bootstrap(labels, mine, base, 6)
+    assert effect.found.difference == pytest.approx(np.mean(effect.by_seed))
+    tables = ablation_tables(report, out)
+    assert [table.title for table in tables] == ["Rows set apart", "again"]
+    assert [row[0] for row in tables[0].rows] == ["base", "cosine", "ema"]
+    assert all(row[1] == "2" for row in tables[0].rows)
+    assert "| cosine | 2 |" in (out / "ablation.md").read_text()
+
+
+def test_what_is_done_is_not_done_again_and_what_ended_early_goes_on(
+    backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        do_in_step(5, stop, patch)  # of the second training
+        with pytest.raises(KeyboardInterrupt):
+            ablate(config_for(backbones, corpus, tmp_path))
+    early = read_ablation_report(tmp_path / "out")
+    assert early is not None
+    assert place(early) == {("base", 1)}
+    report = ablate(config_for(backbones, corpus, tmp_path))
+    assert report.runs[0] == early.runs[0]
+    before = files_in(tmp_path / "out" / "predictions")
+    wider = ablate(config_for(backbones, corpus, tmp_path, "only=[cosine,swa]"))
+    assert wider.runs[:2] == report.runs
+    assert place(wider) == {("base", 1), ("cosine", 1), ("swa", 1)}
+    assert {name: each for name, each in files_in(tmp_path / "out" / "predictions").items() if name in before} == before
+
+
+def test_rows_set_apart_teach_nothing(backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path) -> None:
+    report = ablate(config_for(backbones, corpus, tmp_path, "only=[]", "rows=16"))
+    assert (report.train.rows, report.compared_on.rows) == (16, 40)
+    on_validation = ablate(config_for(backbones, corpus, tmp_path / "other", "only=[]", "apart=0"))
+    assert on_validation.compared_on.sha256 != report.compared_on.sha256
+
+
+@pytest.mark.parametrize(
+    ("overrides", "problem"),
+    [
+        (["only=[nothing]"], "only: must be of cosine, .*, found nothing"),
+        (["seeds=[1,1]"], r"seeds: must name each seed once, found \[1, 1\]"),
+        (["apart=100000"], r"apart: must be <= \d+, as .* has \d+ rows, found 100000"),
+        (["rows=100000"], r"rows: must be <= \d+, as .* has \d+ rows, found 100000"),
+        (['+switches.bad=["optimizer.nothing=1"]', "only=[bad]"], "switches.bad: must be settings, .*nothing"),
+        (['+switches.bad=["optimizer.schedule=up"]', "only=[bad]"], "switches.bad: optimizer.schedule: must be one of"),
+        (['+switches.bad=["seed=3"]', "only=[bad]"], "switches.bad: must leave seed, labels and output_dir"),
+        (['+switches.base=["seed=3"]'], "switches: must have other names than 'base'"),
+    ],
+)
+def test_mistakes_are_told_before_any_training(
+    overrides: list[str], problem: str, backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=problem):
+        ablate(config_for(backbones, corpus, tmp_path, *overrides))
+    assert not (tmp_path / "out" / "runs").exists()
+
+
+def test_another_recipe_does_not_mix_with_what_is_there(
+    backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path
+) -> None:
+    ablate(config_for(backbones, corpus, tmp_path, "only=[]"))
+    before = files_in(tmp_path / "out")
+    with pytest.raises(UserError, match="output_dir: must be a folder without an ablation of another recipe"):
+        ablate(config_for(backbones, corpus, tmp_path, "only=[]", "optimizer.weight_decay=0.1"))
+    assert files_in(tmp_path / "out") == before
