@@ -3,6 +3,7 @@
 import logging
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -163,6 +164,8 @@ def _train(recipe: TrainConfig, switch: str, seed: int, identity: str, place: Pa
         },
     )
     shutil.rmtree(place)
+    with suppress(OSError):  # another training's is left
+        place.parent.rmdir()
     return found
 
 

@@ -91,7 +91,7 @@ def _table(report: AblationReport, folder: Path, data: str) -> Table:
             (switch, *scores, change, f"{100 * interval.low:+.2f} to {100 * interval.high:+.2f}", effect.verdict)
         )
     title = "Rows set apart" if data == VALIDATION else data
-    headings = (title, "seeds", "accuracy %", "macro F1 %", "points", "95 %", "verdict")
+    headings = ("change", "seeds", "accuracy %", "macro F1 %", "points", "95 %", "verdict")
     return Table(title, headings, lines)
 
 
