@@ -182,6 +182,17 @@ def ablate() -> None:
     run_command("ablate", "emotion.ablation", "AblationConfig", job)
 
 
+def soup() -> None:
+    """Average the weights of several checkpoints."""
+
+    def job(config: Any) -> None:
+        from emotion.soup import make_soup, print_soup
+
+        print_soup(make_soup(config))
+
+    run_command("soup", "emotion.soup", "SoupConfig", job)
+
+
 def benchmark() -> None:
     """Compare with other tools on the same work."""
 
