@@ -11,12 +11,13 @@ import numpy as np
 from emotion.ablation.config import AblationConfig
 from emotion.data import LabelledTexts, only_csv
 from emotion.errors import UserError
-from emotion.files import atomic, link_or_copy, require_writable, sha256
+from emotion.files import atomic, link_or_copy, require_ours, require_unchanged, require_writable, sha256
 from emotion.isolation import isolated
 from emotion.jobs import Job, job_identity
 from emotion.reporting import (
     ABLATION_REPORT_NAME,
     BASE,
+    TABLES_NAME,
     VALIDATION,
     AblationReport,
     AblationRun,
@@ -24,10 +25,14 @@ from emotion.reporting import (
     RowsFile,
     RunRecord,
     SetScores,
+    ablation_effects,
+    ablation_figure,
     git_commit,
     hardware,
     intact_rows,
+    is_our_figure,
     read_ablation_report,
+    save_figure,
     versions,
     write_ablation_report,
     write_ablation_tables,
@@ -38,6 +43,7 @@ from emotion.training import TrainConfig, process_count, train
 
 log = logging.getLogger(__name__)
 
+PICTURE_NAME = "ablation.png"
 SPLIT_SEED = 0
 """Draws the rows that are set apart, the same ones for every ablation of a CSV."""
 
@@ -63,6 +69,8 @@ def ablate(config: AblationConfig) -> AblationReport:
     )
     digests = {name: each.sha256 for name, each in sets.items()}
     require_writable(folder, "output_dir")
+    require_ours(folder / PICTURE_NAME, is_our_figure, "output_dir")
+    require_unchanged(folder / TABLES_NAME, "output_dir")
     report = _report(config, train_rows, compared, folder)
     grid = [(seed, switch) for seed in config.seeds for switch in (BASE, *config.chosen)]
     with Job(folder, job_identity(config.work(), digests)).recorded(), temporary_folder() as csvs:
@@ -86,6 +94,9 @@ def ablate(config: AblationConfig) -> AblationReport:
             write_ablation_report(report, folder)
         write_ablation_report(report, folder)
         write_ablation_tables(report, folder)
+        if effects := ablation_effects(report, folder):
+            with atomic(folder / PICTURE_NAME) as temporary:
+                save_figure(ablation_figure(effects, f"{report.model_name}: what each change adds"), temporary)
     return report
 
 

@@ -1,10 +1,13 @@
+from .ablation_plots import ablation_figure as ablation_figure
 from .ablation_report import ABLATION_REPORT_NAME as ABLATION_REPORT_NAME
 from .ablation_report import AblationReport as AblationReport
 from .ablation_report import AblationRun as AblationRun
 from .ablation_report import read_ablation_report as read_ablation_report
 from .ablation_report import write_ablation_report as write_ablation_report
 from .ablation_tables import BASE as BASE
+from .ablation_tables import TABLES_NAME as TABLES_NAME
 from .ablation_tables import SwitchEffect as SwitchEffect
+from .ablation_tables import ablation_effects as ablation_effects
 from .ablation_tables import ablation_tables as ablation_tables
 from .ablation_tables import switch_effects as switch_effects
 from .ablation_tables import write_ablation_tables as write_ablation_tables

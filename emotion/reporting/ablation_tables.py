@@ -65,6 +65,13 @@ def ablation_tables(report: AblationReport, folder: Path) -> list[Table]:
     return [_table(report, folder, data) for data in _sets(report)]
 
 
+def ablation_effects(report: AblationReport, folder: Path) -> dict[str, list[SwitchEffect]]:
+    """Return the effects of the changes by the title of the rows; sets that some of the trainings lack are left out."""
+    found = {_title(data): switch_effects(report, folder, data) for data in _sets(report)}
+    changes = [each.switch for each in next(iter(found.values()), [])]
+    return {name: each for name, each in found.items() if each and [one.switch for one in each] == changes}
+
+
 def write_ablation_tables(report: AblationReport, folder: Path) -> None:
     """Write the tables in Markdown."""
     with marked(folder / TABLES_NAME, "output_dir") as temporary:
@@ -90,9 +97,12 @@ def _table(report: AblationReport, folder: Path, data: str) -> Table:
         lines.append(
             (switch, *scores, change, f"{100 * interval.low:+.2f} to {100 * interval.high:+.2f}", effect.verdict)
         )
-    title = "Rows set apart" if data == VALIDATION else data
     headings = ("change", "seeds", "accuracy %", "macro F1 %", "points", "95 %", "verdict")
-    return Table(title, headings, lines)
+    return Table(_title(data), headings, lines)
+
+
+def _title(data: str) -> str:
+    return "Rows set apart" if data == VALIDATION else data
 
 
 def _sets(report: AblationReport) -> list[str]:

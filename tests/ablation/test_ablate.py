@@ -9,7 +9,14 @@ from emotion.ablation import AblationConfig, ablate
 from emotion.config import compose_config, resolve
 from emotion.errors import UserError
 from emotion.evaluation import paired_bootstrap
-from emotion.reporting import AblationReport, ablation_tables, read_ablation_report, read_rows, switch_effects
+from emotion.reporting import (
+    AblationReport,
+    ablation_tables,
+    is_our_figure,
+    read_ablation_report,
+    read_rows,
+    switch_effects,
+)
 from support.files import files_in
 from support.interruptions import do_in_step
 
@@ -52,6 +59,17 @@ def test_each_change_is_compared_over_the_same_seeds(
     assert [row[0] for row in tables[0].rows] == ["base", "cosine", "ema"]
     assert all(row[1] == "2" for row in tables[0].rows)
     assert "| cosine | 2 |" in (out / "ablation.md").read_text()
+    assert is_our_figure(out / "ablation.png")
+
+
+def test_files_of_others_stay(backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    for name in ("ablation.md", "ablation.png"):
+        (tmp_path / "out" / name).write_text("mine")
+        with pytest.raises(UserError, match=f"output_dir: .*{name}"):
+            ablate(config_for(backbones, corpus, tmp_path))
+        assert files_in(tmp_path / "out") == {name: b"mine"}
+        (tmp_path / "out" / name).unlink()
 
 
 def test_what_is_done_is_not_done_again_and_what_ended_early_goes_on(
