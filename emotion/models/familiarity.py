@@ -65,7 +65,8 @@ class Familiarity:
 
     def distances(self, features: np.ndarray) -> np.ndarray:
         """Return the distance of each row of (rows, features) from the nearest class, (rows,), float64, >= 0."""
-        return _distances(features, self.whitening, self.centres)
+        # In the matrices' own precision: to convert them would take longer than a small model takes for a text.
+        return _distances(np.asarray(features, dtype=np.float32), self.whitening, self.centres)
 
 
 def doubt(distances: np.ndarray) -> np.ndarray:
@@ -85,6 +86,6 @@ def _fitted(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def _distances(features: np.ndarray, whitening: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    whitened = np.asarray(features, dtype=np.float64) @ whitening.astype(np.float64)
-    found: np.ndarray = np.linalg.norm(whitened[:, None] - centres.astype(np.float64)[None], axis=2).min(axis=1)
+    whitened = features @ whitening
+    found: np.ndarray = np.linalg.norm(whitened[:, None] - centres[None], axis=2).min(axis=1).astype(np.float64)
     return found
