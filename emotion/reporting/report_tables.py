@@ -88,9 +88,11 @@ def shift_table(report: TrainingReport) -> Table | None:
             rows.append((label, f"{100 * shift.unfamiliar:.1f}", told_apart, *scores, *errors))
     if not rows:
         return None
-    headings = ("set", "unfamiliar %", "told apart", "accuracy", "confidence", "errors", "without", "95 %")
-    title = "Text unlike validation's (AUROC: told apart by distance; errors by confidence, and without distance)"
-    return Table(title, headings, rows)
+    headings = (
+        *("set", "unfamiliar %", "AUROC of distance", "accuracy", "confidence"),
+        *("AUROC of errors", "without distance", "95 % of difference"),
+    )
+    return Table("Text unlike that of validation", headings, rows)
 
 
 def calibration_table(report: TrainingReport) -> Table:

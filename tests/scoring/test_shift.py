@@ -52,4 +52,4 @@ def test_sets_unlike_validation_are_told_and_their_rows_marked(
     assert other.mean_confidence == pytest.approx(confidence.mean(), abs=1e-4)
 
     print_report(report, "MiniLM", tmp_path / "out")
-    assert "unlike validation's" in " ".join(capsys.readouterr().out.split())
+    assert "Text unlike that of validation" in " ".join(capsys.readouterr().out.split())
