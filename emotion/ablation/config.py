@@ -77,14 +77,24 @@ class AblationConfig(TrainConfig):
             raise UserError(f"{key}: must leave seed, labels and output_dir as they are, found {self.switches[switch]}")
         return found
 
-    def training(self, switch: str, seed: int, csvs: dict[str, str], folder: str) -> TrainConfig:
-        """Return the settings of one training.
+    def training(
+        self, switch: str, seed: int, csvs: dict[str, str], sets: dict[str, str], names: tuple[str, ...], folder: str
+    ) -> TrainConfig:
+        """Return the settings of one training; the labels in its CSVs are class indices.
 
         Args:
             switch: Name of the change.
             seed: Its seed.
             csvs: ``train`` and ``validation``.
+            sets: The evaluation sets, by name.
+            names: Names of the classes.
             folder: Its ``output_dir``.
         """
         recipe = self.recipe_of(switch)
-        return recipe.updated(data=recipe.data.updated(**csvs), seed=seed, baselines=False, output_dir=folder)
+        return recipe.updated(
+            data=recipe.data.updated(**csvs, test=None, extra=sets or None, map=None),
+            labels=recipe.labels.updated(names=list(names)),
+            seed=seed,
+            baselines=False,
+            output_dir=folder,
+        )

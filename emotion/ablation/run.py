@@ -31,6 +31,7 @@ from emotion.reporting import (
     hardware,
     intact_rows,
     is_our_figure,
+    is_rows,
     read_ablation_report,
     save_figure,
     versions,
@@ -67,24 +68,23 @@ def ablate(config: AblationConfig) -> AblationReport:
         *(config.data.text_column, config.data.label_column, train_rows.label_set),
         renamed=config.data.map,
     )
-    digests = {name: each.sha256 for name, each in sets.items()}
     require_writable(folder, "output_dir")
     require_ours(folder / PICTURE_NAME, is_our_figure, "output_dir")
     require_unchanged(folder / TABLES_NAME, "output_dir")
     report = _report(config, train_rows, compared, folder)
     grid = [(seed, switch) for seed in config.seeds for switch in (BASE, *config.chosen)]
-    with Job(folder, job_identity(config.work(), digests)).recorded(), temporary_folder() as csvs:
+    with Job(folder, job_identity(config.work())).recorded(), temporary_folder() as csvs:
         columns = config.data.text_column, config.data.label_column
         paths = {
             "train": train_rows.write(csvs / "train.csv", *columns),
             "validation": compared.write(csvs / "validation.csv", *columns),
         }
+        set_paths = {name: each.write(csvs / f"set_{name}.csv", *columns) for name, each in sets.items()}
+        digests = {name: sha256(Path(path)) for name, path in {**paths, **set_paths}.items()}
         for number, (seed, switch) in enumerate(grid, start=1):
             place = folder / "runs" / f"{switch}_{seed}"
-            recipe = config.training(switch, seed, paths, str(place / "outputs"))
-            identity = job_identity(
-                recipe.work(), sha256(Path(paths["train"])), sha256(Path(paths["validation"])), digests
-            )
+            recipe = config.training(switch, seed, paths, set_paths, train_rows.label_set.names, str(place / "outputs"))
+            identity = job_identity(recipe.work(), digests)
             if _is_done(report, switch, seed, identity, folder):
                 log.info("%d of %d: %s, seed %d, is done already", number, len(grid), switch, seed)
                 continue
@@ -142,7 +142,8 @@ def _report(config: AblationConfig, train_rows: LabelledTexts, compared: Labelle
                 f"output_dir: must be a folder without an ablation of another recipe or other data, found {path}"
             )
     new.switches = earlier.switches | config.chosen
-    new.runs = earlier.runs
+    changed = {name for name, settings in config.chosen.items() if earlier.switches.get(name, settings) != settings}
+    new.runs = [run for run in earlier.runs if run.switch not in changed]
     return new
 
 
@@ -184,8 +185,9 @@ def _keep_rows(run: RunRecord, place: Path, folder: Path, name: str) -> Mapping[
     kept = {}
     for data, scores in {VALIDATION: run.predictions, **{k: v.predictions for k, v in run.evaluations.items()}}.items():
         assert scores is not None  # of this version
-        path = folder / "predictions" / f"{name}_{data}.csv"
+        path = folder / "predictions" / name / f"{data}.csv"
         require_writable(path.parent, "output_dir")
+        require_ours(path, is_rows, "output_dir")
         with atomic(path) as temporary:
             link_or_copy(place / scores.file, temporary)
         kept[data] = RowsFile(file=path.relative_to(folder).as_posix(), sha256=scores.sha256)

@@ -49,7 +49,7 @@ class AuditConfig(Config):
         return TrainConfig.model_construct(
             model=model,
             labels=self.labels.updated(names=list(names)),
-            data=data.updated(drop_conflicts=False),
+            data=data.updated(drop_conflicts=False, map=None),
             optimizer=self.optimizer,
             augmentation=self.augmentation,
             trainer=self.trainer,

@@ -52,12 +52,13 @@ class TfidfSvm:
         return found
 
     def word_weights(self) -> list[dict[str, float]]:
-        """Return how much each word and word pair, in lower case, speaks for each class; nothing for absent ones."""
+        """Return how much each word, in lower case, speaks for each class; nothing for absent ones."""
         vectorizer, svm = self.pipeline[0], self.pipeline[-1]
         coefficients = svm.coef_ if len(svm.classes_) > 2 else np.concatenate([-svm.coef_, svm.coef_])
         found: list[dict[str, float]] = [{} for _ in range(self.classes)]
+        words = {name: place for place, name in enumerate(vectorizer.get_feature_names_out()) if " " not in name}
         for label, row in zip(svm.classes_, coefficients, strict=True):
-            found[label] = dict(zip(vectorizer.get_feature_names_out(), row.tolist(), strict=True))
+            found[label] = dict(zip(words, row[list(words.values())].tolist(), strict=True))
         return found
 
 

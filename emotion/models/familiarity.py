@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from scipy.spatial.distance import cdist
 from sklearn.covariance import LedoitWolf
 
 SLOPE = 0.5
@@ -45,11 +46,18 @@ class Familiarity:
 
         Returns:
             The fitted distance, and the distance of each row, (rows,), float64, as fitted on the other rows; None for
-            fewer than :data:`FEWEST_ROWS` rows, or if all features are the same.
+            fewer than :data:`FEWEST_ROWS` rows, or if features are not finite or differ by the class alone.
         """
-        rows = len(features)
-        if rows < FEWEST_ROWS or not np.ptp(features, axis=0).any():
+        if len(features) < FEWEST_ROWS or not np.isfinite(features).all():
             return None
+        try:
+            return cls._fit(features, labels, seed)
+        except np.linalg.LinAlgError:  # the rows of a class are all the same
+            return None
+
+    @classmethod
+    def _fit(cls, features: np.ndarray, labels: np.ndarray, seed: int) -> tuple[Self, np.ndarray] | None:
+        rows = len(features)
         held_out = np.empty(rows)
         order = np.random.default_rng(seed).permutation(rows)
         for fold in np.array_split(order, _FOLDS):
@@ -66,7 +74,8 @@ class Familiarity:
     def distances(self, features: np.ndarray) -> np.ndarray:
         """Return the distance of each row of (rows, features) from the nearest class, (rows,), float64, >= 0."""
         # In the matrices' own precision: to convert them would take longer than a small model takes for a text.
-        return _distances(np.asarray(features, dtype=np.float32), self.whitening, self.centres)
+        with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses what is not finite
+            return _distances(np.asarray(features, dtype=np.float32), self.whitening, self.centres)
 
 
 def doubt(distances: np.ndarray) -> np.ndarray:
@@ -87,5 +96,5 @@ def _fitted(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.nd
 
 def _distances(features: np.ndarray, whitening: np.ndarray, centres: np.ndarray) -> np.ndarray:
     whitened = features @ whitening
-    found: np.ndarray = np.linalg.norm(whitened[:, None] - centres[None], axis=2).min(axis=1).astype(np.float64)
+    found: np.ndarray = cdist(whitened, centres).min(axis=1)
     return found

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import get_ident
+from threading import Lock, get_ident
 from typing import Any
 
 from torch import Tensor
 from transformers import PreTrainedModel
+
+_registering = Lock()
+"""Torch numbers hooks by a counter that threads must not raise together."""
 
 
 @contextmanager
@@ -19,15 +22,19 @@ def features_captured(model: PreTrainedModel) -> Iterator[list[Tensor]]:
     found: list[Tensor] = []
     thread = get_ident()
 
-    def keep(_module: Any, _args: Any, kwargs: dict[str, Any], output: Any) -> None:
-        if get_ident() == thread:
-            found.append(pooled(output[0], kwargs.get("attention_mask"), model))
+    def keep(*arguments: Any) -> None:
+        if get_ident() != thread:
+            return  # a call that began before this hook was removed may even leave out its keywords
+        _, _, kwargs, output = arguments
+        found.append(pooled(output[0], kwargs.get("attention_mask"), model))
 
-    handle = model.base_model.register_forward_hook(keep, with_kwargs=True)
+    with _registering:
+        handle = model.base_model.register_forward_hook(keep, with_kwargs=True)
     try:
         yield found
     finally:
-        handle.remove()
+        with _registering:
+            handle.remove()
 
 
 def pooled(hidden: Tensor, attention_mask: Tensor | None, model: PreTrainedModel) -> Tensor:

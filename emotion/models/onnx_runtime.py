@@ -61,6 +61,10 @@ class OnnxClassifier:
         if logits.shape != expected or logits.dtype != np.float32:
             found = f"{logits.shape} in {logits.dtype}"
             raise UserError(f"weights: must be an ONNX model that gives logits {expected} in float32, found {found}")
+        for each in features:
+            if each.ndim != 2 or len(each) != len(input_ids) or each.dtype != np.float32:
+                found = f"{each.shape} in {each.dtype}"
+                raise UserError(f"weights: must be an ONNX model that gives features of each text, found {found}")
         return ClassifierOutput(torch.from_numpy(logits), *map(torch.from_numpy, features))
 
 

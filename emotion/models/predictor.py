@@ -187,7 +187,7 @@ class Predictor:
             copies = np.bincount(place)
             count = None if advance is None else partial(_advance_texts, advance, copies)
             logits, far = self.logits_and_distances(rows, batch_size, count)
-            finite = logits.isfinite().all(dim=-1)
+            finite = logits.isfinite().all(dim=-1) & torch.from_numpy(np.isfinite(far))
             if not finite.all():
                 raise NotFiniteError((done + (~finite[place]).nonzero().flatten()).tolist())
             temperatures = self.temperature * torch.from_numpy(doubt(far)).float()

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
+import numpy as np
+
 from emotion.evaluation import MacroF1Difference, holm, paired_bootstrap
 from emotion.files import marked
 from emotion.reporting.ablation_report import AblationReport, AblationRun
@@ -50,7 +52,16 @@ def switch_effects(report: AblationReport, folder: Path, data: str) -> list[Swit
         seeds = sorted(base.keys() & by_seed.keys())
         if switch == BASE or not seeds:
             continue
-        reference = base[seeds[0]]
+        reference = base[seeds[-1]]
+        # An evaluation set may have changed since the others.
+        same = {
+            seed
+            for seed in seeds
+            if all(np.array_equal(each[seed].labels, reference.labels) for each in (base, by_seed))
+        }
+        seeds = [seed for seed in seeds if seed in same]
+        if not seeds:
+            continue
         labels, classes = reference.labels, len(reference.names)
         pairs = [(_labels(by_seed[seed]), _labels(base[seed])) for seed in seeds]
         together = paired_bootstrap(labels, [pair[0] for pair in pairs], [pair[1] for pair in pairs], classes)

@@ -1,5 +1,6 @@
 """Settings of a soup: ``conf/soup.yaml``."""
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -36,7 +37,7 @@ class SoupConfig(Config):
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:
-        if len(set(self.weights)) < len(self.weights):
+        if len({Path(path).resolve() for path in self.weights}) < len(self.weights):
             raise UserError(f"weights: must name each checkpoint once, found {', '.join(self.weights)}")
         if not self.output.endswith(".pt"):
             raise UserError(f"output: must end in .pt, found {self.output}")

@@ -108,6 +108,7 @@ def _require_like(first: Predictor, other: Predictor, path: str) -> None:
         ("classes", first.labels.names, other.labels.names),
         ("tokenizer", first.tokenizer_files, other.tokenizer_files),
         ("max_length", first.max_length, other.max_length),
+        ("normalization", first.normalization, other.normalization),
     ):
         if mine != its:
             raise UserError(f"weights: must be checkpoints of the same {what}, found another one in {path}")

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from string import punctuation
 
 import numpy as np
 
@@ -137,4 +138,4 @@ def drop_most_telling_word(text: str, weights: Mapping[str, float]) -> str:
 
 
 def _most_telling(words: Sequence[str], weights: Mapping[str, float]) -> int:
-    return max(range(len(words)), key=lambda place: weights.get(words[place].lower(), 0.0))
+    return max(range(len(words)), key=lambda place: weights.get(words[place].lower().strip(punctuation), 0.0))

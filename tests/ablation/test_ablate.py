@@ -1,5 +1,6 @@
 """An ablation from the CSVs to its tables: what is trained, what is not done again, and what is called noise."""
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,34 @@ def test_each_change_is_compared_over_the_same_seeds(
     assert all(row[1] == "2" for row in tables[0].rows)
     assert "| cosine | 2 |" in (out / "ablation.md").read_text()
     assert is_our_figure(out / "ablation.png")
+
+
+def test_mapped_names_and_labels_of_their_own_reach_each_training_once(
+    backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path
+) -> None:
+    """The numbers of the CSVs are the user's own; each class of the report must hold the rows that the map says."""
+    names = ("sadness", "joy", "love", "anger", "fear", "surprise")
+    swapped = {str(place): names[(place + 1) % 6] for place in range(6)}
+    mapped = "data.map={" + ", ".join(f"{number}: {name}" for number, name in swapped.items()) + "}"
+    extra = f"data.extra={{again: {corpus['validation']}}}"
+    report = ablate(config_for(backbones, corpus, tmp_path, "only=[]", "apart=0", mapped, extra))
+    (run,) = report.runs
+    out = tmp_path / "out"
+    with corpus["validation"].open(encoding="utf-8", newline="") as file:
+        expected = [(int(row["label"]) + 1) % 6 for row in csv.DictReader(file)]
+    assert run.evaluations["again"].predictions is not None
+    for rows in (run.rows, run.evaluations["again"].predictions):
+        assert read_rows(out / rows.file).labels.tolist() == expected
+
+
+def test_a_switch_that_says_something_else_now_starts_anew(
+    backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path
+) -> None:
+    mine = '+switches.mine=["optimizer.weight_decay={}"]'
+    ablate(config_for(backbones, corpus, tmp_path, "only=[mine]", "seeds=[1,2]", mine.format(0.1)))
+    report = ablate(config_for(backbones, corpus, tmp_path, "only=[mine]", "seeds=[1]", mine.format(0.2)))
+    assert place(report) == {("base", 1), ("base", 2), ("mine", 1)}
+    assert report.switches["mine"] == ["optimizer.weight_decay=0.2"]
 
 
 def test_files_of_others_stay(backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path) -> None:

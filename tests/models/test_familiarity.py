@@ -1,5 +1,7 @@
 """Distances from the text that a model was fitted to, against scikit-learn's and SciPy's own, and what they change."""
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,6 +51,35 @@ def test_few_rows_or_rows_without_differences_say_nothing() -> None:
     rng = np.random.default_rng(0)
     assert Familiarity.fit(rng.normal(size=(99, 4)), np.zeros(99, dtype=int)) is None
     assert Familiarity.fit(np.ones((200, 4)), np.zeros(200, dtype=int)) is None
+    labels = np.arange(200) % 2
+    assert Familiarity.fit(np.ones((200, 4)) * labels[:, None], labels) is None  # each class is one text
+    broken = rng.normal(size=(200, 4))
+    broken[7, 2] = np.inf
+    assert Familiarity.fit(broken, labels) is None
+
+
+def test_distances_beyond_numbers_are_refused(backbones: dict[str, Path], data: LabelledTexts) -> None:
+    predictor = untrained("minilm", backbones["minilm"])
+    calibrate_(predictor, data)
+    assert predictor.familiarity is not None
+    huge = np.full_like(predictor.familiarity.whitening, 3e38)
+    predictor.familiarity = replace(predictor.familiarity, whitening=huge)
+    with pytest.raises(UserError, match="weights: must give finite"):
+        predictor.predict(TEXTS)
+
+
+def test_threads_share_a_model(backbones: dict[str, Path], data: LabelledTexts) -> None:
+    predictor = untrained("minilm", backbones["minilm"])
+    calibrate_(predictor, data)
+    expected = predictor.predict_texts(TEXTS).distances
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            for found in pool.map(lambda _: predictor.predict_texts(TEXTS).distances, range(60)):
+                np.testing.assert_allclose(found, expected, rtol=1e-5)
+    finally:
+        sys.setswitchinterval(before)
 
 
 def test_doubt_begins_beyond_the_middle_row() -> None:
