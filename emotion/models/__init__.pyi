@@ -22,6 +22,7 @@ from .familiarity import UNFAMILIAR_QUANTILE as UNFAMILIAR_QUANTILE
 from .familiarity import Familiarity as Familiarity
 from .familiarity import doubt as doubt
 from .features import features_captured as features_captured
+from .features import mean_hidden_state as mean_hidden_state
 from .head import head_modules as head_modules
 from .head import head_state as head_state
 from .head import keep_head_in_fp32 as keep_head_in_fp32
@@ -36,9 +37,9 @@ from .layers import record_feed_forward_width as record_feed_forward_width
 from .layers import transformer_layers as transformer_layers
 from .onnx_runtime import OnnxClassifier as OnnxClassifier
 from .onnx_runtime import require_packages as require_packages
+from .predictions import NotFiniteError as NotFiniteError
+from .predictions import Predictions as Predictions
 from .predictor import BATCH_SIZE as BATCH_SIZE
-from .predictor import NotFiniteError as NotFiniteError
-from .predictor import Predictions as Predictions
 from .predictor import Predictor as Predictor
 from .pretrained import load_config as load_config
 from .pretrained import load_pretrained as load_pretrained

@@ -41,5 +41,18 @@ def pooled(hidden: Tensor, attention_mask: Tensor | None, model: PreTrainedModel
     """Return (rows, hidden size) of the last hidden state, (rows, tokens, hidden size), as the head reads it."""
     if getattr(model.config, "classifier_pooling", "cls") != "mean" or attention_mask is None:
         return hidden[:, 0]
+    return mean_hidden_state(hidden, attention_mask)
+
+
+def mean_hidden_state(hidden: Tensor, attention_mask: Tensor) -> Tensor:
+    """Average hidden states over the tokens of each text.
+
+    Args:
+        hidden: (rows, tokens, size), float.
+        attention_mask: (rows, tokens), 1 for tokens and 0 for padding; at least one token a row.
+
+    Returns:
+        (rows, size), in the dtype of ``hidden``.
+    """
     mask = attention_mask[:, :, None].to(hidden.dtype)
     return (hidden * mask).sum(dim=1) / mask.sum(dim=1)

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from emotion.config import conf_value
 from emotion.data import LengthBucketBatchSampler, TextEncoder, TokenIds, prefetched
-from emotion.errors import UserError, listed
+from emotion.errors import UserError
 from emotion.labels import LabelSet
 from emotion.models.backbone import Backbone
 from emotion.models.config import ModelConfig
@@ -22,48 +21,11 @@ from emotion.models.features import features_captured
 from emotion.models.forks import predict_after_forks
 from emotion.models.int8 import is_int8
 from emotion.models.onnx_runtime import OnnxClassifier
+from emotion.models.predictions import NotFiniteError, Predictions
 
 BATCH_SIZE: int = conf_value("data/csv", "batch_size")
 CHUNK_TEXTS = 8_192
 """Texts that are sorted by length together: enough to fill batches with texts of similar length."""
-
-
-class NotFiniteError(UserError):
-    """The model's logits for some texts are NaN or infinite, so that no label would mean anything.
-
-    Args:
-        places: Indices of those texts in their sequence.
-    """
-
-    def __init__(self, places: list[int]) -> None:
-        self.places = places
-        super().__init__(f"weights: must give finite logits, found others for {listed('text', places)}")
-
-    def in_csv(self, path: Path, first_row: int) -> UserError:
-        """Return the same error with the rows of a CSV, of which ``first_row`` holds the sequence's first text."""
-        rows = [first_row + place for place in self.places]
-        return UserError(f"weights: must give finite logits, found others for {listed('row', rows)} of {path}")
-
-
-class Predictions(NamedTuple):
-    """What a predictor says of texts, in their order."""
-
-    probabilities: Tensor
-    """(texts, classes), float32 on the CPU, rows sum to 1."""
-    truncated: np.ndarray
-    """(texts,), bool: whether the text had more than ``max_length`` tokens, of which only the first were read."""
-    distances: np.ndarray | None
-    """(texts,), float64, as of :class:`emotion.models.Familiarity`; None if the predictor has none."""
-
-    @property
-    def doubts(self) -> np.ndarray | None:
-        """(texts,), float64: by what each text's logits were divided, beside the temperature; None = by 1."""
-        return None if self.distances is None else doubt(self.distances)
-
-    def chosen(self, rows: np.ndarray) -> "Predictions":
-        """Return the predictions of some texts alone; ``rows`` is (texts,), bool."""
-        distances = None if self.distances is None else self.distances[rows]
-        return Predictions(self.probabilities[torch.from_numpy(rows)], self.truncated[rows], distances)
 
 
 @dataclass(slots=True)
@@ -160,7 +122,7 @@ class Predictor:
     @torch.inference_mode()
     def predict_texts(
         self, texts: Sequence[str], batch_size: int = BATCH_SIZE, advance: Callable[[int], None] | None = None
-    ) -> "Predictions":
+    ) -> Predictions:
         """Predict the probability of each class for each text, and say which texts were cut.
 
         The same texts in the same order with the same batch size always share the same batches. Equal texts of a

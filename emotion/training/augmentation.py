@@ -19,6 +19,7 @@ _FRAME = re.compile(
     re.IGNORECASE,
 )
 """A report of one's own feeling, such as "i feel", "i was feeling like" or "feeling"."""
+_WORD = re.compile(r"\w")
 _OTHER_FRAMES = ("", "", "", "i am", "i'm", "it is", "that's", "this is", "was", "so", "being", "they are", "you are")
 _ENDS = (".", ".", ".", "!", "!", "!!", "...", "?", " :")
 _EMOJI = ("👀", "📷", "☕", "🌍", "🐱", "🎧", "🚗", "🍕")
@@ -114,7 +115,8 @@ class Augmentation:
             text = drop_most_telling_word(text, weights)
         for share, change in self._changes:
             if rng.random() < share:
-                text = change(text, rng) or text
+                changed = change(text, rng)
+                text = changed if _WORD.search(changed) else text
         return text
 
 

@@ -48,6 +48,8 @@ def test_the_frame_goes_and_the_rest_stays() -> None:
     for text in augmentation(["i feel that the house is happy"] * 100, frame=1.0).texts(0):
         assert text.endswith("the house is happy")
         assert "feel" not in text
+    assert augmentation(["i feel ..."] * 40, frame=1.0).texts(0).count("i feel ...") > 0  # not "..." alone
+    assert "..." not in augmentation(["i feel ..."] * 40, frame=1.0).texts(0)
     assert augmentation(["nobody says it here"] * 5, frame=1.0).texts(0) == ["nobody says it here"] * 5
 
 

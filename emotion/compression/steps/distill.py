@@ -19,7 +19,7 @@ from torch.nn.functional import cosine_similarity, kl_div, log_softmax, softmax
 
 from emotion.compression.steps.context import Context
 from emotion.compression.steps.registry import DistillConfig
-from emotion.compression.steps.teacher import Teacher, changed_copies, mean_hidden_state
+from emotion.compression.steps.teacher import Teacher, changed_copies
 from emotion.config import compose_config, resolve
 from emotion.data import EmotionDataModule, LabelledTexts, TextEncoder, TokenisedRows, open_csv
 from emotion.errors import UserError
@@ -30,6 +30,7 @@ from emotion.models import (
     find_backbone,
     load_pretrained,
     load_tokenizer,
+    mean_hidden_state,
     position_limit,
 )
 from emotion.models.fast import speed_up_like_

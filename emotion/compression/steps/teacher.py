@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from emotion.models import Predictor
+from emotion.models import Predictor, mean_hidden_state
 from emotion.progress import progress_bar
 
 
@@ -52,20 +52,6 @@ class Teacher:
                 self._hidden_states |= zip((unknown[i] for i in batch), states, strict=True)
                 progress.advance(task, len(batch))
         return torch.stack([self._hidden_states[text] for text in texts])
-
-
-def mean_hidden_state(hidden: Tensor, attention_mask: Tensor) -> Tensor:
-    """Average hidden states over the tokens of each text.
-
-    Args:
-        hidden: (rows, tokens, size), float.
-        attention_mask: (rows, tokens), 1 for tokens and 0 for padding; at least one token a row.
-
-    Returns:
-        (rows, size), in the dtype of ``hidden``.
-    """
-    mask = attention_mask[:, :, None].to(hidden.dtype)
-    return (hidden * mask).sum(dim=1) / mask.sum(dim=1)
 
 
 def changed_copies(texts: Sequence[str], drop_words: float, swap_words: float, rng: np.random.Generator) -> list[str]:
