@@ -24,7 +24,7 @@ class AblationConfig(TrainConfig):
     """The settings that each change gives; each is trained by itself, and compared with the recipe as it is."""
     only: Annotated[list[Text] | None, Rule("a list of names of switches, or null")]
     """The changes to train now; null = all."""
-    seeds: Annotated[list[Seed], Field(min_length=1)]
+    seeds: Annotated[list[Seed], Field(min_length=1), Rule("a list of one or more whole numbers from 0 to 4294967295")]
     rows: Count | None
     """Training rows that are drawn for all trainings, those set apart left out; null = all."""
     apart: Annotated[int, Field(ge=0)]

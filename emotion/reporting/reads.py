@@ -17,7 +17,7 @@ class Read(Strict):
 
     model_name: str
     data_sha256: str
-    command: Literal["train", "compress", "evaluate"]
+    command: Literal["train", "compress", "evaluate", "soup"]
     time: str
     """In UTC, ISO 8601."""
 
@@ -30,7 +30,7 @@ class Reads(Report):
 
 
 def count_read(
-    output_dir: Path, model_name: str, data_sha256: str, command: Literal["train", "compress", "evaluate"]
+    output_dir: Path, model_name: str, data_sha256: str, command: Literal["train", "compress", "evaluate", "soup"]
 ) -> int:
     """Note that a set is read, and return how often it was for this model, this time included.
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from emotion.config import Accelerator, Config, Text
+from emotion.config import Accelerator, Config, Rule, Text
 from emotion.data import Csvs, EvaluationSetsConfig
 from emotion.errors import UserError
 
@@ -23,7 +23,7 @@ class SoupDataConfig(EvaluationSetsConfig):
 class SoupConfig(Config):
     """Schema of ``conf/soup.yaml``."""
 
-    weights: Annotated[list[Text], Field(min_length=2)]
+    weights: Annotated[list[Text], Field(min_length=2), Rule("a list of two or more checkpoints")]
     """Fine-tuned ``.pt`` checkpoints of one backbone and the same classes."""
     output: Text
     """The ``.pt`` to write."""

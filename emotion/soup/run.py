@@ -23,7 +23,7 @@ from emotion.evaluation import evaluate
 from emotion.files import require_ours, require_writable, sha256
 from emotion.isolation import isolated
 from emotion.models import Predictor, pick_device
-from emotion.reporting import EvaluationRecord, ScoresRecord
+from emotion.reporting import EvaluationRecord, ScoresRecord, count_read
 from emotion.scoring import calibrate_, read_sets, score_corpora, score_fields, score_rows, score_set
 from emotion.soup.config import SoupConfig
 
@@ -84,7 +84,10 @@ def make_soup(config: SoupConfig) -> Soup:
     best.temperature, best.familiarity = 1.0, None
     found = calibrate_(best, validation) if config.calibrate else best.predict_texts(validation.texts)
     scores = ScoresRecord(**score_fields(score_rows(best, validation, found)))
-    evaluations = {name: score_set(best, each, 1, familiar=found.distances).record for name, each in sets.items()}
+    evaluations = {}
+    for name, each in sets.items():
+        reads = count_read(output.parent, best.model_name, each.sha256, "soup")
+        evaluations[name] = score_set(best, each, reads, familiar=found.distances).record
     corpora = score_corpora(best, validation, found)
     record = [{"file": Path(path).name, "sha256": sha256(Path(path)), "macro_f1": members[path]} for path in members]
     best.metadata = {

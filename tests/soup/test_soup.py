@@ -107,6 +107,7 @@ def test_the_soup_carries_its_own_scores(checkpoints: list[str], validation: Pat
     assert loaded.metadata["macro_f1"] == soup.scores.macro_f1
     assert loaded.metadata["evaluations"]["again"]["macro_f1"] == pytest.approx(soup.scores.macro_f1)
     assert [each["file"] for each in loaded.metadata["soup"]["members"]] == [Path(path).name for path in soup.members]
+    assert [make_soup(resolve(config, SoupConfig)).evaluations["again"].reads for _ in range(2)] == [2, 3]
     assert loaded.temperature != 1
     assert loaded.familiarity is not None
 
@@ -138,7 +139,7 @@ def test_files_of_others_and_members_are_not_replaced(checkpoints: list[str], va
         make_soup(config_for(checkpoints, validation, tmp_path / "mine.pt"))
     assert (tmp_path / "mine.pt").read_text() == "mine"
     for weights, output, problem in (
-        (checkpoints[:1], "soup.pt", "weights: "),
+        (checkpoints[:1], "soup.pt", "weights: must be a list of two or more checkpoints"),
         ([checkpoints[0]] * 2, "soup.pt", "weights: must name each checkpoint once"),
         (checkpoints, "soup.onnx", "output: must end in .pt"),
     ):
