@@ -19,7 +19,7 @@ _SETTINGS: dict[str, tuple[str, ...]] = {
     ),
     "trainer": (
         *("accelerator", "devices", "strategy", "precision", "max_epochs", "gradient_clip_val"),
-        *("limit_train_batches", "limit_val_batches"),
+        *("limit_train_batches", "limit_val_batches", "val_check_interval", "patience"),
     ),
 }
 """Settings that weights depend on, by their group; none of them is a path."""

@@ -35,7 +35,7 @@ class CheckpointRecord(BaseModel):
     calibration: Calibration | None = None
     evaluations: dict[str, EvaluationRecord] = {}
     """Scores on the evaluation sets, by name."""
-    best_epoch: int | None = None
+    best_epoch: int | float | None = None
     run_id: str | None = None
     config: dict[str, Any] = {}
     data: DataRecord | None = None

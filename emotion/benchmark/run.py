@@ -65,6 +65,8 @@ def _shared_by_all(config: BenchmarkConfig) -> BenchmarkConfig:
         strategy="auto",
         limit_train_batches=None,
         limit_val_batches=None,
+        val_check_interval=1.0,
+        patience=None,
         ckpt_path=None,
         enable_progress_bar=False,
     )

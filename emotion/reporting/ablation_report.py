@@ -21,7 +21,7 @@ class AblationRun(Strict):
     accuracy: float = Share
     """On the rows that the changes are compared on, as ``macro_f1``."""
     macro_f1: float = Share
-    best_epoch: int = Field(ge=1)
+    best_epoch: int | float = Field(gt=0)
     train_seconds: float = Field(ge=0)
     rows: RowsFile
     evaluations: dict[str, SetScores]

@@ -44,11 +44,12 @@ class RowsFile(Strict):
 
 
 class EpochRecord(Strict):
-    """One epoch of training."""
+    """One validation of a training."""
 
-    epoch: int = Field(ge=1)
+    epoch: int | float = Field(gt=0)
+    """Epochs done; not a whole number where the validation came within an epoch."""
     train_loss: float
-    """Mean over the epoch's updates."""
+    """Mean over the epoch's updates so far."""
     val_loss: float
     val_accuracy: float = Share
     val_macro_f1: float = Share
@@ -145,7 +146,8 @@ class ModelEntry(ScoresRecord):
     """Scores on the evaluation sets, by name: ``test`` and those of ``data.extra``."""
     baselines: dict[str, BaselineRecord] = {}
     """Simple classifiers on the same rows, by name."""
-    best_epoch: int
+    best_epoch: int | float
+    """Epochs done when the weights were kept; see :attr:`EpochRecord.epoch`."""
     latency_ms_per_sample: float = Field(gt=0)
     """Texts to labels, per text: median over up to 16 batches of 32 validation rows."""
     model_size_mb: float = Field(gt=0)

@@ -78,12 +78,12 @@ def _cell(count: int, share: float, many: bool) -> str:
 
 
 @in_style()
-def training_curves_figure(history: Sequence[EpochRecord], best_epoch: int, title: str = "") -> Figure:
+def training_curves_figure(history: Sequence[EpochRecord], best_epoch: float, title: str = "") -> Figure:
     """Draw losses and validation scores over the epochs, with the chosen epoch marked.
 
     Args:
-        history: One record an epoch.
-        best_epoch: The chosen one, counted from 1.
+        history: One record a validation.
+        best_epoch: Epochs done at the chosen validation.
         title: Heading; "" = none.
     """
     epochs = [record.epoch for record in history]
@@ -100,7 +100,7 @@ def training_curves_figure(history: Sequence[EpochRecord], best_epoch: int, titl
     scores.set_ylim(0, 1.02)
     scores.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     best = next(record for record in history if record.epoch == best_epoch)
-    scores.set_title(f"best macro F1 {best.val_macro_f1:.3f}, epoch {best_epoch}", color=BLUE)
+    scores.set_title(f"best macro F1 {best.val_macro_f1:.3f}, epoch {best_epoch:g}", color=BLUE)
     for axes in (losses, scores):
         axes.axvline(best_epoch, color=BLUE, alpha=0.2, linewidth=5, zorder=0)
         axes.set_xlabel("epoch")

@@ -111,7 +111,7 @@ class ArtifactWriter(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._started = perf_counter()
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         values = {name: value.item() for name, value in trainer.callback_metrics.items()}
         if not math.isfinite(values["val/loss"]):
             raise UserError(
@@ -119,8 +119,8 @@ class ArtifactWriter(Callback):
                 f" not finite), found {self.config.model.learning_rate}; try a lower one, or trainer.precision=32-true"
             )
         record = EpochRecord(
-            epoch=trainer.current_epoch + 1,
-            train_loss=values["train/loss"],
+            epoch=_epochs_done(trainer),
+            train_loss=pl_module.train_loss.compute().item(),  # type: ignore[operator, union-attr]
             val_loss=values["val/loss"],
             val_accuracy=values["val/accuracy"],
             val_macro_f1=values["val/macro_f1"],
@@ -128,7 +128,7 @@ class ArtifactWriter(Callback):
         self._history.append(record)
         if trainer.is_global_zero:
             log.info(
-                "epoch %d/%d: loss %.4f training, %.4f validation; accuracy %.4f, macro F1 %.4f",
+                "epoch %g/%d: loss %.4f training, %.4f validation; accuracy %.4f, macro F1 %.4f",
                 *(record.epoch, trainer.max_epochs, record.train_loss, record.val_loss),
                 *(record.val_accuracy, record.val_macro_f1),
             )
@@ -139,7 +139,8 @@ class ArtifactWriter(Callback):
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.is_global_zero:
             return
-        best_epoch = self.best.restore(pl_module)
+        self.best.restore(pl_module)
+        best_epoch = max(self._history, key=lambda record: record.val_macro_f1).epoch
         model: Any = pl_module.model
         deliverable = Predictor.of_backbone(
             self.backbone,
@@ -183,7 +184,7 @@ class ArtifactWriter(Callback):
             write_rows(rows, temporary)
         return path
 
-    def _entry(self, deliverable: Predictor, best_epoch: int, scores: Scores) -> ModelEntry:
+    def _entry(self, deliverable: Predictor, best_epoch: float, scores: Scores) -> ModelEntry:
         train, validation = self.data.train, self.data.validation
         model = deliverable.torch_model
         return ModelEntry(
@@ -222,6 +223,12 @@ class ArtifactWriter(Callback):
             kept=False,
             evaluations={name: _set_scores(each, each.data) for name, each in entry.evaluations.items()},
         )
+
+
+def _epochs_done(trainer: Trainer) -> float:
+    """Count the epochs so far; those that are not over count by their share of updates."""
+    done, of = trainer.fit_loop.epoch_loop.batch_progress.current.completed, trainer.num_training_batches
+    return trainer.current_epoch + (1 if done >= of else round(done / of, 2))
 
 
 def _set_scores(scores: ScoresRecord, data: DataFile) -> SetScores:

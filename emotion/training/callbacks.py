@@ -75,20 +75,26 @@ class EpochCheckpoint(ModelCheckpoint):
     """Keeps one epoch of a run to resume from: the best by ``monitor``, or the last.
 
     Unlike its base class, it still knows the best epoch if the folder was moved before resuming.
+
+    Args:
+        folder: Where the file goes.
+        filename: Its name without ``.ckpt``.
+        monitor: The logged value that the best epoch has the highest of; None = keep the last.
+        within_epochs: Look at each validation, also at those that come before an epoch's end.
     """
 
-    def __init__(self, folder: Path, filename: str, monitor: str | None = None) -> None:
+    def __init__(self, folder: Path, filename: str, monitor: str | None = None, within_epochs: bool = False) -> None:
         super().__init__(
             dirpath=folder,
             filename=filename,
             monitor=monitor,
             mode="max",
-            save_on_train_epoch_end=True,
+            save_on_train_epoch_end=not within_epochs,
             enable_version_counter=False,
         )
 
     def restore(self, module: LightningModule) -> int:
-        """Give ``module`` the weights of the kept epoch, and return the epoch's number, from 1."""
+        """Give ``module`` the weights that were kept, and return the number of their epoch, from 1."""
         content = torch.load(self.best_model_path, map_location="cpu", weights_only=True)
         module.load_state_dict(content["state_dict"])
         return int(content["epoch"]) + 1
@@ -136,8 +142,10 @@ class ResumeState(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        # After an epoch's last batch the epoch is finished first: it is validated, and may be the best.
-        if trainer.is_last_batch or (trainer.world_size > 1 and (batch_idx + 1) % _AGREE_EVERY):
+        # What comes after this update is finished first: the epoch's end, or a validation, which may find the best.
+        every = trainer.val_check_batch
+        is_validated = every is not None and (batch_idx + 1) % every == 0
+        if trainer.is_last_batch or is_validated or (trainer.world_size > 1 and batch_idx % _AGREE_EVERY):
             return
         request = stop_request()
         number = 0 if request is None or request.number is None else request.number

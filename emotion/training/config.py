@@ -70,7 +70,8 @@ class AugmentationConfig(Config):
 
 
 class TrainerConfig(Config):
-    """The arguments of ``lightning.Trainer`` that we set, by its names, and ``ckpt_path`` of ``Trainer.fit``."""
+    """The arguments of ``lightning.Trainer`` that we set, by its names; ``patience`` is one of its ``EarlyStopping``, and
+    ``ckpt_path`` one of ``Trainer.fit``."""
 
     accelerator: Accelerator
     devices: Annotated[
@@ -83,6 +84,10 @@ class TrainerConfig(Config):
     gradient_clip_val: PositiveNumber | None
     limit_train_batches: Batches
     limit_val_batches: Batches
+    val_check_interval: Annotated[float, Field(gt=0, le=1)]
+    """Share of an epoch from one validation to the next; each may become the checkpoint."""
+    patience: Count | None
+    """Validations in a row without a higher macro F1 that end the training; null = it takes all its epochs."""
     log_every_n_steps: Count
     enable_progress_bar: bool
     ckpt_path: Text | None

@@ -65,6 +65,7 @@ def build_trainer(config: TrainConfig, run_dir: Path, callbacks: list[Callback])
         gradient_clip_val=settings.gradient_clip_val,
         limit_train_batches=settings.limit_train_batches,
         limit_val_batches=settings.limit_val_batches,
+        val_check_interval=settings.val_check_interval,
         log_every_n_steps=settings.log_every_n_steps,
         enable_progress_bar=settings.enable_progress_bar,
         deterministic=True,

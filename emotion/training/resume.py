@@ -46,6 +46,8 @@ _AS_BEFORE: dict[str, Any] = {
     "optimizer.layer_decay": "1.0",
     "optimizer.logit_adjustment": "0.0",
     "optimizer.average": "none",
+    "trainer.val_check_interval": "1.0",
+    "trainer.patience": "None",
     **dict.fromkeys((f"augmentation.{name}" for name in AugmentationConfig.model_fields), "0.0"),
 }
 
@@ -64,6 +66,7 @@ def run_identity(config: TrainConfig, data: EmotionDataModule) -> dict[str, str 
         "model.learning_rate": config.model.learning_rate,
         **{f"optimizer.{key}": str(value) for key, value in config.optimizer.model_dump().items()},
         **{f"augmentation.{key}": str(value) for key, value in config.augmentation.model_dump().items()},
+        **{f"trainer.{key}": str(getattr(config.trainer, key)) for key in ("val_check_interval", "patience")},
         "data.train": data.train.sha256,
         "data.validation": data.validation.sha256,
     }
@@ -105,8 +108,8 @@ def check_resume(config: TrainConfig, data: EmotionDataModule) -> None:
     try:
         require_intact(path)
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        epochs_done, identity = int(content["epoch"]) + 1, dict(content["callbacks"]["ArtifactWriter"]["identity"])
-        has_best = bool(content["loops"]["fit_loop"]["epoch_progress"]["total"]["completed"])
+        epochs_done, written = int(content["epoch"]) + 1, content["callbacks"]["ArtifactWriter"]
+        identity, has_best = dict(written["identity"]), bool(written["history"])
     except Exception as error:  # a file of another program fails in many ways
         raise UserError(
             f"trainer.ckpt_path: must be a resume checkpoint (checkpoints/last.ckpt), found {path}"

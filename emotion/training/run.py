@@ -43,6 +43,7 @@ from emotion.training.devices import check_devices, process_count, processes_bla
 from emotion.training.fitting import fit
 from emotion.training.losses import check_class_weights
 from emotion.training.resume import CHECKPOINTS, check_resume, claim_run, find_state, finished_report
+from emotion.training.stopping import early_stopping
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +131,7 @@ def _train(
     state = config.trainer.ckpt_path
     folder = Path(state).resolve().parent if state is not None else run_dir / CHECKPOINTS
     job = job if folder == job.folder / CHECKPOINTS else Job(folder.parent, job.identity)
-    best = EpochCheckpoint(folder, "best", monitor="val/macro_f1")
+    best = EpochCheckpoint(folder, "best", monitor="val/macro_f1", within_epochs=config.trainer.val_check_interval < 1)
     last = EpochCheckpoint(folder, "last")  # ModelCheckpoint(save_last=True) skips epochs that are not the best
     writer = ArtifactWriter(config, data, backbone, best, sets, run_dir, sweep)
     guard = LossGuard("model.learning_rate", config.model.learning_rate, folder)
@@ -142,7 +143,8 @@ def _train(
     # Of several processes, the first keeps the record.
     record = job.recorded() if rank_zero_only.rank == 0 else nullcontext()  # type: ignore[attr-defined]
     with record, batch_size_blamed("data.batch_size", config.data.batch_size), processes_blamed(config.trainer):
-        fit(classifier, data, config, run_dir, [guard, *averaging(config.optimizer), best, last, writer, resume_state])
+        further = [*averaging(config.optimizer), *early_stopping(config.trainer)]
+        fit(classifier, data, config, run_dir, [guard, *further, best, last, writer, resume_state])
     return writer.report
 
 

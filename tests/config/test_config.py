@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from lightning import Trainer
+from lightning.pytorch.callbacks import EarlyStopping
 from omegaconf import OmegaConf
 
 from emotion.benchmark import BenchmarkConfig
@@ -106,6 +107,9 @@ def test_sample_and_conf_are_found_from_anywhere(tmp_path: Path, monkeypatch: py
         ("trainer.gradient_clip_val=-1", ["trainer.gradient_clip_val", "> 0", "-1"]),
         ("trainer.limit_train_batches=0", ["trainer.limit_train_batches", "0"]),
         ("trainer.precision=8", ["trainer.precision", "bf16-mixed", "8"]),
+        ("trainer.val_check_interval=0", ["trainer.val_check_interval", "> 0", "0"]),
+        ("trainer.val_check_interval=2", ["trainer.val_check_interval", "<= 1", "2"]),
+        ("trainer.patience=0", ["trainer.patience", ">= 1", "0"]),
         ("trainer.max_epochs=0", ["trainer.max_epochs", ">= 1", "0"]),
         ("seed=-1", ["seed", ">= 0", "-1"]),
         ("trainer.max_epochs=ten", ["trainer.max_epochs: must be a whole number >= 1, found 'ten'"]),
@@ -152,9 +156,10 @@ def test_gradient_clipping_can_be_switched_off() -> None:
 
 
 def test_every_trainer_field_is_an_argument_of_lightnings_trainer() -> None:
-    names = TrainerConfig.model_fields.keys() - {"ckpt_path"}
+    names = TrainerConfig.model_fields.keys() - {"ckpt_path", "patience"}
     inspect.signature(Trainer).bind(**dict.fromkeys(names))
     assert "ckpt_path" in inspect.signature(Trainer.fit).parameters
+    assert "patience" in inspect.signature(EarlyStopping).parameters
 
 
 def test_debugging_replaces_no_real_deliverables() -> None:

@@ -67,11 +67,11 @@ def loss_curves(name: str, history: Sequence[EpochRecord]) -> Chart:
     return _curves(f"Loss of {name} by epoch", lines, "loss")
 
 
-def _curves(title: str, lines: Mapping[str, Sequence[tuple[int, float]]], axis: str) -> Chart:
+def _curves(title: str, lines: Mapping[str, Sequence[tuple[float, float]]], axis: str) -> Chart:
     shown = dict(list(lines.items())[:SERIES])
     points = [point for line in shown.values() for point in line]
-    last = max(epoch for epoch, _ in points)
-    across = Scale(1, max(last, 2), _LEFT + 6, _RIGHT - 6)
+    first, last = min(epoch for epoch, _ in points), ceil(max(epoch for epoch, _ in points))
+    across = Scale(min(first, 1), max(last, 2), _LEFT + 6, _RIGHT - 6)
     up = spanning([value for _, value in points], _BOTTOM, _TOP)
     drawing = Drawing()
     drawing.up(up, _LEFT, _RIGHT, axis)
