@@ -70,8 +70,10 @@ class AugmentationConfig(Config):
 
 
 class TrainerConfig(Config):
-    """The arguments of ``lightning.Trainer`` that we set, by its names; ``patience`` is one of its ``EarlyStopping``, and
-    ``ckpt_path`` one of ``Trainer.fit``."""
+    """The arguments of ``lightning.Trainer`` that we set, by its names.
+
+    ``patience`` is an argument of its ``EarlyStopping``, ``ckpt_path`` one of ``Trainer.fit``.
+    """
 
     accelerator: Accelerator
     devices: Annotated[
