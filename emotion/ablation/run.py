@@ -25,8 +25,9 @@ from emotion.reporting import (
     RowsFile,
     RunRecord,
     SetScores,
-    ablation_effects,
     ablation_figure,
+    ablation_panels,
+    compared_sets,
     git_commit,
     hardware,
     intact_rows,
@@ -34,6 +35,7 @@ from emotion.reporting import (
     is_rows,
     read_ablation_report,
     save_figure,
+    switch_effects,
     versions,
     write_ablation_report,
     write_ablation_tables,
@@ -92,11 +94,12 @@ def ablate(config: AblationConfig) -> AblationReport:
             run = _train(recipe, switch, seed, identity, place, folder)
             report.runs = [each for each in report.runs if (each.switch, each.seed) != (switch, seed)] + [run]
             write_ablation_report(report, folder)
+        report.effects = {data: switch_effects(report, folder, data) for data in compared_sets(report)}
         write_ablation_report(report, folder)
         write_ablation_tables(report, folder)
-        if effects := ablation_effects(report, folder):
+        if panels := ablation_panels(report):
             with atomic(folder / PICTURE_NAME) as temporary:
-                save_figure(ablation_figure(effects, f"{report.model_name}: what each change adds"), temporary)
+                save_figure(ablation_figure(panels, f"{report.model_name}: what each change adds"), temporary)
     return report
 
 

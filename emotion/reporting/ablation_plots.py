@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from emotion.reporting.ablation_tables import NOISE, SwitchEffect
+from emotion.reporting.ablation_report import NOISE, SwitchEffect
 from emotion.reporting.figures import BLUE, LIGHT_GREY, ORANGE, PAGE, in_style, new_figure, without_frame
 
 
@@ -34,10 +34,10 @@ def _panel(axes: Axes, effects: Sequence[SwitchEffect]) -> None:
     axes.axvline(0, color=ORANGE, linewidth=1, linestyle="--", zorder=0)
     for row, each in enumerate(effects):
         colour = LIGHT_GREY if each.verdict == NOISE else BLUE
-        interval = each.found.interval
+        interval = each.difference.interval
         axes.plot([100 * interval.low, 100 * interval.high], [row, row], color=colour, linewidth=2, zorder=1)
         axes.plot([100 * value for value in each.by_seed], [row] * len(each.by_seed), "|", color=colour, markersize=7)
-        axes.plot([100 * each.found.difference], [row], "o", color=colour, markersize=5, zorder=2)
+        axes.plot([100 * each.difference.difference], [row], "o", color=colour, markersize=5, zorder=2)
     without_frame(axes)
     axes.grid(axis="x")
     axes.spines["bottom"].set_visible(True)

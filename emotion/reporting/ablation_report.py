@@ -5,10 +5,23 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from emotion.reporting.schema import DataFile, Environment, Report, RowsFile, SetScores, Share, Strict
+from emotion.evaluation import MacroF1Difference
+from emotion.reporting.schema import (
+    SIGNIFICANCE,
+    DataFile,
+    Environment,
+    Report,
+    RowsFile,
+    SetScores,
+    Share,
+    Strict,
+)
 from emotion.reporting.store import read_json, write_json
 
 ABLATION_REPORT_NAME = "ablation_report.json"
+BASE = "base"
+"""Name of the recipe without any change."""
+NOISE, BETTER, WORSE = "noise", "better", "worse"
 
 
 class AblationRun(Strict):
@@ -28,6 +41,29 @@ class AblationRun(Strict):
     """By the name of the evaluation set."""
 
 
+class SwitchEffect(Strict):
+    """What a change does to the macro F1 on some rows, over the seeds that it and the recipe as it is share."""
+
+    switch: str
+    seeds: list[int]
+    difference: MacroF1Difference
+    """Macro F1 with the change minus that of the recipe as it is: mean over the seeds, on the same rows."""
+    by_seed: list[float]
+    """The difference of each seed."""
+    holm_p: float = Share
+    """P-value of no difference, corrected for the number of changes."""
+
+    @property
+    def verdict(self) -> str:
+        """``better`` or ``worse`` if neither other rows nor another seed would be likely to say otherwise."""
+        interval = self.difference.interval
+        if interval.low <= 0 <= interval.high or self.holm_p >= SIGNIFICANCE:
+            return NOISE
+        if min(self.by_seed) < 0 < max(self.by_seed):
+            return NOISE
+        return BETTER if self.difference.difference > 0 else WORSE
+
+
 class AblationReport(Report):
     """``ablation_report.json``."""
 
@@ -43,6 +79,8 @@ class AblationReport(Report):
     compared_on: DataFile
     """The rows that chose the epochs and that the changes are compared on."""
     runs: list[AblationRun]
+    effects: dict[str, list[SwitchEffect]] = Field(default_factory=dict)
+    """What each change does, by ``validation`` (the rows set apart) or the name of the evaluation set."""
 
 
 def read_ablation_report(folder: Path) -> AblationReport | None:

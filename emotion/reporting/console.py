@@ -75,7 +75,7 @@ def print_evaluation(report: EvaluationReport, folder: Path) -> None:
 def print_ablation(report: AblationReport, folder: Path) -> None:
     """Print what each change of the recipe adds."""
     console = Console()
-    for table in ablation_tables(report, folder):
+    for table in ablation_tables(report):
         console.print(to_console(table))
     _line(console, f"Report, tables and row-level predictions: {folder}")
 

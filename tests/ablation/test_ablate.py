@@ -16,7 +16,6 @@ from emotion.reporting import (
     is_our_figure,
     read_ablation_report,
     read_rows,
-    switch_effects,
 )
 from support.files import files_in
 from support.interruptions import do_in_step
@@ -50,12 +49,12 @@ def test_each_change_is_compared_over_the_same_seeds(
 
     rows = {(run.switch, run.seed): read_rows(out / run.rows.file) for run in report.runs}
     labels = rows["base", 1].labels
-    (effect,) = (each for each in switch_effects(report, out, "validation") if each.switch == "cosine")
+    (effect,) = (each for each in report.effects["validation"] if each.switch == "cosine")
     answers = {key: each.probabilities.argmax(axis=1) for key, each in rows.items()}
     mine, base = ([answers[switch, seed] for seed in (1, 2)] for switch in ("cosine", "base"))
-    assert effect.found == paired_bootstrap(labels, mine, base, 6)
-    assert effect.found.difference == pytest.approx(np.mean(effect.by_seed))
-    tables = ablation_tables(report, out)
+    assert effect.difference == paired_bootstrap(labels, mine, base, 6)
+    assert effect.difference.difference == pytest.approx(np.mean(effect.by_seed))
+    tables = ablation_tables(report)
     assert [table.title for table in tables] == ["Rows set apart", "again"]
     assert [row[0] for row in tables[0].rows] == ["base", "cosine", "ema"]
     assert all(row[1] == "2" for row in tables[0].rows)
