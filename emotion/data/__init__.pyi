@@ -27,6 +27,7 @@ from .labelled import Corpus as Corpus
 from .labelled import LabelledTexts as LabelledTexts
 from .labelled import read_labelled as read_labelled
 from .labelled import sample_texts as sample_texts
+from .prefetch import mapped as mapped
 from .prefetch import prefetched as prefetched
 from .same_texts import Repeats as Repeats
 from .same_texts import SameText as SameText

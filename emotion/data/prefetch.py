@@ -1,10 +1,12 @@
-"""Make the next item while the current one is used."""
+"""Make the next items while the current one is used."""
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 def prefetched(items: Iterator[T]) -> Iterator[T]:
@@ -15,3 +17,18 @@ def prefetched(items: Iterator[T]) -> Iterator[T]:
         while (item := following.result()) is not end:
             following = worker.submit(next, items, end)
             yield item  # type: ignore[misc]
+
+
+def mapped(function: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
+    """Yield ``function`` of each item, in order, computed by ``threads`` threads; raise errors in their place.
+
+    Items are taken as they are needed: at most one more than there are threads waits for its turn.
+    """
+    pending: deque[Future[R]] = deque()
+    with ThreadPoolExecutor(max_workers=threads) as workers:
+        for item in items:
+            pending.append(workers.submit(function, item))
+            if len(pending) > threads:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()

@@ -1,15 +1,21 @@
 """A classifier that runs in ONNX Runtime instead of torch."""
 
+from collections.abc import Iterable, Iterator
+from functools import cached_property
 from importlib import import_module
-from typing import Any, NamedTuple
+from itertools import chain, islice
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 from transformers import PretrainedConfig
 
+from emotion.data import mapped
 from emotion.errors import UserError, first_line
 from emotion.models.fast import SLOW_FUSIONS, inference_session
+
+T = TypeVar("T")
 
 
 class ClassifierOutput(NamedTuple):
@@ -18,7 +24,7 @@ class ClassifierOutput(NamedTuple):
     logits: Tensor
     """(rows, classes), float32."""
     features: Tensor | None = None
-    """(rows, features), float32; None for models of earlier versions."""
+    """(rows, features), float32; None if they were not asked for, and for ONNX models of earlier versions."""
 
 
 class OnnxClassifier:
@@ -37,12 +43,8 @@ class OnnxClassifier:
     device = torch.device("cpu")
 
     def __init__(self, serialized: bytes, config: PretrainedConfig, fast: bool = True) -> None:
-        (onnxruntime,) = require_packages("onnxruntime")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        options.log_severity_level = 4  # errors are raised too, which is enough
-        self.serialized, self.config = serialized, config
-        self._session = inference_session(onnxruntime, serialized, options, SLOW_FUSIONS if fast else ())
+        self.serialized, self.config, self.fast = serialized, config, fast
+        self._session = self._new_session(torch.get_num_threads())
         self._outputs = [output.name for output in self._session.get_outputs()]
         self.has_features = "features" in self._outputs
 
@@ -52,9 +54,42 @@ class OnnxClassifier:
         Raises:
             UserError: The model fails, or returns something else.
         """
+        return self._run(self._session, input_ids, attention_mask)
+
+    def of_batches(self, batches: Iterable[tuple[T, dict[str, Tensor]]]) -> Iterator[tuple[T, ClassifierOutput]]:
+        """Compute what a call of each batch does, in order, several batches at a time, each in one thread.
+
+        Several threads within one batch would wait for each other. A batch is taken when it is needed.
+
+        Args:
+            batches: Anything that says which batch it is, and the arguments of the call.
+        """
+        threads, batches = torch.get_num_threads(), iter(batches)
+        first = list(islice(batches, 2))
+        if len(first) < 2 or threads == 1:
+            yield from ((name, self(**inputs)) for name, inputs in chain(first, batches))
+            return
+        session = self._one_thread
+        yield from mapped(lambda batch: (batch[0], self._run(session, **batch[1])), chain(first, batches), threads)
+
+    @cached_property
+    def _one_thread(self) -> Any:
+        """The session for several batches at a time, which computes in the thread that calls it."""
+        return self._new_session(1)
+
+    def _new_session(self, threads: int) -> Any:
+        (onnxruntime,) = require_packages("onnxruntime")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        # Threads that spin between two calls slow down what torch and numpy compute there.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 4  # errors are raised too, which is enough
+        return inference_session(onnxruntime, self.serialized, options, SLOW_FUSIONS if self.fast else ())
+
+    def _run(self, session: Any, input_ids: Tensor, attention_mask: Tensor) -> ClassifierOutput:
         inputs = {"input_ids": input_ids.numpy(), "attention_mask": attention_mask.numpy()}
         try:
-            logits, *features = self._session.run(self._outputs, inputs)
+            logits, *features = session.run(self._outputs, inputs)
         except Exception as error:  # ONNX Runtime's own kinds are not public
             raise UserError(f"weights: must be an ONNX model that runs, found {first_line(error)}") from error
         expected = (len(input_ids), self.config.num_labels)

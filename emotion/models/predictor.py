@@ -20,7 +20,7 @@ from emotion.models.familiarity import Familiarity, doubt
 from emotion.models.features import features_captured
 from emotion.models.forks import predict_after_forks
 from emotion.models.int8 import is_int8
-from emotion.models.onnx_runtime import OnnxClassifier
+from emotion.models.onnx_runtime import ClassifierOutput, OnnxClassifier
 from emotion.models.predictions import NotFiniteError, Predictions
 
 BATCH_SIZE: int = conf_value("data/csv", "batch_size")
@@ -185,12 +185,11 @@ class Predictor:
         """Compute what :meth:`logits` does, and each text's distance, (rows,), float64; 0 without a familiarity."""
         logits = torch.empty(len(rows), len(self.labels), dtype=torch.float32)
         distances = np.zeros(len(rows))
-        for batch, inputs in self.batches(rows, batch_size):
-            if self.familiarity is None:
-                logits[batch] = self.model(**inputs).logits.float().cpu()
-            else:
-                logits[batch], features = self._call(inputs)
-                distances[batch] = self.familiarity.distances(features)
+        for batch, found in self._outputs(rows, batch_size, with_features=self.familiarity is not None):
+            logits[batch] = found.logits
+            if self.familiarity is not None:
+                assert found.features is not None
+                distances[batch] = self.familiarity.distances(found.features.numpy())
             if advance is not None:
                 advance(batch)
         return logits, distances
@@ -200,21 +199,28 @@ class Predictor:
         """Compute what the distances of texts come from, (texts, features), float32; None if the model shows none."""
         if not texts or (isinstance(self.model, OnnxClassifier) and not self.model.has_features):
             return None
-        rows: list[np.ndarray | None] = [None] * len(texts)
-        for batch, inputs in self.batches(self.encoder.encode(texts)):
-            for place, found in zip(batch, self._call(inputs)[1], strict=True):
-                rows[place] = found
-        return np.stack([row for row in rows if row is not None])
-
-    def _call(self, inputs: dict[str, Tensor]) -> tuple[Tensor, np.ndarray]:
-        """Return logits and features of a batch, float32 on the CPU."""
-        if isinstance(self.model, OnnxClassifier):
-            output = self.model(**inputs)
+        places, found = [], []
+        for batch, output in self._outputs(self.encoder.encode(texts), BATCH_SIZE, with_features=True):
             assert output.features is not None
-            return output.logits, output.features.numpy()
-        with features_captured(self.model) as captured:
-            logits = self.model(**inputs).logits.float().cpu()
-        return logits, captured[-1].float().cpu().numpy()
+            places += batch
+            found.append(output.features)
+        return torch.cat(found)[np.argsort(places)].numpy()
+
+    def _outputs(
+        self, rows: Sequence[TokenIds], batch_size: int, with_features: bool
+    ) -> Iterator[tuple[list[int], ClassifierOutput]]:
+        """Yield the places of each batch's rows and what the model gives for them, on the CPU."""
+        batches = self.batches(rows, batch_size)
+        if isinstance(self.model, OnnxClassifier):
+            yield from self.model.of_batches(batches)
+            return
+        for batch, inputs in batches:
+            if not with_features:
+                yield batch, ClassifierOutput(self.model(**inputs).logits.float().cpu())
+                continue
+            with features_captured(self.model) as captured:
+                logits = self.model(**inputs).logits.float().cpu()
+            yield batch, ClassifierOutput(logits, captured[-1].float().cpu())
 
     def batches(
         self, rows: Sequence[TokenIds], batch_size: int = BATCH_SIZE

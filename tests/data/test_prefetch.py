@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from emotion.data import prefetched
+from emotion.data import mapped, prefetched
 
 
 def test_the_next_item_is_made_while_this_one_is_used() -> None:
@@ -41,3 +41,29 @@ def test_no_more_than_one_item_is_made_in_advance() -> None:
     assert next(stream) == 0
     stream.close()
     assert made in ([0], [0, 1])
+
+
+def test_several_threads_work_at_once_and_keep_the_order() -> None:
+    together = threading.Barrier(3, timeout=5)
+
+    def work(number: int) -> int:
+        together.wait()  # alone, no thread gets past it
+        return 10 * number
+
+    assert list(mapped(work, range(9), threads=3)) == [10 * number for number in range(9)]
+    assert list(mapped(work, (), threads=3)) == []
+
+
+def test_items_are_taken_as_threads_need_them_and_errors_come_in_their_place() -> None:
+    taken: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(100):
+            taken.append(number)
+            yield number
+
+    stream = mapped(lambda number: 6 // (3 - number), items(), threads=2)
+    assert [next(stream) for _ in range(3)] == [2, 3, 6]
+    assert len(taken) <= 6
+    with pytest.raises(ZeroDivisionError):
+        next(stream)

@@ -1,0 +1,49 @@
+"""Several batches at a time, each in one thread, give what each gives alone."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from emotion.compression.steps.onnx import export_onnx
+from emotion.errors import UserError
+from emotion.models import OnnxClassifier, Predictor
+from support.onnx_models import constant_logits
+from support.predictors import untrained
+
+
+@pytest.fixture(autouse=True)
+def _three_threads() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def exported(backbones: dict[str, Path]) -> Predictor:
+    return export_onnx(untrained("minilm", backbones["minilm"]))
+
+
+def test_a_batch_is_the_same_alone_and_among_others(exported: Predictor) -> None:
+    texts = [f"word {number} " * (number % 11 + 1) for number in range(70)]
+    rows = exported.encoder.encode(texts)
+    together = exported.logits(rows, 8)
+    model = exported.model
+    for places, inputs in exported.batches(rows, 8):
+        torch.testing.assert_close(together[places], model(**inputs).logits, rtol=1e-5, atol=1e-6)
+    features = exported.features(texts)
+    assert features is not None
+    for place in (0, 33, 69):
+        alone = exported.features([texts[place]])
+        assert alone is not None
+        torch.testing.assert_close(torch.tensor(features[place]), torch.tensor(alone[0]), rtol=1e-4, atol=1e-5)
+
+
+def test_a_batch_that_fails_is_told(exported: Predictor) -> None:
+    model = OnnxClassifier(constant_logits(8, 6), exported.model.config)
+    rows = exported.encoder.encode([f"word {number}" for number in range(19)])
+    exported.model = model
+    with pytest.raises(UserError, match=r"gives logits .* found \(8, 6\)"):
+        exported.logits(rows, 8)
