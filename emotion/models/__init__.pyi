@@ -29,9 +29,11 @@ from .head import keep_head_in_fp32 as keep_head_in_fp32
 from .int8 import is_int8 as is_int8
 from .int8 import load_int8 as load_int8
 from .int8 import quantized as quantized
+from .layers import HiddenStates as HiddenStates
 from .layers import InnerPart as InnerPart
 from .layers import attentions as attentions
 from .layers import feed_forwards as feed_forwards
+from .layers import head_size as head_size
 from .layers import is_known as is_known
 from .layers import record_feed_forward_width as record_feed_forward_width
 from .layers import transformer_layers as transformer_layers

@@ -65,6 +65,49 @@ class InnerPart:
         _select_(self.reader, columns, dim=1)
 
 
+@dataclass(frozen=True, slots=True)
+class HiddenStates:
+    """What the embeddings and each layer write, and the next layer and the head read, token by token."""
+
+    model: PreTrainedModel
+
+    @property
+    def units(self) -> int:
+        """Hidden size."""
+        return int(self.model.config.hidden_size)
+
+    @property
+    def writers(self) -> list[nn.Module]:
+        """The embeddings, and each layer."""
+        return [self.model.base_model.get_submodule("embeddings"), *transformer_layers(self.model)]
+
+    def keep_(self, units: Tensor) -> None:
+        """Reduce the model to those of ``units``, (kept,), int64 in [0, self.units), ascending.
+
+        The head size stays, so that the config's number of heads falls; the heads themselves are as before.
+        """
+        config, width = self.model.config, self.units
+        parts = feed_forwards(self.model) + attentions(self.model)
+        makers = {id(maker) for part in parts for maker in part.makers}
+        readers = {id(part.reader) for part in parts}
+        for module in self.model.modules():
+            if isinstance(module, nn.Embedding) and module.embedding_dim == width:
+                module.weight, module.embedding_dim = _selected(module.weight, units, dim=1), len(units)
+            elif isinstance(module, nn.LayerNorm) and module.normalized_shape == (width,):
+                module.normalized_shape = (len(units),)
+                module.weight = _selected(module.weight, units, dim=0)
+                if module.bias is not None:
+                    module.bias = _selected(module.bias, units, dim=0)
+            elif isinstance(module, nn.Linear):
+                shape = module.weight.shape
+                if shape[0] == width and id(module) not in makers:
+                    _select_(module, units, dim=0)
+                if shape[1] == width and id(module) not in readers:
+                    _select_(module, units, dim=1)
+        config.num_attention_heads = len(units) // head_size(self.model)
+        config.hidden_size = len(units)
+
+
 def is_known(model: PreTrainedModel) -> bool:
     """Return whether the functions below know the architecture of ``model``."""
     return model.config.model_type in _NAMES
@@ -96,11 +139,13 @@ def record_feed_forward_width(model: PreTrainedModel, neurons: int) -> None:
 
 def attentions(model: PreTrainedModel) -> list[InnerPart]:
     """Return the attention heads of each layer."""
-    names = _names(model)
-    head_size = model.config.hidden_size // model.config.num_attention_heads
-    return [
-        _part(layer, names.attention_makers, names.attention_reader, head_size) for layer in transformer_layers(model)
-    ]
+    names, width = _names(model), head_size(model)
+    return [_part(layer, names.attention_makers, names.attention_reader, width) for layer in transformer_layers(model)]
+
+
+def head_size(model: PreTrainedModel) -> int:
+    """Return the width of a head, of which the hidden size is a multiple."""
+    return int(model.config.hidden_size // model.config.num_attention_heads)
 
 
 def _names(model: PreTrainedModel) -> _Names:

@@ -192,10 +192,10 @@ def test_a_model_in_half_precision_is_written_in_fp32(originals: dict[str, Path]
 def test_fewer_neurons_are_written_but_fewer_heads_are_refused(originals: dict[str, Path], tmp_path: Path) -> None:
     texts, labels = zip(*sample_rows("train", 12), strict=True)
     predictor = load(originals["minilm"])
-    narrow_(predictor, NarrowConfig(ffn=0.5, heads=1.0), texts, labels)
+    narrow_(predictor, NarrowConfig(ffn=0.5, heads=1.0, hidden=1.0), texts, labels)
     found = in_transformers(exported(predictor, tmp_path), TEXTS)
     torch.testing.assert_close(found, predictor.predict_proba(TEXTS), atol=1e-5, rtol=0)
-    narrow_(predictor, NarrowConfig(ffn=1.0, heads=0.5), texts, labels)
+    narrow_(predictor, NarrowConfig(ffn=1.0, heads=0.5, hidden=1.0), texts, labels)
     with pytest.raises(UserError, match=r"^weights: must have all attention heads, found 1 of 2 in each layer"):
         exported(predictor, tmp_path)
 

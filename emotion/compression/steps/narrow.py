@@ -1,4 +1,4 @@
-"""Keep the most important feed-forward neurons and attention heads of each layer, in smaller dense matrices.
+"""Keep the most important neurons, attention heads and parts of the hidden states, in smaller dense matrices.
 
 Source: Michel et al. 2019, "Are sixteen heads really better than one?", arXiv:1905.10650, section 4.1, for heads;
 Molchanov et al. 2017, arXiv:1611.06440, section 2.2, for neurons.
@@ -10,12 +10,21 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from emotion.compression.steps.context import Context
 from emotion.compression.steps.registry import NarrowConfig
-from emotion.models import HEADS_LEFT, InnerPart, Predictor, attentions, feed_forwards, record_feed_forward_width
+from emotion.models import (
+    HEADS_LEFT,
+    HiddenStates,
+    InnerPart,
+    Predictor,
+    attentions,
+    feed_forwards,
+    head_size,
+    record_feed_forward_width,
+)
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +35,8 @@ MAX_TEXTS = 512
 def narrow_(predictor: Predictor, config: NarrowConfig, texts: Sequence[str], labels: Sequence[int]) -> None:
     """Keep the share ``config.ffn`` of the neurons and ``config.heads`` of the heads of each layer, at least one.
 
-    All layers keep equally many; each keeps its own most important ones, in their old order.
+    All layers keep equally many; each keeps its own most important ones, in their old order. Of the hidden
+    states, which all layers share, the share ``config.hidden`` is kept, in whole head sizes.
 
     Args:
         predictor: Predictor in FP32.
@@ -38,20 +48,27 @@ def narrow_(predictor: Predictor, config: NarrowConfig, texts: Sequence[str], la
         UserError: The model's architecture is not known to :mod:`emotion.models.layers`; nothing was changed.
     """
     model = predictor.torch_model
-    neurons, heads = feed_forwards(model), attentions(model)
+    neurons, heads, hidden = feed_forwards(model), attentions(model), HiddenStates(model)
     spread = np.linspace(0, len(texts) - 1, min(len(texts), MAX_TEXTS)).round().astype(int)
-    scores = importance(predictor, neurons + heads, [texts[i] for i in spread], [labels[i] for i in spread])
-    shares = [config.ffn] * len(neurons) + [config.heads] * len(heads)
-    for part, share, score in zip(neurons + heads, shares, scores, strict=True):
-        part.keep_(_best(score, max(1, round(share * part.units))))
+    parts: list[InnerPart | HiddenStates] = [*neurons, *heads, hidden]
+    scores = importance(predictor, parts, [texts[i] for i in spread], [labels[i] for i in spread])
+    heads_wide = max(1, round(config.hidden * model.config.num_attention_heads))
+    heads_left = min(max(1, round(config.heads * heads[0].units)), heads_wide)
+    counts = [max(1, round(config.ffn * part.units)) for part in neurons] + [heads_left] * len(heads)
+    for part, count, score in zip(parts, [*counts, heads_wide * head_size(model)], scores, strict=True):
+        if count < part.units:
+            part.keep_(_best(score, count))
     record_feed_forward_width(model, neurons[0].units)
     if heads[0].units < model.config.num_attention_heads:
         setattr(model.config, HEADS_LEFT, heads[0].units)
-    log.info("each layer: %d neurons and %d attention heads kept", neurons[0].units, heads[0].units)
+    log.info(
+        "each layer: %d neurons and %d attention heads kept; hidden states of %d",
+        *(neurons[0].units, heads[0].units, hidden.units),
+    )
 
 
 def importance(
-    predictor: Predictor, parts: Sequence[InnerPart], texts: Sequence[str], labels: Sequence[int]
+    predictor: Predictor, parts: Sequence[InnerPart | HiddenStates], texts: Sequence[str], labels: Sequence[int]
 ) -> list[Tensor]:
     """Estimate to first order how much the loss would change without a unit: the sum of the texts' absolute changes.
 
@@ -75,16 +92,19 @@ def importance(
 
 
 @contextmanager
-def _multiplied(parts: Sequence[InnerPart], factors: Sequence[Tensor]) -> Iterator[None]:
-    """Multiply what each part's reader reads by the factors, (texts, units), within the block."""
+def _multiplied(parts: Sequence[InnerPart | HiddenStates], factors: Sequence[Tensor]) -> Iterator[None]:
+    """Multiply each part's units by the factors, (texts, units), within the block."""
 
-    def multiply(part: InnerPart, factor: Tensor) -> torch.utils.hooks.RemovableHandle:
-        def hook(_reader: nn.Module, inputs: tuple[Tensor]) -> Tensor:
-            return inputs[0] * factor.repeat_interleave(part.unit_width, dim=1)[:, None]
+    def multiply(part: InnerPart | HiddenStates, factor: Tensor) -> list[torch.utils.hooks.RemovableHandle]:
+        if isinstance(part, InnerPart):
+            wide = factor.repeat_interleave(part.unit_width, dim=1)[:, None]
+            return [part.reader.register_forward_pre_hook(lambda _, inputs: inputs[0] * wide)]
+        return [
+            writer.register_forward_hook(lambda _module, _inputs, output: output * factor[:, None])
+            for writer in part.writers
+        ]
 
-        return part.reader.register_forward_pre_hook(hook)
-
-    handles = [multiply(part, factor) for part, factor in zip(parts, factors, strict=True)]
+    handles = [handle for part, factor in zip(parts, factors, strict=True) for handle in multiply(part, factor)]
     try:
         yield
     finally:

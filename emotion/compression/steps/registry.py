@@ -103,12 +103,14 @@ class DropLayersConfig(Config):
 
 
 class NarrowConfig(Config):
-    """Keep the most important feed-forward neurons and attention heads of each layer."""
+    """Keep the most important feed-forward neurons and attention heads of each layer, and parts of hidden states."""
 
     ffn: PositiveShare
     """Share of the neurons to keep."""
     heads: PositiveShare
-    """Share of the heads to keep."""
+    """Share of the heads to keep; with narrower hidden states, at most their share."""
+    hidden: PositiveShare
+    """Share of the hidden size to keep, rounded to whole heads."""
 
 
 class DistillConfig(Config):

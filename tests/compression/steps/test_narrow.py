@@ -22,7 +22,7 @@ from emotion.compression.steps.registry import (
     TrimVocabularyConfig,
 )
 from emotion.compression.steps.trim_vocabulary import trim_vocabulary_
-from emotion.models import Predictor, attentions, feed_forwards
+from emotion.models import HiddenStates, Predictor, attentions, feed_forwards
 from support.files import sample_rows
 from support.layers import layers_of, lively, logits
 from support.predictors import KINDS
@@ -30,6 +30,7 @@ from support.predictors import KINDS
 ROWS = [row for row in sample_rows("train", 60) if "@" not in row[0] and "http" not in row[0]][:16]
 TEXTS, LABELS = [text for text, _ in ROWS], [label for _, label in ROWS]
 NEURONS, HEADS, HEAD_SIZE = 48, 4, 8
+HIDDEN = HEADS * HEAD_SIZE
 
 
 def readers(checkpoint: Predictor, kind: str) -> list[tuple[nn.Linear, nn.Linear]]:
@@ -62,7 +63,7 @@ def test_removing_neurons_and_heads_that_nothing_reads_changes_nothing(
         survivors.append((ffn.weight.data[:, neurons].clone(), attention.weight.data[:, of_heads].clone()))
     before = logits(checkpoint)
 
-    narrow_(checkpoint, NarrowConfig(ffn=0.5, heads=0.5), TEXTS, LABELS)
+    narrow_(checkpoint, NarrowConfig(ffn=0.5, heads=0.5, hidden=1.0), TEXTS, LABELS)
     assert torch.allclose(logits(checkpoint), before, rtol=1e-4, atol=1e-5)
     for (ffn, attention), (neurons, of_heads) in zip(readers(checkpoint, kind), survivors, strict=True):
         assert torch.equal(ffn.weight, neurons)
@@ -76,6 +77,88 @@ def test_removing_neurons_and_heads_that_nothing_reads_changes_nothing(
     assert loaded.model.config.to_dict() == config
     assert torch.equal(logits(loaded), logits(checkpoint))
     assert torch.equal(loaded.predict_proba(TEXTS), checkpoint.predict_proba(TEXTS))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_hidden_states_without_their_copies_compute_the_same(kind: str, backbones: dict[str, Path]) -> None:
+    """Each hidden unit that goes is written as a copy of one that stays, so that norms agree, and is never read."""
+    checkpoint = lively(kind, backbones[kind])
+    order = torch.randperm(HIDDEN, generator=torch.Generator().manual_seed(2))
+    kept = order[: HIDDEN // 2].sort().values
+    copies = order[HIDDEN // 2 :]
+    parts = readers(checkpoint, kind)
+    inner_readers = {id(reader) for pair in parts for reader in pair}
+    of_kind = {"modernbert": ("Wqkv", "Wi")}.get(kind, ("query", "key", "value", "intermediate.dense"))
+    for name, module in checkpoint.model.named_modules():
+        if isinstance(module, nn.Embedding):
+            module.weight.data[:, copies] = module.weight.data[:, kept]
+        elif isinstance(module, nn.LayerNorm):
+            for values in (module.weight, module.bias):
+                if values is not None:
+                    values.data[copies] = values.data[kept]
+        elif isinstance(module, nn.Linear):
+            if module.out_features == HIDDEN and not name.endswith(of_kind):
+                module.weight.data[copies] = module.weight.data[kept]
+                if module.bias is not None:
+                    module.bias.data[copies] = module.bias.data[kept]
+            if module.in_features == HIDDEN and id(module) not in inner_readers:
+                module.weight.data[:, copies] = 0
+    before = logits(checkpoint)
+    HiddenStates(checkpoint.model).keep_(kept)
+    torch.testing.assert_close(logits(checkpoint), before, rtol=1e-4, atol=1e-4)
+    assert all(parameter.shape.count(HIDDEN) == 0 for parameter in _written(checkpoint, of_kind))
+
+
+def _written(checkpoint: Predictor, makers: tuple[str, ...]) -> list[Tensor]:
+    """The biases and norms of what writes hidden states, which have no other width."""
+    return [
+        value
+        for name, value in checkpoint.model.named_parameters()
+        if value.ndim == 1 and not name.removesuffix(".bias").endswith(makers)
+    ]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_most_important_hidden_units_stay_and_survive_the_file(
+    kind: str, backbones: dict[str, Path], tmp_path: Path
+) -> None:
+    checkpoint = lively(kind, backbones[kind])
+    original = copy.deepcopy(checkpoint)
+    (scores,) = importance(original, [HiddenStates(original.model)], TEXTS, LABELS)
+    narrow_(checkpoint, NarrowConfig(ffn=1.0, heads=1.0, hidden=0.5), TEXTS, LABELS)
+    kept = scores.topk(HIDDEN // 2).indices.sort().values
+    embeddings = (each.model.get_input_embeddings().weight for each in (original, checkpoint))
+    assert torch.equal(next(embeddings)[:, kept], next(embeddings))
+    assert {heads.in_features for _, heads in readers(checkpoint, kind)} == {HIDDEN // 2}  # two heads are left
+    assert checkpoint.model.config.hidden_size == HIDDEN // 2
+    save(checkpoint, tmp_path / "model.pt")
+    loaded = load(tmp_path / "model.pt")
+    assert shapes(loaded) == shapes(checkpoint)
+    assert torch.equal(loaded.predict_proba(TEXTS), checkpoint.predict_proba(TEXTS))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_importance_of_a_hidden_unit_is_the_slope_of_each_texts_loss(kind: str, backbones: dict[str, Path]) -> None:
+    """Compared with central differences in double precision; the embeddings and all layers write the unit."""
+    checkpoint = lively(kind, backbones[kind])
+    texts, labels, step = TEXTS[:3], LABELS[:3], 1e-4
+    (measured,) = importance(checkpoint, [HiddenStates(checkpoint.model)], texts, labels)
+    exact = copy.deepcopy(checkpoint)
+    exact.model.double()
+    factors = torch.ones(HIDDEN, dtype=torch.float64)
+    for writer in (exact.model.base_model.embeddings, *layers_of(exact.model, kind)):
+        writer.register_forward_hook(lambda _module, _inputs, output: output * factors)
+    encoded = [exact.tokenizer(text, return_tensors="pt", truncation=True, max_length=48) for text in texts]
+
+    @torch.inference_mode()
+    def losses(place: int, factor: float) -> Tensor:
+        factors.fill_(1)[place] = factor
+        values = [exact.model(**inputs).logits for inputs in encoded]
+        return torch.stack([cross_entropy(one, torch.tensor([y])) for one, y in zip(values, labels, strict=True)])
+
+    for place in range(0, HIDDEN, 8):
+        slope = (losses(place, 1 + step) - losses(place, 1 - step)) / (2 * step)
+        assert measured[place].item() == pytest.approx(float(slope.abs().sum()), rel=1e-3)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -120,7 +203,7 @@ def test_the_most_important_units_stay_with_all_their_weights(kind: str, backbon
     original = copy.deepcopy(checkpoint)
     parts = [*feed_forwards(original.model), *attentions(original.model)]
     scores = importance(original, parts, TEXTS, LABELS)
-    narrow_(checkpoint, NarrowConfig(ffn=0.25, heads=0.75), TEXTS, LABELS)
+    narrow_(checkpoint, NarrowConfig(ffn=0.25, heads=0.75, hidden=1.0), TEXTS, LABELS)
 
     for index, layer in enumerate(layers_of(checkpoint.model, kind)):
         old = dict(layers_of(original.model, kind)[index].named_parameters())
@@ -150,10 +233,10 @@ def test_a_model_that_was_trimmed_cut_and_narrowed_twice_survives_the_file(
     checkpoint = lively(kind, backbones[kind])
     trim_vocabulary_(checkpoint, TrimVocabularyConfig(min_count=1), TEXTS)
     drop_layers_(checkpoint.model, DropLayersConfig(keep=3))
-    narrow_(checkpoint, NarrowConfig(ffn=0.5, heads=0.75), TEXTS, LABELS)
+    narrow_(checkpoint, NarrowConfig(ffn=0.5, heads=0.75, hidden=1.0), TEXTS, LABELS)
     save(checkpoint, tmp_path / "once.pt")
     again = load(tmp_path / "once.pt")
-    narrow_(again, NarrowConfig(ffn=0.5, heads=0.34), TEXTS, LABELS)  # 12 neurons and one head are left
+    narrow_(again, NarrowConfig(ffn=0.5, heads=0.34, hidden=1.0), TEXTS, LABELS)  # 12 neurons and one head are left
     save(again, tmp_path / "twice.pt")
     loaded = load(tmp_path / "twice.pt")
     assert torch.equal(loaded.predict_proba(TEXTS), again.predict_proba(TEXTS))
@@ -166,7 +249,7 @@ def test_a_model_that_was_trimmed_cut_and_narrowed_twice_survives_the_file(
 def test_narrowed_models_load_in_their_final_formats(kind: str, backbones: dict[str, Path], tmp_path: Path) -> None:
     for number, make in enumerate((_half, _quantized)):
         checkpoint = lively(kind, backbones[kind])
-        narrow_(checkpoint, NarrowConfig(ffn=0.5, heads=0.5), TEXTS, LABELS)
+        narrow_(checkpoint, NarrowConfig(ffn=0.5, heads=0.5, hidden=1.0), TEXTS, LABELS)
         expected = checkpoint.predict_proba(TEXTS)
         small = make(checkpoint)
         assert torch.allclose(small.predict_proba(TEXTS), expected, atol=0.1)
@@ -194,7 +277,7 @@ def test_shares_become_counts(
     checkpoint = lively("minilm", backbones["minilm"])
     config = checkpoint.model.config.to_dict()
     before = logits(checkpoint)
-    narrow_(checkpoint, NarrowConfig(ffn=ffn, heads=heads), TEXTS, LABELS)
+    narrow_(checkpoint, NarrowConfig(ffn=ffn, heads=heads, hidden=1.0), TEXTS, LABELS)
     widths = {(ffn.in_features, heads.in_features) for ffn, heads in readers(checkpoint, "minilm")}
     assert widths == {(neurons_left, heads_left * HEAD_SIZE)}
     changed = (neurons_left, heads_left) != (NEURONS, HEADS)
@@ -209,7 +292,7 @@ def test_the_model_is_left_as_training_expects_it(backbones: dict[str, Path]) ->
     }
     for name, parameter in checkpoint.model.named_parameters():
         parameter.requires_grad_(name not in frozen)
-    narrow_(checkpoint, NarrowConfig(ffn=0.5, heads=0.5), TEXTS, LABELS)
+    narrow_(checkpoint, NarrowConfig(ffn=0.5, heads=0.5, hidden=1.0), TEXTS, LABELS)
     assert {name for name, each in checkpoint.model.named_parameters() if not each.requires_grad} == frozen
     assert all(each.grad is None and each.dtype == torch.float32 for each in checkpoint.model.parameters())
     assert not any(module.training for module in checkpoint.model.modules())
@@ -220,7 +303,10 @@ def test_large_corpora_are_sampled_evenly(backbones: dict[str, Path], monkeypatc
     def narrowed(rows: list[int]) -> dict[str, Tensor]:
         checkpoint = lively("minilm", backbones["minilm"])
         narrow_(
-            checkpoint, NarrowConfig(ffn=0.5, heads=0.5), [TEXTS[row] for row in rows], [LABELS[row] for row in rows]
+            checkpoint,
+            NarrowConfig(ffn=0.5, heads=0.5, hidden=1.0),
+            [TEXTS[row] for row in rows],
+            [LABELS[row] for row in rows],
         )
         return checkpoint.model.state_dict()
 

@@ -253,7 +253,7 @@ def test_a_shrunk_model_exports_quietly(backbones: dict[str, Path], capfd: pytes
     checkpoint = lively("modernbert", backbones["modernbert"])
     texts, labels = zip(*sample_rows("train", 40), strict=True)
     trim_vocabulary_(checkpoint, TrimVocabularyConfig(min_count=1), texts)
-    narrow_(checkpoint, NarrowConfig(ffn=0.5, heads=0.5), texts, labels)
+    narrow_(checkpoint, NarrowConfig(ffn=0.5, heads=0.5, hidden=1.0), texts, labels)
     drop_layers_(checkpoint.torch_model, DropLayersConfig(keep=[0, 1]))
     assert {layer.attention_type for layer in checkpoint.torch_model.model.layers} == {
         "full_attention",
