@@ -19,9 +19,9 @@ from torch.nn.functional import cosine_similarity, kl_div, log_softmax, softmax
 
 from emotion.compression.steps.context import Context
 from emotion.compression.steps.registry import DistillConfig
-from emotion.compression.steps.teacher import Teacher, changed_copies
+from emotion.compression.steps.teacher import Teacher, changed_copies, joined_copies
 from emotion.config import compose_config, resolve
-from emotion.data import EmotionDataModule, LabelledTexts, TextEncoder, TokenisedRows, open_csv
+from emotion.data import EmotionDataModule, LabelledTexts, TextEncoder, TokenisedRows, fold_numbers, open_csv
 from emotion.errors import UserError
 from emotion.models import (
     ModelConfig,
@@ -61,7 +61,7 @@ def distill(
     seed: int,
     fast: bool = True,
 ) -> Predictor:
-    """Train the student on the teacher's soft labels; keep the best epoch by macro F1 on ``validation``.
+    """Train the student on the teacher's soft labels; keep the best epoch by macro F1.
 
     Training follows ``conf/train.yaml``, except for what ``config`` sets.
 
@@ -71,7 +71,7 @@ def distill(
         teacher: The fine-tuned model.
         train: Texts to learn from; changed copies are added as ``config`` says.
         unlabelled: Further texts to learn from, which the teacher labels.
-        validation: Texts that choose the epoch.
+        validation: Texts that choose the epoch, unless ``config`` sets rows of ``train`` apart for that.
         run_dir: Folder for the curves and the resume states; one that is there is gone on from.
         seed: Seed of the order, the dropout and the augmentation.
         fast: Whether the optimizer is a fused one.
@@ -88,6 +88,8 @@ def distill(
             f"distill: the student must have the teacher's labels ({', '.join(teacher.predictor.labels.names)}),"
             f" found {', '.join(student.labels.names)}"
         )
+    if config.apart:
+        train, validation = _set_apart(train, config.apart)
     encoder = TextEncoder(student.tokenizer, student.normalization, student.max_length)
     data = EmotionDataModule(train, validation, config.batch_size, seed)
     data.tokenise(encoder)
@@ -116,6 +118,12 @@ def distill(
     return replace(student, model=model, temperature=1.0)  # the teacher's was left out too
 
 
+def _set_apart(train: LabelledTexts, share: float) -> tuple[LabelledTexts, LabelledTexts]:
+    """Return the rows to learn from, and the ``share`` of them that is set apart, the same for all students."""
+    is_apart = fold_numbers(train.texts, train.labels, folds=round(1 / share), seed=0) == 0
+    return train.chosen(np.flatnonzero(~is_apart).tolist()), train.chosen(np.flatnonzero(is_apart).tolist())
+
+
 def lesson(
     teacher: Teacher, train: LabelledTexts, unlabelled: list[str], config: DistillConfig, seed: int
 ) -> tuple[list[str], Tensor]:
@@ -128,6 +136,8 @@ def lesson(
     more: list[str] = []
     for _ in range(config.augmented_copies):
         more += changed_copies(train.texts, config.drop_words, config.swap_words, rng)
+    for _ in range(config.joined_copies):
+        more += joined_copies(train.texts, rng)
     more += unlabelled
     return train.texts + more, torch.cat([torch.tensor(train.labels), teacher.label(more)])
 

@@ -134,8 +134,12 @@ class DistillConfig(Config):
     """Share of the words that a copy lacks."""
     swap_words: Share
     """Share of the words of a copy that are swapped with another training text's."""
+    joined_copies: Annotated[int, Field(ge=0)]
+    """Copies of each training text that end as another one does; the teacher labels them."""
     unlabelled: Text | None
     """A CSV with further texts, in the column ``data.text_column``, which the teacher labels."""
+    apart: Annotated[float, Field(ge=0, le=0.5)]
+    """Share of the training rows that are not learned from and choose the epoch; 0 = validation chooses it."""
 
 
 class PruneConfig(Config):

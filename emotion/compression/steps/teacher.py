@@ -54,6 +54,22 @@ class Teacher:
         return torch.stack([self._hidden_states[text] for text in texts])
 
 
+def joined_copies(texts: Sequence[str], rng: np.random.Generator) -> list[str]:
+    """Return, for each text, its first words and then another text's last ones; one of the two parts may be empty.
+
+    Args:
+        texts: At least one, if any.
+        rng: Draws the other texts, and where both are cut.
+    """
+    split = [text.split() for text in texts]
+    copies = []
+    for words in split:
+        other = split[rng.integers(len(split))]
+        start, end = rng.integers(len(words) + 1), rng.integers(len(other) + 1)
+        copies.append(" ".join([*words[:start], *other[end:]]) or " ".join(words))
+    return copies
+
+
 def changed_copies(texts: Sequence[str], drop_words: float, swap_words: float, rng: np.random.Generator) -> list[str]:
     """Return a changed copy of each text: some words are dropped, and some of the rest become words of other texts.
 

@@ -13,9 +13,9 @@ from emotion.checkpoint import load, save
 from emotion.compression import CompressConfig
 from emotion.compression.steps.distill import DistilledClassifier, distill, lesson, soft_label_loss
 from emotion.compression.steps.registry import DistillConfig
-from emotion.compression.steps.teacher import Teacher, changed_copies
+from emotion.compression.steps.teacher import Teacher, changed_copies, joined_copies
 from emotion.config import SAMPLE, compose_config, resolve
-from emotion.data import LabelledTexts
+from emotion.data import EmotionDataModule, LabelledTexts
 from emotion.errors import UserError
 from emotion.models import Predictor, find_backbone
 from emotion.training import TrainConfig
@@ -106,6 +106,51 @@ def test_copies_lose_and_swap_the_share_of_words_that_is_asked_for() -> None:
     own = [word.startswith(f"w{text}_") for text, copy in enumerate(swapped) for word in copy.split()]
     assert np.mean(own) == pytest.approx(0.8, abs=0.02)
     assert changed_copies(["", "two words"], 1.0, 0.0, rng) == ["", "two"]
+
+
+def test_joined_copies_begin_as_their_text_and_end_as_another() -> None:
+    texts = [" ".join(f"w{text}_{word}" for word in range(9)) for text in range(40)]
+    copies = joined_copies(texts, np.random.default_rng(0))
+    lengths = set()
+    for text, copy in zip(texts, copies, strict=True):
+        words, own = copy.split(), text.split()
+        start = next((place for place, word in enumerate(words) if place >= 9 or word != own[place]), len(words))
+        rest = words[start:]
+        assert words[:start] == own[:start]
+        if rest:
+            other = texts[int(rest[0][1:].split("_")[0])].split()
+            assert rest == other[9 - len(rest) :]
+        lengths.add(start)
+    assert {0, 9} < lengths  # anything from nothing to all of it
+    assert len(set(copies) & set(texts)) < 12
+    assert joined_copies(["", "one"], np.random.default_rng(0))[0] in ("", "one")
+    assert joined_copies([], np.random.default_rng(0)) == []
+
+
+def test_rows_set_apart_choose_the_epoch_and_teach_nothing(
+    teacher: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Seen(Exception):
+        pass
+
+    def fit(_classifier: DistilledClassifier, data: EmotionDataModule, *_: object) -> None:
+        raise Seen(data.train.texts, data.validation.texts, len(data.train_rows))
+
+    monkeypatch.setattr("emotion.compression.steps.distill.fit", fit)
+    train, validation = labelled(tmp_path, "train", 60), labelled(tmp_path, "validation", 8)
+
+    def seen(*overrides: str) -> tuple[list[str], list[str], int]:
+        with pytest.raises(Seen) as found:
+            distill(teacher, settings(*overrides), Teacher(teacher), train, [], validation, tmp_path, 0)
+        return found.value.args
+
+    assert seen("apart=0") == (train.texts, validation.texts, 60)
+    learned, chosen_by, rows = seen("apart=0.2", "augmented_copies=1")
+    assert sorted(learned + chosen_by) == sorted(train.texts)
+    assert not set(learned) & set(chosen_by)
+    assert len(chosen_by) == pytest.approx(12, abs=3)
+    assert rows == 2 * len(learned)
+    assert seen("apart=0.2")[1] == chosen_by
 
 
 def test_the_teacher_answers_what_it_predicts_and_keeps_its_answers(teacher: Predictor) -> None:
