@@ -51,3 +51,5 @@ from .pretrained import names_code as names_code
 from .pretrained import position_limit as position_limit
 from .pretrained import quiet_transformers as quiet_transformers
 from .processor import int8_products_overflow as int8_products_overflow
+from .static_classifier import StaticConfig as StaticConfig
+from .static_classifier import StaticForSequenceClassification as StaticForSequenceClassification

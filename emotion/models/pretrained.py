@@ -20,6 +20,7 @@ from transformers import logging as transformers_logging
 
 from emotion.errors import UserError, first_line
 from emotion.labels import LabelSet
+from emotion.models import static_classifier as _registered  # noqa: F401, as it makes its models known
 from emotion.models.backbone import Backbone
 
 _PADDED_POSITIONS = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer")

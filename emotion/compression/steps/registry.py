@@ -113,6 +113,15 @@ class NarrowConfig(Config):
     """Share of the hidden size to keep, rounded to whole heads."""
 
 
+class StaticStepConfig(Config):
+    """Replace the Transformer by a vector for each token, and a head on their mean."""
+
+    hidden_size: Count
+    """Width of the vectors; at most the model's hidden size."""
+    head_size: Count
+    """Neurons of the head."""
+
+
 class DistillConfig(Config):
     """Train the model that the steps before made, or another backbone, to answer as the fine-tuned one does."""
 
@@ -192,6 +201,7 @@ STEPS: dict[str, Step] = {
         Step("trim_vocabulary", TrimVocabularyConfig),
         Step("drop_layers", DropLayersConfig),
         Step("narrow", NarrowConfig),
+        Step("static", StaticStepConfig),
         Step("distill", DistillConfig, fills_zeros=True, shows_progress=True),
         Step("prune", PruneConfig, makes_zeros=True),
         Step("half", HalfConfig, ends_chain=True),
