@@ -16,7 +16,7 @@ from emotion.data import sample_texts
 from emotion.errors import UserError, first_line
 from emotion.files import sha256
 from emotion.isolation import isolated
-from emotion.models import HEADS_LEFT, Predictor, head_modules, loading_alone, quiet_transformers
+from emotion.models import HEADS_LEFT, Predictor, StaticConfig, head_modules, loading_alone, quiet_transformers
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +61,8 @@ def _require_expressible(predictor: Predictor) -> None:
             "weights: must be in FP32 or half precision, found INT8 by bitsandbytes, whose FP32 head transformers would"
             " not restore; give the .pt that it was made from"
         )
+    if config.model_type == StaticConfig.model_type:
+        raise UserError("weights: must be of an architecture that transformers has, found a static classifier")
     heads = getattr(config, HEADS_LEFT, None)
     if heads is not None:
         raise UserError(

@@ -16,7 +16,8 @@ from emotion.article import ExportConfig, export
 from emotion.checkpoint import load, save
 from emotion.compression.steps.half import half_
 from emotion.compression.steps.narrow import narrow_
-from emotion.compression.steps.registry import HalfConfig, NarrowConfig
+from emotion.compression.steps.registry import HalfConfig, NarrowConfig, StaticStepConfig
+from emotion.compression.steps.static import static
 from emotion.data import normalize_cardiff
 from emotion.errors import UserError
 from emotion.labels import LabelSet
@@ -198,6 +199,18 @@ def test_fewer_neurons_are_written_but_fewer_heads_are_refused(originals: dict[s
     narrow_(predictor, NarrowConfig(ffn=1.0, heads=0.5, hidden=1.0), texts, labels)
     with pytest.raises(UserError, match=r"^weights: must have all attention heads, found 1 of 2 in each layer"):
         exported(predictor, tmp_path)
+
+
+def test_a_hidden_size_of_ones_own_is_written_but_a_static_classifier_is_refused(
+    originals: dict[str, Path], tmp_path: Path
+) -> None:
+    texts, labels = zip(*sample_rows("train", 12), strict=True)
+    predictor = load(originals["minilm"])
+    narrow_(predictor, NarrowConfig(ffn=1.0, heads=1.0, hidden=0.5), texts, labels)
+    found = in_transformers(exported(predictor, tmp_path), TEXTS)
+    torch.testing.assert_close(found, predictor.predict_proba(TEXTS), atol=1e-5, rtol=0)
+    with pytest.raises(UserError, match=r"^weights: must be of an architecture that transformers has, found a static"):
+        exported(static(predictor, StaticStepConfig(hidden_size=8, head_size=8), seed=0), tmp_path)
 
 
 def test_onnx_and_int8_are_refused_in_one_line(originals: dict[str, Path], tmp_path: Path) -> None:
