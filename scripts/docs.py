@@ -21,6 +21,8 @@ from PIL import Image
 from emotion.config import PROJECT
 from emotion.files import sha256
 from emotion.reporting import (
+    ABLATION_REPORT_NAME,
+    AblationReport,
     BenchmarkReport,
     CompressionReport,
     EvaluationReport,
@@ -34,11 +36,12 @@ from emotion.reporting.audit_tables import audit_in_words
 
 PICTURE = PROJECT / "docs" / "images" / "pareto_frontier.png"
 COMPRESSION = "compression_results/compression_report.json"
-COLLECTED = {
+COLLECTED: dict[str, type[Any]] = {
     "emotion_classification_report.json": TrainingReport,
     COMPRESSION: CompressionReport,
     "evaluation_report.json": EvaluationReport,
     "benchmark_report.json": BenchmarkReport,
+    ABLATION_REPORT_NAME: AblationReport,
 }
 BLOCK = re.compile(r"(<!-- from reports: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 

@@ -11,12 +11,15 @@ from emotion.article import Material
 from emotion.article.page import classes_table, comparisons_table, findings, interval_of, variants_table
 from emotion.config import PROJECT
 from emotion.reporting import (
+    ABLATION_REPORT_NAME,
     BASELINE,
     VALIDATION,
+    AblationReport,
     BenchmarkReport,
     CompressionReport,
     EvaluationReport,
     ScoresRecord,
+    ablation_tables,
     read_json,
 )
 from emotion.reporting.benchmark_tables import benchmark_tables, utilisation_note
@@ -181,6 +184,43 @@ def bits() -> str:
     report = read_json(REPORTS / "bits" / "evaluation_report.json", EvaluationReport)
     tables = [*checkpoint_tables(report), comparisons_table(report.comparisons)]
     return "\n\n".join(map(to_markdown, tables))
+
+
+@block
+def ablation_screen() -> str:
+    """What each change of the recipe adds, on a quarter of the training rows."""
+    return _ablation("ablation_screen")
+
+
+@block
+def ablation_finalists() -> str:
+    """What the best changes add, on all training rows."""
+    return _ablation("ablation_finalists")
+
+
+def _ablation(folder: str) -> str:
+    report = read_json(REPORTS / folder / ABLATION_REPORT_NAME, AblationReport)
+    return "\n\n".join(map(to_markdown, ablation_tables(report)))
+
+
+@block
+def other_text() -> str:
+    """Models of one corpus, of both and of averaged weights, on text of both."""
+    report = read_json(REPORTS / "other_text" / "evaluation_report.json", EvaluationReport)
+    return "\n\n".join(map(to_markdown, checkpoint_tables(report)))
+
+
+@block
+def shift_scores() -> str:
+    """How well each score tells text that is unlike the training text."""
+    found = json.loads((REPORTS / "other_text" / "shift_scores.json").read_text(encoding="utf-8"))
+    tables = []
+    for model, scores in found.items():
+        figures = ("as_written", "normalised", "wrong")
+        rows = [(each["score"], *(f"{each[figure]:.3f}" for figure in figures)) for each in scores]
+        headings = ("score", "other text, as written", "normalised", "wrong labels in it")
+        tables.append(to_markdown(Table(f"AUROC of {model}", headings, rows)))
+    return "\n\n".join(tables)
 
 
 @block
