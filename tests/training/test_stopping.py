@@ -15,6 +15,7 @@ from emotion.errors import UserError
 from emotion.prediction import run_inference
 from emotion.training import TrainConfig, train
 from emotion.training import run as training_run
+from support.interruptions import do_in_step
 from support.training import config_for, read_report, same, weights_of
 
 TWICE = ("data.batch_size=8", "trainer.val_check_interval=0.5", "model.learning_rate=0.003")
@@ -106,22 +107,16 @@ def test_a_run_with_validations_within_epochs_is_resumed_as_if_it_had_not_stoppe
 
 
 def test_a_run_that_had_stopped_early_does_not_go_on_when_its_deliverables_are_written_later(
-    backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path
+    backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out, log = tmp_path / "out", logging.getLogger("emotion.training.artifact_writer")
+    """Somebody puts a file of their own in the way while the run trains."""
+    out = tmp_path / "out"
     foreign = out / "best_MiniLM.pt"
-
-    class Interloper(logging.Handler):
-        def emit(self, _: logging.LogRecord) -> None:
-            foreign.write_bytes(b"precious")
-
-    handler = Interloper()
-    log.setLevel(logging.INFO)
-    log.addHandler(handler)
     still = (*TWICE[:2], "model.learning_rate=1e-12", "trainer.max_epochs=9", "trainer.patience=2")
-    with pytest.raises(UserError, match="was not written by this program"):
-        train(config_for("minilm", backbones["minilm"], corpus, out, *still), tmp_path / "run")
-    log.removeHandler(handler)
+    with monkeypatch.context() as patch:
+        do_in_step(3, lambda: foreign.write_bytes(b"precious"), patch)
+        with pytest.raises(UserError, match="was not written by this program"):
+            train(config_for("minilm", backbones["minilm"], corpus, out, *still), tmp_path / "run")
     foreign.unlink()
     ckpt = f"trainer.ckpt_path={tmp_path / 'run' / 'checkpoints' / 'last.ckpt'}"
     train(config_for("minilm", backbones["minilm"], corpus, out, *still, ckpt), tmp_path / "again")
