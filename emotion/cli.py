@@ -193,6 +193,17 @@ def soup() -> None:
     run_command("soup", "emotion.soup", "SoupConfig", job)
 
 
+def serve() -> None:
+    """Answer texts over HTTP."""
+
+    def job(config: Any) -> None:
+        from emotion.serving import serve
+
+        serve(config)
+
+    run_command("serve", "emotion.serving", "ServeConfig", job)
+
+
 def benchmark() -> None:
     """Compare with other tools on the same work."""
 

@@ -88,7 +88,7 @@ def command_server(**more: str) -> Iterator[Commands]:
 
 def _serve() -> None:
     commands = import_module("emotion.cli")
-    for package in ("training", "compression", "prediction", "benchmark", "reporting", "article"):
+    for package in ("training", "compression", "prediction", "benchmark", "reporting", "article", "serving"):
         names = import_module(f"emotion.{package}")
         for name in dir(names):
             getattr(names, name)  # imports what a command would import on first use

@@ -1,0 +1,93 @@
+"""Start the server, and end it when it is told to."""
+
+import ipaddress
+import logging
+import os
+import socket
+from importlib import import_module
+from typing import Any
+
+from emotion.checkpoint import load
+from emotion.errors import UserError
+from emotion.models import Predictor, pick_device
+from emotion.serving.config import ServeConfig
+
+log = logging.getLogger(__name__)
+
+PACKAGES = ("fastapi", "uvicorn", "httptools", "prometheus_client")
+TOKEN = "EMOTION_API_TOKEN"
+"""Environment variable with the token that clients must give."""
+
+
+def serve(config: ServeConfig) -> None:
+    """Answer requests until SIGTERM or SIGINT; requests that were taken are finished first.
+
+    Raises:
+        UserError: The model cannot be loaded, the address cannot be listened at, or a package is missing.
+    """
+    for name in PACKAGES:
+        _require(name)
+    token = os.environ.get(TOKEN) or None
+    listener = listen(config.host, config.port)
+    try:
+        predictor = load(config.weights, pick_device(config.accelerator), config.fast)
+        predictor.predict_texts(["the first text of a process takes longer"] * 2)
+        host, port = listener.getsockname()[:2]
+        if token is None and not _is_loopback(host):
+            log.warning("host: whoever reaches %s can use the model, as %s is not set", host, TOKEN)
+        server = new_server(predictor, config, token)
+        log.info("%s answers at http://%s:%d (POST /predict; docs at /docs)", predictor.model_name, host, port)
+        server.run(sockets=[listener])
+    finally:
+        listener.close()
+
+
+def new_server(predictor: Predictor, config: ServeConfig, token: str | None) -> Any:
+    """Return the ``uvicorn.Server`` that answers by ``predictor``."""
+    import uvicorn
+
+    from emotion.serving.app import create_app
+    from emotion.serving.connections import impatient
+
+    return uvicorn.Server(
+        uvicorn.Config(
+            create_app(predictor, config, token),
+            http=impatient(config.patience_seconds),
+            ws="none",
+            access_log=False,
+            log_config=None,
+            log_level="warning",
+            timeout_graceful_shutdown=round(config.stop_seconds),
+        )
+    )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that is bound to the address, before a model is loaded, so that a mistake shows at once.
+
+    Raises:
+        UserError: The address is not this machine's, or is in use.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except OSError as error:
+        raise UserError(f"host: must be an address of this machine, found {host} ({error.strerror})") from error
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        raise UserError(f"port: must be free to listen at, found {host}:{port} ({error.strerror})") from error
+    return listener
+
+
+def _is_loopback(host: str) -> bool:
+    return ipaddress.ip_address(host.split("%")[0]).is_loopback
+
+
+def _require(name: str) -> None:
+    try:
+        import_module(name)
+    except ModuleNotFoundError as error:
+        raise UserError(f'the server needs {name}, found no {error.name}: pip install -e ".[serve]"') from error

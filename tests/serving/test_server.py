@@ -1,0 +1,307 @@
+"""The server answers as the predictor does, whoever else asks, and refuses in one line what it cannot answer."""
+
+import json
+import logging
+import re
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import numpy as np
+import pytest
+
+from emotion.checkpoint import load
+from emotion.models import NotFiniteError, Predictions, Predictor
+from support.command_server import Commands
+from support.files import TEXTS
+from support.serving import Client, serving, wait_until
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture
+def predictor(originals: dict[str, Path]) -> Predictor:
+    return load(originals["minilm"])
+
+
+@pytest.fixture
+def client(predictor: Predictor) -> Iterator[Client]:
+    with serving(predictor, "max_texts=64", "max_characters=1000", "max_body_mb=0.1") as client:
+        yield client
+
+
+def alone(predictor: Predictor, text: str) -> dict[str, float]:
+    return dict(zip(predictor.labels.names, predictor.predict_proba([text])[0].tolist(), strict=True))
+
+
+def by_label(answer: Sequence[dict[str, Any]]) -> dict[str, float]:
+    return {each["label"]: each["score"] for each in answer}
+
+
+def test_a_text_has_its_labels_the_most_probable_first(client: Client, predictor: Predictor) -> None:
+    one = client.post({"inputs": TEXTS[0]})
+    assert one.status == 200
+    assert by_label(one.content) == pytest.approx(alone(predictor, TEXTS[0]), abs=1e-6)
+    assert [each["score"] for each in one.content] == sorted((each["score"] for each in one.content), reverse=True)
+    several = client.post({"inputs": TEXTS, "parameters": {"top_k": 2}}).content
+    assert [each[0]["label"] for each in several] == [predictor.labels.names[i] for i in predictor.predict(TEXTS)]
+    assert {len(each) for each in several} == {2}
+    logits = by_label(client.post({"inputs": TEXTS[0], "parameters": {"function_to_apply": "none"}}).content)
+    exponents = np.exp(list(logits.values()))
+    assert dict(zip(logits, exponents / exponents.sum(), strict=True)) == pytest.approx(by_label(one.content), abs=1e-5)
+
+
+def test_who_else_asks_changes_no_answer(client: Client, predictor: Predictor) -> None:
+    texts = [f"{text} {number}" for number in range(6) for text in TEXTS]
+    with ThreadPoolExecutor(16) as clients:
+        replies = list(clients.map(lambda text: client.post({"inputs": text}), texts))
+    for text, reply in zip(texts, replies, strict=True):
+        assert by_label(reply.content) == pytest.approx(alone(predictor, text), abs=1e-5)
+    counts = client.get("/metrics").content
+    assert f'emotion_requests_total{{endpoint="predict",status="200"}} {len(texts)}.0' in counts
+    assert f"emotion_batch_texts_sum {len(texts)}.0" in counts
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "reason"),
+    [
+        (b'{"inputs": ', 422, "body: must be JSON in UTF-8, found "),
+        (b'{"inputs": "\xff"}', 422, "body: must be JSON in UTF-8, found "),
+        (b'{"inputs": "\\ud800"}', 422, "body: must be JSON in UTF-8, found "),
+        ({"inputs": 5}, 422, "inputs: must be a text or a list of texts"),
+        ({"inputs": ["a", None]}, 422, "inputs: must be a text or a list of texts"),
+        ({"inputs": []}, 422, "inputs: must hold at least one text, found none"),
+        ({"texts": "a"}, 422, "inputs: field required"),
+        (
+            {"inputs": "a", "parameters": {"top_k": 0}},
+            422,
+            "parameters.top_k: input should be greater than",
+        ),
+        ({"inputs": "a", "parameters": {"function_to_apply": "sigmoid"}}, 422, "parameters.function_to_apply: "),
+        ({"inputs": ["a"] * 65}, 413, "inputs: must hold at most 64 texts, found 65"),
+        ({"inputs": ["a", "b" * 1001]}, 413, r"inputs\[1\]: must have at most 1,000 characters, found 1,001"),
+        ({"inputs": "x" * 100_000}, 413, "request: must have at most 100,000 bytes"),
+    ],
+)
+def test_what_cannot_be_answered_is_refused_in_one_line(
+    body: Any, status: int, reason: str, client: Client, predictor: Predictor
+) -> None:
+    reply = client.post(body)
+    assert reply.status == status
+    assert list(reply.content) == ["error"]
+    assert re.match(reason, reply.content["error"])
+    assert "\n" not in reply.content["error"]
+    assert by_label(client.post({"inputs": TEXTS[0]}).content) == pytest.approx(alone(predictor, TEXTS[0]), abs=1e-6)
+
+
+def test_a_body_without_a_length_is_counted_as_it_comes(client: Client) -> None:
+    chunks = (b"x" * 10_000 for _ in range(50))
+    with suppress(BrokenPipeError, ConnectionResetError):  # it hangs up while the rest is still being sent
+        assert client.send("POST", "/predict", chunks, {}).status == 413
+    assert client.get("/health").status == 200
+
+
+def test_a_token_opens_what_it_guards(predictor: Predictor) -> None:
+    with serving(predictor, token="a secret") as client:
+        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "a secret"}):
+            for reply in (client.post({"inputs": "a"}, **headers), client.get("/metrics", **headers)):
+                assert reply.status == 401
+        assert client.post({"inputs": "a"}, Authorization="Bearer a secret").status == 200
+        assert [client.get(path).status for path in ("/health", "/ready", "/v2/health/ready")] == [200] * 3
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Lets the model compute once it is set."""
+    gate, predict = threading.Event(), Predictor.predict_texts
+
+    def wait(self: Predictor, *arguments: Any) -> Predictions:
+        assert gate.wait(20)
+        return predict(self, *arguments)
+
+    monkeypatch.setattr(Predictor, "predict_texts", wait)
+    return gate
+
+
+def test_too_many_waiting_texts_are_refused_and_the_server_recovers(
+    predictor: Predictor, gate: threading.Event
+) -> None:
+    with serving(predictor, "max_waiting=3") as client, ThreadPoolExecutor(8) as clients:
+        first = clients.submit(client.post, {"inputs": "computed"})
+        wait_until(lambda: "emotion_batch_texts_count 1.0" in client.get("/metrics").content)
+        waiting = clients.submit(client.post, {"inputs": ["w1", "w2", "w3"]})
+        wait_until(lambda: "emotion_waiting_texts 3.0" in client.get("/metrics").content)
+        refused = client.post({"inputs": "too many"})
+        assert refused.status == 429
+        assert refused.headers["retry-after"] == "1"
+        assert refused.content["error"] == "request: must wait: 3 texts wait already, of at most 3"
+        gate.set()
+        assert [first.result().status, waiting.result().status] == [200, 200]
+        assert client.post({"inputs": "later"}).status == 200
+
+
+def test_requests_that_were_taken_are_finished_when_the_server_stops(
+    predictor: Predictor, gate: threading.Event
+) -> None:
+    with ThreadPoolExecutor(2) as clients:
+        with serving(predictor) as client:
+            taken = clients.submit(client.post, {"inputs": TEXTS})
+            wait_until(lambda: "emotion_batch_texts_count 1.0" in client.get("/metrics").content)
+            threading.Timer(0.5, gate.set).start()
+        assert taken.result().status == 200
+    with pytest.raises(ConnectionRefusedError):
+        client.connect()
+
+
+def test_a_client_that_leaves_takes_nobody_with_it(predictor: Predictor, gate: threading.Event) -> None:
+    with serving(predictor) as client, ThreadPoolExecutor(2) as clients:
+        body = json.dumps({"inputs": "gone"}).encode()
+        with client.connect() as gone:
+            gone.sendall(b"POST /predict HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+            wait_until(lambda: "emotion_batch_texts_count 1.0" in client.get("/metrics").content)
+        other = clients.submit(client.post, {"inputs": TEXTS[0]})
+        gate.set()
+        assert other.result().status == 200
+
+
+def test_a_text_that_the_model_fails_on_fails_alone(
+    predictor: Predictor, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict = Predictor.predict_texts
+
+    def fail(self: Predictor, texts: Sequence[str], *arguments: Any) -> Predictions:
+        if bad := [place for place, text in enumerate(texts) if "bad" in text]:
+            raise NotFiniteError(bad)
+        return predict(self, texts, *arguments)
+
+    monkeypatch.setattr(Predictor, "predict_texts", fail)
+    with serving(predictor) as client, ThreadPoolExecutor(8) as clients:
+        first = clients.submit(client.post, {"inputs": "computed"})
+        wait_until(lambda: "emotion_batch_texts_count 1.0" in client.get("/metrics").content)
+        together = [clients.submit(client.post, {"inputs": text}) for text in ("good", "a bad one", "fine")]
+        wait_until(lambda: "emotion_waiting_texts 3.0" in client.get("/metrics").content)
+        gate.set()
+        assert first.result().status == 200
+        assert [reply.result().status for reply in together] == [200, 422, 200]
+        assert together[1].result().content["error"].startswith("inputs[0]: must be a text that the model can answer")
+        assert "emotion_batch_texts_count 2.0" in client.get("/metrics").content  # the three were one batch
+
+
+def test_slow_clients_are_not_waited_for(predictor: Predictor) -> None:
+    with serving(predictor, "patience_seconds=0.5") as client:
+        start = monotonic()
+        silent = [client.connect() for _ in range(200)]
+        slow_head, slow_body = client.connect(), client.connect()
+        slow_body.sendall(b"POST /predict HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n{")
+        closed = False
+        while not closed and monotonic() - start < 10:
+            try:
+                slow_head.sendall(b"P")
+                slow_head.settimeout(0.1)
+                closed = slow_head.recv(100) == b""
+            except TimeoutError:
+                continue
+            except (BrokenPipeError, ConnectionResetError):
+                closed = True
+        assert closed
+        assert b" 408 " in slow_body.recv(1000)
+        assert client.post({"inputs": TEXTS[0]}).status == 200
+        assert all(each.recv(10) == b"" for each in silent)
+        for each in (*silent, slow_head, slow_body):
+            each.close()
+
+
+def test_a_connection_is_kept_for_a_client_that_goes_on(client: Client) -> None:
+    with client.connect() as kept:
+        for _ in range(3):
+            kept.sendall(b"GET /health HTTP/1.1\r\nHost: h\r\n\r\n")
+            received = b""
+            while b"}" not in received:
+                received += kept.recv(1000)
+            assert b"200 OK" in received
+            sleep(0.05)
+
+
+def test_no_text_is_logged_unless_asked_for(predictor: Predictor, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        with serving(predictor) as client:
+            client.post({"inputs": "my private words"})
+            client.post({"inputs": ["my private words", 5]})
+        assert "private" not in caplog.text
+        with serving(predictor, "log_texts=true") as client:
+            client.post({"inputs": "my private words"})
+        assert "text: 'my private words'" in caplog.text
+
+
+def test_the_interface_is_described(client: Client) -> None:
+    described = client.get("/openapi.json").content
+    schema = described["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    for example in schema["examples"]:
+        assert client.post(example).status == 200
+    assert "text/html" in client.get("/docs").headers["content-type"]
+
+
+def test_tritonclient_reads_the_open_inference_protocol(client: Client, predictor: Predictor) -> None:
+    triton = pytest.importorskip("tritonclient.http")
+    with triton.InferenceServerClient(f"127.0.0.1:{client.port}") as public:
+        assert public.is_server_live()
+        assert public.is_server_ready()
+        assert public.is_model_ready("MiniLM")
+        assert not public.is_model_ready("other")
+        metadata = public.get_model_metadata("MiniLM")
+        assert metadata["outputs"][2] == {"name": "probabilities", "datatype": "FP32", "shape": [-1, 6]}
+        tensor = triton.InferInput("text", [len(TEXTS)], "BYTES")
+        for binary in (True, False):
+            tensor.set_data_from_numpy(np.array(TEXTS, dtype=object), binary_data=binary)
+            found = public.infer("MiniLM", [tensor], request_id="7")
+            np.testing.assert_allclose(found.as_numpy("probabilities"), predictor.predict_proba(TEXTS), atol=1e-6)
+            assert found.as_numpy("index").tolist() == predictor.predict(TEXTS)
+            assert found.get_response()["id"] == "7"
+        labels = public.infer("MiniLM", [tensor], outputs=[triton.InferRequestedOutput("label")])
+        assert labels.as_numpy("label").tolist() == [predictor.labels.names[i] for i in predictor.predict(TEXTS)]
+        assert labels.as_numpy("index") is None
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "reason"),
+    [
+        ({"inputs": []}, 422, "inputs: "),
+        ({"datatype": "FP32"}, 422, r"inputs: .*must be one tensor of BYTES, the texts, found FP32"),
+        ({"data": [5]}, 422, "inputs.data: must hold texts alone"),
+        ({"shape": [3]}, 422, r"inputs.shape: must be that of the data, 1 texts, found \[3\]"),
+        ({"outputs": [{"name": "other"}]}, 422, "outputs: must be of label, index, .* found other"),
+        ({"model": "other"}, 404, "model: must be MiniLM, found 'other'"),
+    ],
+)
+def test_malformed_tensors_are_refused(change: dict[str, Any], status: int, reason: str, client: Client) -> None:
+    tensor = {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["a"]}
+    request = {"inputs": [tensor | {key: value for key, value in change.items() if key in tensor}]}
+    request |= {key: value for key, value in change.items() if key in ("inputs", "outputs")}
+    reply = client.post(request, f"/v2/models/{change.get('model', 'MiniLM')}/infer")
+    assert reply.status == status
+    assert re.match(reason, reply.content["error"])
+
+
+def test_texts_in_binary_form_must_be_whole(client: Client) -> None:
+    head = json.dumps({"inputs": [{"name": "text", "shape": [1], "datatype": "BYTES"}]}).encode()
+    path, header = "/v2/models/MiniLM/infer", "Inference-Header-Content-Length"
+    for data, reason in ((b"\x09\0\0\0abc", "must be whole"), (b"\x01\0\0\0\xff", "must be in UTF-8")):
+        reply = client.post(head + data, path, **{header: str(len(head))})
+        assert (reply.status, reason in reply.content["error"]) == (422, True)
+    assert client.post(head + b"\x01\0\0\0a", path, **{header: str(len(head))}).status == 200
+    assert client.post(head, path, **{header: "many"}).status == 422
+
+
+def test_an_address_in_use_or_of_others_is_told_before_the_model_is_loaded(commands: Commands, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = commands.run("serve", tmp_path, f"weights={tmp_path / 'none.pt'}", f"port={port}")
+        assert done.code == 1
+        assert f"port: must be free to listen at, found 127.0.0.1:{port}" in done.err
+    done = commands.run("serve", tmp_path, f"weights={tmp_path / 'none.pt'}", "host=no.such.host.invalid")
+    assert "host: must be an address of this machine, found no.such.host.invalid" in done.err
