@@ -193,6 +193,18 @@ def soup() -> None:
     run_command("soup", "emotion.soup", "SoupConfig", job)
 
 
+def export_page() -> None:
+    """Write a page that classifies in the browser."""
+
+    def job(config: Any) -> None:
+        from emotion.web import export_page
+
+        written = export_page(config)
+        print(f"{written.path}: {written.megabytes:.1f} MB; open it in a browser")
+
+    run_command("export_page", "emotion.web", "ExportPageConfig", job)
+
+
 def serve() -> None:
     """Answer texts over HTTP."""
 

@@ -27,6 +27,7 @@ from emotion.serving.forms import (
 )
 from emotion.serving.limits import Limits
 from emotion.serving.metrics import Metrics
+from emotion.web import description, server_page
 
 log = logging.getLogger(__name__)
 
@@ -147,6 +148,13 @@ def create_app(predictor: Predictor, config: ServeConfig, token: str | None = No
         from emotion import __version__
 
         return {"name": "emotion-classifier", "version": __version__, "extensions": ["binary_tensor_data"]}
+
+    page = server_page(description(predictor) | {"atOnce": min(config.batch_size, config.max_texts)})
+
+    @app.get("/", include_in_schema=False)
+    async def root() -> Response:
+        """The page on which people try the model."""
+        return Response(page, media_type="text/html")
 
     @app.get("/health")
     @app.get("/v2/health/live")

@@ -8,8 +8,8 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-OPEN_PATHS = ("/health", "/ready", "/v2/health/live", "/v2/health/ready")
-"""Answered without the token: they tell nothing but whether the server runs."""
+OPEN_PATHS = ("/", "/health", "/ready", "/v2/health/live", "/v2/health/ready")
+"""Answered without the token: the page, which asks for it, and whether the server runs."""
 
 
 class Limits:
