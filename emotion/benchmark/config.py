@@ -8,7 +8,7 @@ from emotion.config import Config, Count, Rule, Text
 from emotion.errors import UserError
 from emotion.training import TrainConfig
 
-Part = Literal["train", "predict", "startup", "scaling", "devices", "compress"]
+Part = Literal["train", "predict", "startup", "scaling", "devices", "compress", "serve"]
 PARTS: tuple[Part, ...] = get_args(Part)
 
 
@@ -30,6 +30,8 @@ class BenchmarkConfig(TrainConfig):
     benchmark: PartsConfig
     weights: Text | None
     """A ``.pt`` checkpoint to predict with; null = the backbone under a new head, which takes just as long."""
+    served: list[Text]
+    """Further checkpoints of the part ``serve``, ``.pt`` or ``.onnx``."""
     random_weights: bool
     """Draw the backbone's weights at random if they are not available: speed is the same, labels mean nothing."""
     rows: Annotated[int, Field(ge=64)]

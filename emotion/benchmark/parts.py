@@ -14,6 +14,7 @@ from emotion.benchmark.config import BenchmarkConfig
 from emotion.benchmark.material import Material
 from emotion.benchmark.measurement import Measurement
 from emotion.benchmark.model_files import HUGGING_FACE, model_files
+from emotion.benchmark.serving import serving
 from emotion.benchmark.sides import FILE, OURS, PREDICTION, TRAINING, run_side
 from emotion.benchmark.startup import startup_seconds
 from emotion.benchmark.turns import in_turns
@@ -58,6 +59,8 @@ def measure(part: str, config: BenchmarkConfig, data: LabelledTexts, folder: Pat
             return {"training": training(config)}
         case "predict":
             return {"prediction": prediction(config, folder)}
+        case "serve":
+            return {"serving": serving(config, Material(config).texts.texts, folder)}
         case _:
             return {"devices": devices(config)}
 

@@ -33,6 +33,8 @@ from .benchmark_schema import DeviceScaling as DeviceScaling
 from .benchmark_schema import PredictionSide as PredictionSide
 from .benchmark_schema import PredictionSpeed as PredictionSpeed
 from .benchmark_schema import Scaling as Scaling
+from .benchmark_schema import ServingSide as ServingSide
+from .benchmark_schema import ServingSpeed as ServingSpeed
 from .benchmark_schema import Side as Side
 from .benchmark_schema import Spread as Spread
 from .benchmark_schema import TrainingSpeed as TrainingSpeed

@@ -110,7 +110,32 @@ class CompressionSpeed(Strict):
     sides: dict[str, CompressedSide]
 
 
-PARTS = ("training", "prediction", "startup_seconds", "scaling", "devices", "compression")
+class ServingSide(Strict):
+    """A server with a model."""
+
+    label: str
+    p50_ms: Spread
+    """Median of a request with one text, for one client."""
+    p99_ms: Spread
+    rows_per_second: Spread
+    """Texts of all clients, each with one text a request."""
+    added_p50_ms: Spread | None
+    """``p50_ms`` minus that of the model without a server; None where that was not measured."""
+    added_p99_ms: Spread | None
+    share_of_model: Spread | None
+    """``rows_per_second`` over those of the model in batches, without a server."""
+
+
+class ServingSpeed(Strict):
+    """Servers, one text a request."""
+
+    rows: int
+    clients: int
+    """At once, for ``rows_per_second``."""
+    sides: dict[str, ServingSide]
+
+
+PARTS = ("training", "prediction", "startup_seconds", "scaling", "devices", "compression", "serving")
 """Fields of the report; each is measured by itself."""
 
 
@@ -140,3 +165,4 @@ class BenchmarkReport(Report):
     """``train_rows`` and ``predict_rows`` against rows, ``train_words`` and ``predict_words`` against words per row."""
     devices: DeviceScaling | None = None
     compression: CompressionSpeed | None = None
+    serving: ServingSpeed | None = None

@@ -6,6 +6,7 @@ from emotion.reporting.benchmark_schema import (
     DeviceScaling,
     PredictionSpeed,
     Scaling,
+    ServingSpeed,
     Spread,
     TrainingSpeed,
 )
@@ -28,6 +29,8 @@ def benchmark_tables(report: BenchmarkReport) -> dict[str, Table]:
         tables["devices"] = _devices(report.devices)
     if report.compression:
         tables["compression"] = _compression(report, report.compression)
+    if report.serving:
+        tables["serving"] = _serving(report.serving)
     return tables
 
 
@@ -100,6 +103,17 @@ def _compression(report: BenchmarkReport, compression: CompressionSpeed) -> Tabl
     speeds = ("one text, ms", "faster than transformers by", f"in batches of {report.batch_size} by")
     title = f"{report.model_name}, texts of {compression.tokens:.0f} tokens"
     return Table(title, ("", "MB", "size", *speeds), rows)
+
+
+def _serving(speed: ServingSpeed) -> Table:
+    rows = []
+    for side in speed.sides.values():
+        added = [_range(each, ".2f") if each is not None else "" for each in (side.added_p50_ms, side.added_p99_ms)]
+        share = "" if side.share_of_model is None else f"{side.share_of_model.median:.0%}"
+        latency = _range(side.p50_ms, ".2f"), _range(side.p99_ms, ".2f")
+        rows.append((side.label, *latency, *added, _range(side.rows_per_second, ".0f"), share))
+    alone = ("p50, ms", "p99, ms", "p50 beyond the model's", "p99 beyond it")
+    return Table("one client", ("server", *alone, f"{speed.clients} clients: texts/s", "of the model's"), rows)
 
 
 def _range(spread: Spread, form: str) -> str:

@@ -1,0 +1,54 @@
+"""Ask a server on this machine, by one client or several, and time each answer."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from time import perf_counter
+
+from emotion.errors import UserError
+
+HOST = "127.0.0.1"
+
+
+def ask(port: int, texts: Sequence[str], clients: int) -> tuple[list[float], float]:
+    """Send each text as a request of its own, over one connection a client.
+
+    Returns:
+        The seconds of each request, and those of all together.
+
+    Raises:
+        UserError: An answer is not 200.
+    """
+    return asyncio.run(_ask(port, texts, clients))
+
+
+async def _ask(port: int, texts: Sequence[str], clients: int) -> tuple[list[float], float]:
+    started = perf_counter()
+    shares = [texts[client::clients] for client in range(clients)]
+    seconds = await asyncio.gather(*(_client(port, share) for share in shares))
+    return [each for share in seconds for each in share], perf_counter() - started
+
+
+async def _client(port: int, texts: Sequence[str]) -> list[float]:
+    reader, writer = await asyncio.open_connection(HOST, port)
+    try:
+        return [await _request(reader, writer, text) for text in texts]
+    finally:
+        writer.close()
+        with suppress(OSError):  # the server may have gone first
+            await writer.wait_closed()
+
+
+async def _request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, text: str) -> float:
+    body = json.dumps({"inputs": text}).encode()
+    headers = f"Host: {HOST}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    started = perf_counter()
+    writer.write(f"POST /predict HTTP/1.1\r\n{headers}\r\n\r\n".encode() + body)
+    lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower().split("\r\n")
+    size = next(int(line.split(":")[1]) for line in lines if line.startswith("content-length:"))
+    answer = await reader.readexactly(size)
+    seconds = perf_counter() - started
+    if " 200 " not in lines[0]:
+        raise UserError(f"serve: must answer with 200, found {lines[0]}: {answer[:200].decode(errors='replace')}")
+    return seconds

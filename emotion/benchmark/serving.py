@@ -1,0 +1,147 @@
+"""Compare servers: latency for one client, and texts a second for 32."""
+
+import json
+import logging
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from time import monotonic, sleep
+
+import numpy as np
+
+from emotion.benchmark.config import BenchmarkConfig
+from emotion.benchmark.http_load import HOST, ask
+from emotion.benchmark.material import Material
+from emotion.benchmark.model_files import HUGGING_FACE, model_files
+from emotion.benchmark.sides import OURS
+from emotion.benchmark.turns import in_turns
+from emotion.errors import UserError
+from emotion.reporting import ServingSide, ServingSpeed, Spread
+
+log = logging.getLogger(__name__)
+
+CLIENTS = 32
+SINGLE_REQUESTS = 500
+START_SECONDS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    """A server, and the model that it serves."""
+
+    label: str
+    side: str
+    file: Path
+    model: str
+    """Which model's own time it is compared with; "" = none."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    p50_ms: float
+    p99_ms: float
+    rows_per_second: float
+
+
+def serving(config: BenchmarkConfig, texts: Sequence[str], folder: Path) -> ServingSpeed:
+    """Time this project's server, LitServe and a plain server, with the same models and texts.
+
+    Raises:
+        UserError: A server does not start, or fails to answer.
+    """
+    original = Material(config).predictor()
+    files = model_files(original, folder)
+    models = {"FP32": files[OURS]} | {name: path for name, path in files.items() if name == "onnx_int8"}
+    models |= {Path(each).stem: Path(each) for each in config.served}
+    servers = [_Server(f"this project, {name}", "ours", path, name) for name, path in models.items()]
+    if find_spec("litserve") is None:
+        log.warning("serve: LitServe is left out, as it is not installed (pip install litserve)")
+    else:
+        servers += [_Server(f"LitServe, {name}", "litserve", path, name) for name, path in models.items()]
+    servers.append(_Server("FastAPI with transformers' pipeline, FP32", "pipeline", files[HUGGING_FACE], ""))
+    tasks = {f"model {name}": partial(_model_alone, path, texts) for name, path in models.items()}
+    tasks |= {each.label: partial(_served, each, texts) for each in servers}
+    measured = in_turns("serve", tasks, config.rounds)
+    sides = {}
+    for each in servers:
+        rounds, alone = measured[each.label], measured.get(f"model {each.model}")
+        pairs = None if alone is None else list(zip(rounds, alone, strict=True))
+        sides[each.label] = ServingSide(
+            label=each.label,
+            p50_ms=Spread.of([one.p50_ms for one in rounds]),
+            p99_ms=Spread.of([one.p99_ms for one in rounds]),
+            rows_per_second=Spread.of([one.rows_per_second for one in rounds]),
+            added_p50_ms=None if pairs is None else Spread.of([a.p50_ms - b.p50_ms for a, b in pairs]),
+            added_p99_ms=None if pairs is None else Spread.of([a.p99_ms - b.p99_ms for a, b in pairs]),
+            share_of_model=None
+            if pairs is None
+            else Spread.of([a.rows_per_second / b.rows_per_second for a, b in pairs]),
+        )
+    return ServingSpeed(rows=len(texts), clients=CLIENTS, sides=sides)
+
+
+def _model_alone(weights: Path, texts: Sequence[str]) -> _Figures:
+    command = [*_COMMAND, "predictor", str(weights), "-"]
+    done = subprocess.run(command, input=json.dumps(texts), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UserError(f"serve: {weights} must predict, found {_last_line(done.stderr)}")
+    return _Figures(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def _served(server: _Server, texts: Sequence[str]) -> _Figures:
+    with _running(server) as port:
+        ask(port, texts[:64], 8)
+        seconds, _ = ask(port, texts[:SINGLE_REQUESTS], 1)
+        _, together = ask(port, texts, CLIENTS)
+    p50, p99 = np.percentile(np.array(seconds) * 1000, [50, 99])
+    return _Figures(float(p50), float(p99), len(texts) / together)
+
+
+_COMMAND = [sys.executable, "-W", "ignore", "-m", "emotion.benchmark.serving_sides"]
+
+
+@contextmanager
+def _running(server: _Server) -> Iterator[int]:
+    """Start a server, wait until it answers, yield its port, and stop it."""
+    with socket.create_server((HOST, 0)) as free:
+        port: int = free.getsockname()[1]
+    with subprocess.Popen(
+        [*_COMMAND, server.side, str(server.file), str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            _wait(process, server.label, port)
+            yield port
+        finally:
+            process.terminate()
+            try:
+                process.communicate(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+
+
+def _wait(process: subprocess.Popen[str], label: str, port: int) -> None:
+    end = monotonic() + START_SECONDS
+    while True:
+        if process.poll() is not None or monotonic() > end:
+            errors = process.stderr.read() if process.stderr is not None and process.poll() is not None else "no answer"
+            raise UserError(f"serve: {label} must start, found {_last_line(errors)}")
+        try:
+            ask(port, ["is anybody there"], 1)
+        except (OSError, EOFError):
+            sleep(0.2)
+        else:
+            return
+
+
+def _last_line(text: str) -> str:
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "nothing")
