@@ -81,8 +81,6 @@ class OnnxClassifier:
         (onnxruntime,) = require_packages("onnxruntime")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        # Threads that spin between two calls slow down what torch and numpy compute there.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 4  # errors are raised too, which is enough
         return inference_session(onnxruntime, self.serialized, options, SLOW_FUSIONS if self.fast else ())
 
