@@ -5,8 +5,6 @@ from csv import QUOTE_NONNUMERIC
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
 from emotion.checkpoint import load
 from emotion.config import compose_config, resolve
 from emotion.data import CsvFile, is_stream, open_csv
@@ -15,17 +13,15 @@ from emotion.evaluation import Evaluation, evaluate
 from emotion.files import marked, require_unchanged, require_writable
 from emotion.isolation import isolated
 from emotion.labels import LabelSet
-from emotion.models import NotFiniteError, Predictions, batch_size_blamed, pick_device
-from emotion.prediction.abstaining import ABSTAINED, evaluate_answered, is_below
+from emotion.models import NotFiniteError, batch_size_blamed, pick_device
+from emotion.prediction.abstaining import ABSTAINED, evaluate_answered
+from emotion.prediction.columns import COLUMNS, AddedColumns
 from emotion.prediction.config import PredictConfig
 from emotion.prediction.unfamiliar import UNFAMILIAR, USUAL_SHARE, is_unlike
 from emotion.progress import progress_bar
 
 log = logging.getLogger(__name__)
 
-COLUMNS = ("predicted_label", "predicted_emotion", "confidence", "empty_text", "truncated_text")
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""Source: owasp.org/www-community/attacks/CSV_Injection."""
 _COLUMNS_OF_0_1_0 = ("predicted_label", "predicted_emotion", "confidence", "empty_text")
 
 
@@ -89,12 +85,11 @@ def predict_csv(config: PredictConfig) -> Prediction:
     if output.exists() and output.samefile(file.path):
         raise UserError(f"output: must be another file than csv, found {output}")
     require_unchanged(output, "output", _is_earlier_prediction)
+    columns = AddedColumns.of(config)
     _refuse_clash(file, COLUMNS if config.min_confidence is None else (*COLUMNS, ABSTAINED))
     model = load(config.weights, pick_device(config.accelerator), config.fast)
-    if model.familiarity is not None:
-        _refuse_clash(file, (UNFAMILIAR,))
-    if config.probabilities:
-        _refuse_clash(file, probability_columns(model.labels))
+    added = columns.names(model)
+    _refuse_clash(file, added)
     require_writable(output.parent, "output")  # makes the folder, so it comes last
 
     labels: list[int] = []
@@ -111,22 +106,15 @@ def predict_csv(config: PredictConfig) -> Prediction:
                 found = model.predict_texts(texts, config.batch_size, lambda rows: progress.advance(task, rows))
             except NotFiniteError as error:
                 raise error.in_csv(file.path, first_row=len(labels) + 2) from error
-            empty = [not text.strip() for text in texts]
             labels += found.probabilities.argmax(dim=-1).tolist()
-            empty_rows += sum(empty)
             truncated_rows += int(found.truncated.sum())
             if config.label_column in file.columns:
                 truth += [model.labels.parse(cell) for cell in file.column(frame, config.label_column)]
-            predicted = _with_predictions(frame, found, empty, model.labels, config.probabilities)
-            if (strange := model.is_unfamiliar(found)) is not None:
-                predicted = pd.concat([predicted, pd.Series(strange, index=frame.index, name=UNFAMILIAR)], axis=1)
-                unfamiliar += strange.tolist()
-            if config.min_confidence is not None:
-                below = is_below(found.probabilities, config.min_confidence)
-                predicted = pd.concat([predicted, pd.Series(below, index=frame.index, name=ABSTAINED)], axis=1)
-                abstained += below.tolist()
-            if config.escape_formulas:
-                predicted = predicted.map(_escaped)
+            predicted = columns.add(frame, texts, found, model)
+            empty_rows += int(predicted["empty_text"].sum())
+            for marked_rows, name in ((unfamiliar, UNFAMILIAR), (abstained, ABSTAINED)):
+                if name in added:
+                    marked_rows += predicted[name].tolist()
             predicted.to_csv(
                 temporary,
                 mode="a",
@@ -167,35 +155,9 @@ def predict_csv(config: PredictConfig) -> Prediction:
     )
 
 
-def probability_columns(labels: LabelSet) -> tuple[str, ...]:
-    """Name the column of each class's probability."""
-    return tuple(f"probability_{name}" for name in labels.names)
-
-
 def _refuse_clash(file: CsvFile, added: tuple[str, ...]) -> None:
     if clash := next((name for name in added if name in file.columns), None):
         raise UserError(f"{file.path}: must not have a column {clash!r} yet, found it; predict the original CSV")
-
-
-def _with_predictions(
-    frame: pd.DataFrame, found: Predictions, empty: list[bool], label_set: LabelSet, all_classes: bool
-) -> pd.DataFrame:
-    confidence, labels = found.probabilities.max(dim=-1)
-    added = {
-        "predicted_label": labels.tolist(),
-        "predicted_emotion": [label_set.names[label] for label in labels.tolist()],
-        "confidence": confidence.numpy().round(6),
-        "empty_text": empty,
-        "truncated_text": found.truncated,
-    }
-    if all_classes:
-        added |= dict(zip(probability_columns(label_set), found.probabilities.numpy().round(6).T, strict=True))
-    return pd.concat([frame, pd.DataFrame(added, index=frame.index)], axis=1)
-
-
-def _escaped(cell: object) -> object:
-    """Prevent spreadsheets from running a text as a formula: put an apostrophe before it."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS) else cell
 
 
 def _evaluate_where_labelled(
