@@ -78,9 +78,16 @@ def _report_of(output_dir: str) -> DictConfig:
 
 
 def predict() -> None:
-    """Predict a CSV."""
+    """Predict a CSV, or many files."""
 
     def job(config: Any) -> None:
+        from emotion.partitions import names_many
+
+        if names_many(config.csv):
+            from emotion.partitions import predict_partitions, print_partitions
+
+            print_partitions(predict_partitions(config))
+            return
         from emotion.prediction import predict_csv
         from emotion.reporting import print_prediction
 

@@ -1,3 +1,4 @@
+from .columns import AddedColumns as AddedColumns
 from .config import ExplainConfig as ExplainConfig
 from .config import PredictConfig as PredictConfig
 from .explanation import ExplainedText as ExplainedText

@@ -11,9 +11,14 @@ class PredictConfig(Config):
     weights: Text
     """A ``.pt`` or ``.onnx`` checkpoint."""
     csv: Text
-    """CSV with a text column, or a pipe."""
+    """CSV with a text column, or a pipe; a folder, a pattern like ``data/*.csv``, a ``.parquet`` or ``.jsonl`` file."""
     output: Text | None
-    """Where to write; null = ``<input_name>_predictions.csv`` in the input's folder. A pipe needs one."""
+    """Where to write; null = ``<input_name>_predictions.csv`` in the input's folder. A pipe needs one, and several
+    files need a folder."""
+    format: Literal["csv", "parquet", "jsonl"] | None
+    """Of the predictions of several files; null = that of each file."""
+    workers: Count
+    """Processes that predict several files."""
     text_column: Text
     label_column: Text
     """If the CSV has this column, the metrics are printed too."""
