@@ -115,7 +115,7 @@ def create_app(predictor: Predictor, config: ServeConfig, token: str | None = No
         async def work() -> Any:
             _require_name(model, name)
             length = request.headers.get("inference-header-content-length")
-            if (length is not None and not length.isascii()) or (length is not None and not length.isdigit()):
+            if length is not None and not (length.isascii() and length.isdigit()):
                 raise RequestError("Inference-Header-Content-Length: must be a number of bytes")
             asked, texts = InferRequest.parse(await request.body(), None if length is None else int(length))
             return infer_response(name, asked, await answers(texts), predictor.labels)

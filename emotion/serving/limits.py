@@ -34,7 +34,8 @@ class Limits:
         if not self._may_enter(scope["path"], headers):
             await refuse(send, 401, "must give the token: Authorization: Bearer ...", {"www-authenticate": "Bearer"})
             return
-        if int(headers.get(b"content-length", b"0") or 0) > self.most_bytes:
+        length = headers.get(b"content-length", b"")
+        if length.isdigit() and int(length) > self.most_bytes:
             await self._refuse_size(send)
             return
         try:

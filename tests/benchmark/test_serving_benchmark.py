@@ -35,6 +35,7 @@ def test_an_answer_that_is_no_answer_ends_the_benchmark(originals: dict[str, Pat
         ask(client.port, ["four"], clients=1)
 
 
+@pytest.mark.slow  # each server starts anew
 def test_this_projects_server_is_compared_with_its_model_and_with_a_plain_server(
     config: BenchmarkConfig, originals: dict[str, Path], tmp_path: Path
 ) -> None:
