@@ -9,6 +9,8 @@ from emotion.errors import UserError
 from emotion.files import sha256
 
 NAME = "_manifest.jsonl"
+_BEGINNING = '{"source": "'
+"""Of each line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Manifest:
             try:
                 self._entries.append(Entry(**json.loads(line)))
             except (ValueError, TypeError) as error:
-                if self._entries:  # it was cut off
+                if self._entries or line[: len(_BEGINNING)] == _BEGINNING[: len(line)]:  # it was cut off
                     continue
                 raise UserError(f"output: {path} was not written by this program; choose another folder") from error
 

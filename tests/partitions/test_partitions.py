@@ -229,6 +229,17 @@ def test_a_file_with_columns_of_the_predictions_is_refused(weights: Path, tmp_pa
     assert "must not have a column 'confidence' yet" in found.failed["a.csv"]
 
 
+@pytest.mark.parametrize("left", [1, 9, 40])
+def test_a_first_entry_that_was_cut_off_is_ours(left: int, weights: Path, tmp_path: Path) -> None:
+    _write(tmp_path / "in" / "a.csv", "text\na\n")
+    predict(weights, tmp_path / "in", tmp_path / "out")
+    manifest = tmp_path / "out" / "_manifest.jsonl"
+    manifest.write_bytes(manifest.read_bytes()[:left])
+    (tmp_path / "out" / "a.csv").unlink()
+    assert len(predict(weights, tmp_path / "in", tmp_path / "out").done) == 1
+    assert predict(weights, tmp_path / "in", tmp_path / "out").kept == 1
+
+
 @pytest.mark.slow
 def test_several_processes_give_the_same_bytes_also_if_one_is_killed(weights: Path, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
