@@ -1,35 +1,26 @@
 """The server's endpoints."""
 
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
-from time import perf_counter
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 
-from emotion.errors import UserError
 from emotion.models import Predictor
-from emotion.serving.batching import Answer, Batcher, Overloaded, answer
 from emotion.serving.config import ServeConfig
 from emotion.serving.forms import (
     InferRequest,
     RequestError,
     Score,
     TextsRequest,
-    check_texts,
-    dumped,
     infer_response,
     model_metadata,
     parse_texts,
     scores,
 )
 from emotion.serving.limits import Limits
-from emotion.serving.metrics import Metrics
+from emotion.serving.service import Service
 from emotion.web import description, server_page
-
-log = logging.getLogger(__name__)
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
     401: {"description": "The token is missing or wrong"},
@@ -47,49 +38,25 @@ def create_app(predictor: Predictor, config: ServeConfig, token: str | None = No
         config: The limits.
         token: What clients must give as ``Authorization: Bearer``; None = nothing.
     """
-    metrics = Metrics()
-    batcher = Batcher(
-        partial(answer, predictor, batch_size=config.batch_size),
-        config.batch_size,
-        config.max_waiting,
-        metrics.batches.observe,
-    )
-    metrics.waiting.set_function(lambda: batcher.waiting)
+    service = Service(predictor, config)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        await batcher.close()
+        await service.close()
 
     app = FastAPI(title=f"{predictor.model_name}: emotions of texts", lifespan=lifespan)
     app.add_middleware(Limits, most_bytes=int(config.max_body_mb * 1e6), seconds=config.patience_seconds, token=token)
-    name = predictor.model_name
+    _add_predict(app, service)
+    _add_open_inference(app, service)
+    _add_probes(app, service)
+    _add_page(app, service)
+    return app
 
-    async def answers(texts: list[str]) -> list[Answer]:
-        check_texts(texts, config.max_texts, config.max_characters)
-        if config.log_texts:
-            for text in texts:
-                log.info("text: %r", text)
-        outcomes = await batcher.submit(texts)
-        found = [each for each in outcomes if isinstance(each, Answer)]
-        if len(found) < len(outcomes):
-            place = next(place for place, each in enumerate(outcomes) if isinstance(each, UserError))
-            raise RequestError(f"inputs[{place}]: must be a text that the model can answer, found {outcomes[place]}")
-        return found
 
-    async def counted(endpoint: str, work: Callable[[], Awaitable[Any]]) -> Response:
-        """Answer with what ``work`` returns, or with the reason why not, and count it."""
-        start, status, headers = perf_counter(), 200, {}
-        try:
-            content = await work()
-        except RequestError as error:
-            status, content = error.status, {"error": str(error)}
-        except Overloaded:
-            reason = f"must wait: {batcher.waiting:,} texts wait already, of at most {config.max_waiting:,}"
-            status, content, headers = 429, {"error": f"request: {reason}"}, {"retry-after": "1"}
-        metrics.requests.labels(endpoint, status).inc()
-        metrics.seconds.labels(endpoint).observe(perf_counter() - start)
-        return Response(dumped(content), status, headers, media_type="application/json")
+def _add_predict(app: FastAPI, service: Service) -> None:
+    """Add the endpoint in the form of Hugging Face and text-embeddings-inference."""
+    labels = service.predictor.labels
 
     @app.post(
         "/predict",
@@ -103,10 +70,15 @@ def create_app(predictor: Predictor, config: ServeConfig, token: str | None = No
         async def work() -> Any:
             asked = parse_texts(await request.body())
             texts = [asked.inputs] if isinstance(asked.inputs, str) else asked.inputs
-            found = [scores(each, predictor.labels, asked.parameters) for each in await answers(texts)]
+            found = [scores(each, labels, asked.parameters) for each in await service.answers(texts)]
             return found[0] if isinstance(asked.inputs, str) else found
 
-        return await counted("predict", work)
+        return await service.respond("predict", work)
+
+
+def _add_open_inference(app: FastAPI, service: Service) -> None:
+    """Add the Open Inference Protocol, version 2."""
+    name, labels = service.predictor.model_name, service.predictor.labels
 
     @app.post("/v2/models/{model}/infer", responses=_ERRORS, openapi_extra={"requestBody": _body(InferRequest)})
     async def infer(model: str, request: Request) -> Response:
@@ -118,9 +90,9 @@ def create_app(predictor: Predictor, config: ServeConfig, token: str | None = No
             if length is not None and not (length.isascii() and length.isdigit()):
                 raise RequestError("Inference-Header-Content-Length: must be a number of bytes")
             asked, texts = InferRequest.parse(await request.body(), None if length is None else int(length))
-            return infer_response(name, asked, await answers(texts), predictor.labels)
+            return infer_response(name, asked, await service.answers(texts), labels)
 
-        return await counted("infer", work)
+        return await service.respond("infer", work)
 
     @app.get("/v2/models/{model}")
     async def metadata(model: str) -> Response:
@@ -128,9 +100,9 @@ def create_app(predictor: Predictor, config: ServeConfig, token: str | None = No
 
         async def work() -> Any:
             _require_name(model, name)
-            return model_metadata(name, predictor.labels)
+            return model_metadata(name, labels)
 
-        return await counted("metadata", work)
+        return await service.respond("metadata", work)
 
     @app.get("/v2/models/{model}/ready")
     async def model_ready(model: str) -> Response:
@@ -140,7 +112,7 @@ def create_app(predictor: Predictor, config: ServeConfig, token: str | None = No
             _require_name(model, name)
             return {"name": name, "ready": True}
 
-        return await counted("model_ready", work)
+        return await service.respond("model_ready", work)
 
     @app.get("/v2")
     async def server_metadata() -> dict[str, Any]:
@@ -149,12 +121,9 @@ def create_app(predictor: Predictor, config: ServeConfig, token: str | None = No
 
         return {"name": "emotion-classifier", "version": __version__, "extensions": ["binary_tensor_data"]}
 
-    page = server_page(description(predictor) | {"atOnce": min(config.batch_size, config.max_texts)})
 
-    @app.get("/", include_in_schema=False)
-    async def root() -> Response:
-        """The page on which people try the model."""
-        return Response(page, media_type="text/html")
+def _add_probes(app: FastAPI, service: Service) -> None:
+    """Add what those who watch the server ask for."""
 
     @app.get("/health")
     @app.get("/v2/health/live")
@@ -169,11 +138,20 @@ def create_app(predictor: Predictor, config: ServeConfig, token: str | None = No
         return {"ready": True}
 
     @app.get("/metrics")
-    async def metrics_page() -> Response:
+    async def metrics() -> Response:
         """Counts and latencies for Prometheus."""
-        return Response(metrics.page(), media_type="text/plain; version=0.0.4")
+        return Response(service.metrics.page(), media_type="text/plain; version=0.0.4")
 
-    return app
+
+def _add_page(app: FastAPI, service: Service) -> None:
+    """Add the page on which people try the model."""
+    at_once = min(service.config.batch_size, service.config.max_texts)
+    page = server_page(description(service.predictor) | {"atOnce": at_once})
+
+    @app.get("/", include_in_schema=False)
+    async def root() -> Response:
+        """The page on which people try the model."""
+        return Response(page, media_type="text/html")
 
 
 def _require_name(asked: str, name: str) -> None:

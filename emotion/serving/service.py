@@ -1,0 +1,75 @@
+"""What every endpoint does: have texts answered, count requests, and turn refusals into responses."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from time import perf_counter
+from typing import Any
+
+from starlette.responses import Response
+
+from emotion.errors import UserError
+from emotion.models import Predictor
+from emotion.serving.batching import Answer, Batcher, Overloaded, answer
+from emotion.serving.config import ServeConfig
+from emotion.serving.forms import RequestError, check_texts, dumped
+from emotion.serving.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+
+class Service:
+    """A model that requests share.
+
+    Args:
+        predictor: The model; used by one thread at a time.
+        config: The limits.
+    """
+
+    def __init__(self, predictor: Predictor, config: ServeConfig) -> None:
+        self.predictor, self.config = predictor, config
+        self.metrics = Metrics()
+        self._batcher = Batcher(
+            partial(answer, predictor, batch_size=config.batch_size),
+            config.batch_size,
+            config.max_waiting,
+            self.metrics.batches.observe,
+        )
+        self.metrics.waiting.set_function(lambda: self._batcher.waiting)
+
+    async def close(self) -> None:
+        """Finish what was taken."""
+        await self._batcher.close()
+
+    async def answers(self, texts: list[str]) -> list[Answer]:
+        """Answer each text.
+
+        Raises:
+            RequestError: There are too many texts, or one is too long or cannot be answered.
+            Overloaded: Too many texts wait already.
+        """
+        check_texts(texts, self.config.max_texts, self.config.max_characters)
+        if self.config.log_texts:
+            for text in texts:
+                log.info("text: %r", text)
+        outcomes = await self._batcher.submit(texts)
+        found = [each for each in outcomes if isinstance(each, Answer)]
+        if len(found) < len(outcomes):
+            place = next(place for place, each in enumerate(outcomes) if isinstance(each, UserError))
+            raise RequestError(f"inputs[{place}]: must be a text that the model can answer, found {outcomes[place]}")
+        return found
+
+    async def respond(self, endpoint: str, work: Callable[[], Awaitable[Any]]) -> Response:
+        """Respond with what ``work`` returns, or with the reason why not, and count it for ``endpoint``."""
+        start, status, headers = perf_counter(), 200, {}
+        try:
+            content = await work()
+        except RequestError as error:
+            status, content = error.status, {"error": str(error)}
+        except Overloaded:
+            waiting, most = self._batcher.waiting, self.config.max_waiting
+            reason = f"must wait: {waiting:,} texts wait already, of at most {most:,}"
+            status, content, headers = 429, {"error": f"request: {reason}"}, {"retry-after": "1"}
+        self.metrics.requests.labels(endpoint, status).inc()
+        self.metrics.seconds.labels(endpoint).observe(perf_counter() - start)
+        return Response(dumped(content), status, headers, media_type="application/json")
