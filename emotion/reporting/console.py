@@ -25,7 +25,7 @@ from emotion.reporting.report_tables import (
     models_table,
     prediction_table,
     seeds_table,
-    shift_table,
+    shift_tables,
 )
 from emotion.reporting.schema import TrainingReport
 from emotion.reporting.seeds import seed_summaries
@@ -42,8 +42,8 @@ def print_report(report: TrainingReport, latest: str, output_dir: Path) -> None:
     console.print(to_console(class_table(f"{latest} by class", entry.per_class)))
     for data in entry.evaluations:
         console.print(to_console(evaluation_table(report, data)))
-    if (shift := shift_table(report)) is not None:
-        console.print(to_console(shift))
+    for table in shift_tables(report):
+        console.print(to_console(table))
     if entry.calibration is not None:
         _line(console, calibration_in_words(latest, entry.calibration))
     for line in baseline_warnings(report):

@@ -71,28 +71,33 @@ def evaluation_table(report: TrainingReport, data: str) -> Table:
     return Table(f"Results on {data}, which chose nothing", headings, rows, best=report.best_model)
 
 
-def shift_table(report: TrainingReport) -> Table | None:
-    """Tabulate how unlike each evaluation set is to the text of a model, and what the model knows of that."""
-    rows = []
+def shift_tables(report: TrainingReport) -> list[Table]:
+    """Tabulate how unlike each evaluation set is to a model's text, and how well confidence tells its wrong labels."""
+    unlike, errors = [], []
     for name, entry in sorted(report.models.items(), key=lambda item: -item[1].selection_f1):
         for data, record in entry.evaluations.items():
             if (shift := record.shift) is None:
                 continue
-            errors = ("", "", "")
+            label = data if len(report.models) == 1 else f"{name} on {data}"
+            told_apart = "" if shift.told_apart is None else f"{shift.told_apart:.3f}"
+            scores = (f"{record.accuracy:.3f}", f"{shift.mean_confidence:.3f}")
+            unlike.append((label, f"{100 * shift.unfamiliar:.1f}", told_apart, *scores))
             if (found := shift.errors) is not None:
                 interval = f"{found.difference.low:+.3f} to {found.difference.high:+.3f}"
-                errors = (f"{found.auroc:.3f}", f"{found.by_temperature:.3f}", interval)
-            told_apart = "" if shift.told_apart is None else f"{shift.told_apart:.3f}"
-            label = data if len(report.models) == 1 else f"{name} on {data}"
-            scores = (f"{record.accuracy:.3f}", f"{shift.mean_confidence:.3f}")
-            rows.append((label, f"{100 * shift.unfamiliar:.1f}", told_apart, *scores, *errors))
-    if not rows:
-        return None
-    headings = (
-        *("set", "unfamiliar %", "AUROC of distance", "accuracy", "confidence"),
-        *("AUROC of errors", "without distance", "95 % of difference"),
-    )
-    return Table("Text unlike that of validation", headings, rows)
+                errors.append((label, f"{found.by_temperature:.3f}", f"{found.auroc:.3f}", interval))
+    tables = [
+        Table(
+            "Text unlike that of validation (AUROC: of the distance, told from validation)",
+            ("set", "unfamiliar %", "AUROC", "accuracy", "confidence"),
+            unlike,
+        ),
+        Table(
+            "Wrong labels told by confidence, AUROC (95 %: of the gain)",
+            ("set", "without distance", "with it", "95 %"),
+            errors,
+        ),
+    ]
+    return [table for table in tables if table.rows]
 
 
 def calibration_table(report: TrainingReport) -> Table:

@@ -52,4 +52,7 @@ def test_sets_unlike_validation_are_told_and_their_rows_marked(
     assert other.mean_confidence == pytest.approx(confidence.mean(), abs=1e-4)
 
     print_report(report, "MiniLM", tmp_path / "out")
-    assert "Text unlike that of validation" in " ".join(capsys.readouterr().out.split())
+    printed = capsys.readouterr().out
+    assert "Text unlike that of validation" in printed
+    assert f"{other.errors.by_temperature:.3f}" in printed
+    assert "…" not in printed  # nothing is cut in a terminal of 80 columns

@@ -33,7 +33,7 @@ from emotion.reporting.report_tables import (
     evaluation_table,
     models_table,
     seeds_table,
-    shift_table,
+    shift_tables,
 )
 from emotion.reporting.tables import Table, to_html
 
@@ -115,7 +115,7 @@ def _tables(material: Material, left_out: list[str]) -> dict[str, list[Table]]:
         "sets": [
             *([corpora] if (corpora := corpora_table(report)) is not None else []),
             *(evaluation_table(report, data) for data in material.evaluation_sets),
-            *([shift] if (shift := shift_table(report)) is not None else []),
+            *shift_tables(report),
         ],
         "comparisons": [comparisons_table(comparisons)] if comparisons else [],
         "checkpoints": [] if material.evaluation is None else checkpoint_tables(material.evaluation),
