@@ -1,12 +1,10 @@
 """Settings of an ablation: ``conf/ablate.yaml``."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from pydantic import Field, model_validator
 
-from emotion.config import Count, Rule, Seed, Text, one_line, validate
+from emotion.config import Count, Rule, Seed, Text
 from emotion.errors import UserError
 from emotion.reporting import BASE
 from emotion.training import TrainConfig
@@ -55,24 +53,11 @@ class AblationConfig(TrainConfig):
         Raises:
             UserError: The change gives an unknown key or a wrong value.
         """
-        fields: dict[str, Any] = {name: getattr(self, name) for name in TrainConfig.model_fields}
-        base = TrainConfig.model_construct(**fields)
+        base = self.with_settings([], "switches")
         if switch == BASE:
             return base
         key = f"switches.{switch}"
-        changed = OmegaConf.create(base.model_dump())
-        OmegaConf.set_struct(changed, True)
-        try:
-            changed.merge_with_dotlist(self.switches[switch])
-            content = OmegaConf.to_container(changed)
-        except (OmegaConfBaseException, ValueError) as error:
-            raise UserError(
-                f"{key}: must be settings, like optimizer.schedule=cosine, found {one_line(error)}"
-            ) from error
-        try:
-            found = validate(TrainConfig, content)  # type: ignore[arg-type]
-        except UserError as error:
-            raise UserError(f"{key}: {error}") from error
+        found = self.with_settings(self.switches[switch], key)
         if any(getattr(found, name) != getattr(base, name) for name in ("seed", "labels", "output_dir")):
             raise UserError(f"{key}: must leave seed, labels and output_dir as they are, found {self.switches[switch]}")
         return found

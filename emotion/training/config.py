@@ -1,10 +1,13 @@
 """Settings of a training run: ``conf/train.yaml`` and its group ``trainer``."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from pydantic import Field, StrictFloat, model_validator
 
-from emotion.config import Accelerator, Config, Count, Rule, Seed, Share, Text
+from emotion.config import Accelerator, Config, Count, Rule, Seed, Share, Text, one_line, validate
 from emotion.data import DataConfig, LabelsConfig, named_csvs
 from emotion.errors import UserError
 from emotion.models import ModelConfig
@@ -145,6 +148,30 @@ class TrainConfig(Config):
         splits = {"data.train": self.data.train, "data.validation": self.data.validation}
         paths = [path for key, csvs in splits.items() for path in named_csvs(csvs, key).values()]
         return [*paths, *self.data.evaluation_paths.values()]
+
+    def with_settings(self, settings: Sequence[str], key: str) -> "TrainConfig":
+        """Return the settings of a training with some of them changed; those of a subclass are left out.
+
+        Args:
+            settings: Such as ``optimizer.schedule=cosine``.
+            key: Where they were given; errors begin with it.
+
+        Raises:
+            UserError: There is no such setting, or a value breaks its rule.
+        """
+        changed = OmegaConf.create({name: self.model_dump()[name] for name in TrainConfig.model_fields})
+        OmegaConf.set_struct(changed, True)
+        try:
+            changed.merge_with_dotlist(list(settings))
+            content = OmegaConf.to_container(changed)
+        except (OmegaConfBaseException, ValueError) as error:
+            raise UserError(
+                f"{key}: must be settings, like optimizer.schedule=cosine, found {one_line(error)}"
+            ) from error
+        try:
+            return validate(TrainConfig, content)  # type: ignore[arg-type]
+        except UserError as error:
+            raise UserError(f"{key}: {error}") from error
 
     def recipe(self) -> dict[str, Any]:
         """Return :meth:`work` without the seed: runs of the same recipe and data differ by chance alone."""

@@ -39,6 +39,17 @@ def test_every_choice_composes_and_passes_its_rules(group: str, choice: str) -> 
     assert train_config(f"{group}={choice}", *extra).seed == 42
 
 
+@pytest.mark.parametrize("model", GROUPS["model"])
+def test_a_recipe_says_how_weights_are_learned_and_nothing_else(model: str) -> None:
+    default, tuned = (train_config(f"model={model}", f"recipe={name}").model_dump() for name in ("default", "tuned"))
+    changed = {key for key in default if default[key] != tuned[key]}
+    assert changed
+    assert changed <= {"model", "optimizer", "augmentation"}
+    assert tuned["model"] == default["model"] | {"learning_rate": tuned["model"]["learning_rate"]}
+    given = train_config(f"model={model}", "recipe=tuned", "model.learning_rate=3e-5")
+    assert given.model.learning_rate == 3e-5, "what the user gives wins"
+
+
 @pytest.mark.parametrize("technique", GROUPS["technique"])
 def test_every_technique_composes_and_passes_its_rules(technique: str) -> None:
     config = resolve(compose_config("compress", [f"technique={technique}"]), CompressConfig)
