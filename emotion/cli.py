@@ -189,6 +189,26 @@ def ablate() -> None:
     run_command("ablate", "emotion.ablation", "AblationConfig", job)
 
 
+def tune() -> None:
+    """Search for settings."""
+    command = ["python", *sys.argv]
+
+    def job(config: Any) -> None:
+        from emotion.reporting import print_tuning
+        from emotion.training import Interrupted, stop_on_signals
+        from emotion.tuning import tune
+
+        try:
+            with stop_on_signals():
+                report = tune(config)
+        except Interrupted as stop:
+            _say_stopped(stop.signal, command)
+            raise
+        print_tuning(report, Path(config.output_dir))
+
+    run_command("tune", "emotion.tuning", "TuningConfig", job)
+
+
 def soup() -> None:
     """Average the weights of several checkpoints."""
 

@@ -29,7 +29,7 @@ from emotion.reporting.report_tables import (
     evaluation_table,
     models_table,
     seeds_table,
-    shift_table,
+    shift_tables,
 )
 from emotion.reporting.tables import Table, to_console, to_markdown
 
@@ -123,7 +123,7 @@ def emotion_training() -> str:
     tables = [
         models_table(report),
         *(evaluation_table(report, data) for data in material.evaluation_sets),
-        *([shift] if (shift := shift_table(report)) is not None else []),
+        *shift_tables(report),
         *(seeds_table(material.seeds, data) for data in best.records),
         calibration_table(report),
         *(classes_table(best.name, data, record) for data, record in best.records.items()),

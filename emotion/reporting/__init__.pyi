@@ -64,6 +64,7 @@ from .console import print_export as print_export
 from .console import print_prediction as print_prediction
 from .console import print_report as print_report
 from .console import print_sweep as print_sweep
+from .console import print_tuning as print_tuning
 from .environment import git_commit as git_commit
 from .environment import hardware as hardware
 from .environment import versions as versions
@@ -125,6 +126,17 @@ from .training_report import sweep_rival as sweep_rival
 from .training_report import withdraw_run as withdraw_run
 from .training_report import write_report as write_report
 from .training_report import write_run as write_run
+from .tuning_plots import tuning_figure as tuning_figure
+from .tuning_report import DONE as DONE
+from .tuning_report import FAILED as FAILED
+from .tuning_report import PRUNED as PRUNED
+from .tuning_report import TUNING_REPORT_NAME as TUNING_REPORT_NAME
+from .tuning_report import UNFINISHED as UNFINISHED
+from .tuning_report import TuningReport as TuningReport
+from .tuning_report import TuningTrial as TuningTrial
+from .tuning_report import read_tuning_report as read_tuning_report
+from .tuning_report import write_tuning_report as write_tuning_report
+from .tuning_tables import tuning_tables as tuning_tables
 from .words import baseline_warnings as baseline_warnings
 from .words import calibration_in_words as calibration_in_words
 from .words import leading_comparisons as leading_comparisons

@@ -30,6 +30,8 @@ from emotion.reporting.report_tables import (
 from emotion.reporting.schema import TrainingReport
 from emotion.reporting.seeds import seed_summaries
 from emotion.reporting.tables import to_console
+from emotion.reporting.tuning_report import TuningReport
+from emotion.reporting.tuning_tables import tuning_tables
 from emotion.reporting.words import baseline_warnings, calibration_in_words, leading_comparisons, verdict
 
 
@@ -78,6 +80,18 @@ def print_ablation(report: AblationReport, folder: Path) -> None:
     for table in ablation_tables(report):
         console.print(to_console(table))
     _line(console, f"Report, tables and row-level predictions: {folder}")
+
+
+def print_tuning(report: TuningReport, folder: Path) -> None:
+    """Print the best trials, what matters, and how to train with the best settings."""
+    console = Console()
+    for table in tuning_tables(report):
+        console.print(to_console(table))
+    if (best := report.best) is not None:
+        settings = " ".join(f"{key}={value}" for key, value in best.settings.items())
+        _line(console, f"The best settings: {settings}")
+        _line(console, "Validation chose them, and so flatters them; other seeds and a test set tell.")
+    _line(console, f"Checkpoint, report and pictures: {folder}")
 
 
 def print_audit(report: AuditReport, folder: Path) -> None:

@@ -1,3 +1,4 @@
+from .callbacks import Diverged as Diverged
 from .callbacks import EpochCheckpoint as EpochCheckpoint
 from .callbacks import LossGuard as LossGuard
 from .callbacks import ResumeState as ResumeState

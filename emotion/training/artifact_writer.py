@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
@@ -13,7 +13,6 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
 from emotion.data import EmotionDataModule, LabelledTexts
-from emotion.errors import UserError
 from emotion.evaluation import Scores
 from emotion.files import atomic
 from emotion.jobs import job_identity
@@ -48,7 +47,7 @@ from emotion.scoring import (
     score_rows,
     score_set,
 )
-from emotion.training.callbacks import EpochCheckpoint
+from emotion.training.callbacks import Diverged, EpochCheckpoint
 from emotion.training.config import TrainConfig
 from emotion.training.deliverables import Deliverables
 from emotion.training.resume import run_identity
@@ -75,6 +74,7 @@ class ArtifactWriter(Callback):
         sets: The evaluation sets, which are read once the best epoch is chosen.
         run_dir: The run's own folder; its id in the report.
         sweep: The folder of the sweep that the run belongs to, if any.
+        watch: Called after each validation; what it raises ends the training.
     """
 
     def __init__(
@@ -86,9 +86,10 @@ class ArtifactWriter(Callback):
         sets: Mapping[str, LabelledTexts],
         run_dir: Path,
         sweep: str | None,
+        watch: Callable[[EpochRecord], object] = lambda _: None,
     ) -> None:
         self.config, self.data, self.backbone, self.best, self.sets = config, data, backbone, best, sets
-        self.run_dir, self.sweep = run_dir, sweep
+        self.run_dir, self.sweep, self.watch = run_dir, sweep, watch
         self.deliverables = Deliverables(Path(config.output_dir), config.model.name)
         self.report: TrainingReport | None = None
         self._history: list[EpochRecord] = []
@@ -114,7 +115,7 @@ class ArtifactWriter(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         values = {name: value.item() for name, value in trainer.callback_metrics.items()}
         if not math.isfinite(values["val/loss"]):
-            raise UserError(
+            raise Diverged(
                 f"model.learning_rate: training diverged in epoch {trainer.current_epoch + 1} (the validation loss is"
                 f" not finite), found {self.config.model.learning_rate}; try a lower one, or trainer.precision=32-true"
             )
@@ -132,6 +133,7 @@ class ArtifactWriter(Callback):
                 *(record.epoch, trainer.max_epochs, record.train_loss, record.val_loss),
                 *(record.val_accuracy, record.val_macro_f1),
             )
+        self.watch(record)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._train_seconds += perf_counter() - self._started

@@ -160,6 +160,10 @@ class ResumeState(Callback):
             raise Interrupted(number, self.path)
 
 
+class Diverged(UserError):
+    """The loss of a training is not finite."""
+
+
 class LossGuard(Callback):
     """Ends a training whose loss is not finite, and names the update, the rows of its batch and the last good state.
 
@@ -191,7 +195,7 @@ class LossGuard(Callback):
         while len(self._unseen) > leave:
             number, loss = self._unseen.pop(0)
             if not loss.isfinite():
-                raise UserError(self._message(trainer, number))
+                raise Diverged(self._message(trainer, number))
 
     def _message(self, trainer: Trainer, number: int) -> str:
         data: EmotionDataModule = trainer.datamodule  # type: ignore[attr-defined]

@@ -1,7 +1,7 @@
 """Fine-tune one backbone; only this module wires a training run together."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from emotion.models import (
     position_limit,
 )
 from emotion.models.fast import padding_multiple, speed_up_
-from emotion.reporting import TrainingReport
+from emotion.reporting import EpochRecord, TrainingReport
 from emotion.scoring import read_sets
 from emotion.training.artifact_writer import ArtifactWriter
 from emotion.training.augmentation import Augmentation
@@ -50,7 +50,11 @@ log = logging.getLogger(__name__)
 
 @isolated()
 def train(
-    config: TrainConfig, run_dir: Path, sweep: str | None = None, earlier_runs: Iterable[Path] = ()
+    config: TrainConfig,
+    run_dir: Path,
+    sweep: str | None = None,
+    earlier_runs: Iterable[Path] = (),
+    watch: Callable[[EpochRecord], object] = lambda _: None,
 ) -> TrainingReport | None:
     """Fine-tune one backbone and write its deliverables.
 
@@ -60,6 +64,7 @@ def train(
         sweep: The folder of the sweep that the run belongs to, if any.
         earlier_runs: Folders of earlier runs, the newest first. With ``resume=auto``, the newest one of the same
             settings, data and versions goes on if it ended early; in a sweep, a finished one is not done again.
+        watch: Called after each validation; what it raises ends the training, which can be resumed.
 
     Returns:
         The merged report of ``config.output_dir``; None on all processes but the first.
@@ -92,11 +97,16 @@ def train(
             state = find_state(job.folder)
             config = config.updated(trainer=config.trainer.updated(ckpt_path=state and str(state)))
             log.info("resuming the run in %s, which ended early (resume=never would start a new one)", job.folder)
-        return _train(config, data, sets, job, sweep)
+        return _train(config, data, sets, job, sweep, watch)
 
 
 def _train(
-    config: TrainConfig, data: EmotionDataModule, sets: Mapping[str, LabelledTexts], job: Job, sweep: str | None
+    config: TrainConfig,
+    data: EmotionDataModule,
+    sets: Mapping[str, LabelledTexts],
+    job: Job,
+    sweep: str | None,
+    watch: Callable[[EpochRecord], object],
 ) -> TrainingReport | None:
     """Do what :func:`train` says, on data that was read, in the folder of ``job``."""
     run_dir, labels = job.folder, data.train.label_set
@@ -133,7 +143,7 @@ def _train(
     job = job if folder == job.folder / CHECKPOINTS else Job(folder.parent, job.identity)
     best = EpochCheckpoint(folder, "best", monitor="val/macro_f1", within_epochs=config.trainer.val_check_interval < 1)
     last = EpochCheckpoint(folder, "last")  # ModelCheckpoint(save_last=True) skips epochs that are not the best
-    writer = ArtifactWriter(config, data, backbone, best, sets, run_dir, sweep)
+    writer = ArtifactWriter(config, data, backbone, best, sets, run_dir, sweep, watch)
     guard = LossGuard("model.learning_rate", config.model.learning_rate, folder)
     _log_start(config, classifier, data)
     run_dir.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,5 @@
+"""Search for settings that raise macro F1 on validation."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

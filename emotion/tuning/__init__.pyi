@@ -1,0 +1,2 @@
+from .config import TuningConfig as TuningConfig
+from .run import tune as tune
