@@ -43,7 +43,10 @@ def train() -> None:
         from emotion.reporting import print_article, print_sweep, read_report
 
         for folder in dict.fromkeys(config.output_dir for config in configs):
-            print_sweep(read_report(Path(folder)), Path(folder))
+            report = read_report(Path(folder))
+            if not report.models:  # all jobs failed
+                continue
+            print_sweep(report, Path(folder))
             print_article(write_article(resolve(_report_of(folder), ReportConfig)))
 
     run_command("train", "emotion.training", "TrainConfig", job, after_sweep)

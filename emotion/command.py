@@ -25,7 +25,7 @@ from yaml import YAMLError
 from emotion.config import CONF, Config, check_choices, one_line, resolve, sweep_configs
 from emotion.errors import UserError, first_line, of_file
 from emotion.models.fast import keep_freed_memory
-from emotion.sweeps import recorded_sweep
+from emotion.sweeps import of_launcher, recorded_sweep, require_launchers, share_cores, tell_jobs
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def run_command(
         package: Package that offers the schema; torch is not imported before ``job`` asks for it.
         schema_name: Name of the config's schema.
         job: Called with the checked config.
-        after_sweep: Called with the configs of all jobs of a sweep once they have ended.
+        after_sweep: Called with the configs of all jobs of a sweep once they have ended, well or not.
     """
 
     def schema() -> type[Config]:
@@ -56,6 +56,7 @@ def run_command(
     def checked_job(config: DictConfig) -> None:
         nonlocal begun
         begun = True
+        share_cores(HydraConfig.get().launcher)
         with _one_line_failure():
             job(resolve(config, schema()))
 
@@ -65,10 +66,12 @@ def run_command(
         arguments = parser.parse_args()
         _check_flags(arguments)
         check_choices(arguments.overrides)
+        require_launchers(arguments.overrides)
         sweep: AbstractContextManager[list[str]] = nullcontext([])
         configs: Sequence[Any] = ()
         if arguments.multirun:
             configs = sweep_configs(name, schema(), [*_further_folder(arguments), *arguments.overrides])
+            tell_jobs(len(configs))
             if any((arguments.cfg, arguments.info, arguments.help, arguments.hydra_help)):
                 configs = ()  # they are shown, not run
             elif hasattr(schema(), "inputs"):
@@ -76,9 +79,15 @@ def run_command(
         try:
             with sweep as folder:
                 sys.argv += folder
-                hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(checked_job)()
+                failure: Exception | None = None
+                try:
+                    hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(checked_job)()
+                except Exception as error:  # in a sweep, the other jobs were done
+                    failure = of_launcher(error)
                 if configs and after_sweep is not None:
                     after_sweep(configs)
+                if failure is not None:
+                    raise failure
         except (ValueError, TypeError, AttributeError, LookupError, AssertionError) as error:
             if begun:
                 raise

@@ -1,14 +1,67 @@
-"""Let the same command go on with a sweep that ended early."""
+"""Let the same command go on with a sweep that ended early, and share the cores between jobs that run at once."""
 
+import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
 
 from emotion.config import CONF
+from emotion.errors import UserError, first_line
 from emotion.jobs import Job, digests, earlier_folders, job_identity
+
+LAUNCHERS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray"}
+"""The extra that each of Hydra's launchers comes with."""
+_JOBS = "EMOTION_SWEEP_JOBS"
+"""Environment variable that tells a sweep's jobs how many they are."""
+
+
+def require_launchers(overrides: Sequence[str]) -> None:
+    """Raise :class:`UserError` if a launcher is asked for that is not installed."""
+    from hydra.core.plugins import Plugins
+    from hydra.plugins.launcher import Launcher
+
+    for text in overrides:
+        name = text.removeprefix("hydra/launcher=")
+        if name == text or name not in LAUNCHERS:
+            continue
+        module = f"hydra_{name.split('_')[0]}_launcher"
+        if not any(module in each.__module__ for each in Plugins.instance().discover(Launcher)):
+            extra = LAUNCHERS[name]
+            raise UserError(f'hydra/launcher: {name} must be installed, found it missing: pip install -e ".[{extra}]"')
+
+
+def tell_jobs(count: int) -> None:
+    """Let the jobs of a sweep know how many they are, in whatever process they run."""
+    os.environ[_JOBS] = str(count)
+
+
+def share_cores(launcher: DictConfig) -> None:
+    """Leave to the jobs that a launcher runs at the same time on this machine their share of the cores.
+
+    joblib and Ray do so themselves, and Slurm gives each job its own cores.
+    """
+    at_once = (
+        int(os.environ.get(_JOBS, 1)) if launcher.get("_target_", "").endswith("submitit_launcher.LocalLauncher") else 1
+    )
+    if at_once == 1 or "OMP_NUM_THREADS" in os.environ:
+        return
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = max(1, cores // at_once)
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # of what is imported later
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
+
+
+def of_launcher(error: Exception) -> Exception:
+    """Return an error of a launcher, whose job ended without saying why, as one line; others as they are."""
+    if type(error).__module__.split(".")[0] not in ("submitit", "joblib", "ray"):
+        return error
+    return UserError(f"hydra/launcher: must have jobs that end by themselves, found {first_line(error)}")
 
 
 @contextmanager

@@ -35,6 +35,8 @@ def test_a_sweep_keeps_what_succeeded_and_reports_what_failed(
     assert f"job 1: model.backbone: must be a folder with config.json, found {tmp_path / 'nowhere'}" in done.stdout
     assert done.stderr.splitlines()[-1].startswith("error: model.backbone: must be a folder with config.json")
     report = json.loads((tmp_path / "outputs" / "emotion_classification_report.json").read_text())
+    assert "Over seeds, on validation" in done.stdout, "what succeeded is reported together"
+    assert (tmp_path / "outputs" / "report.html").is_file()
     (sweep,) = (tmp_path / "multirun").glob("*/*")
     assert [(run["sweep"], Path(run["run_id"]).name) for run in report["runs"]] == [
         (str(sweep), "0"),
