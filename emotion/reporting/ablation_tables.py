@@ -51,7 +51,7 @@ def _table(report: AblationReport, data: str) -> Table:
         interval = effect.difference.interval
         between = f"{100 * interval.low:+.2f} to {100 * interval.high:+.2f}"
         lines.append((switch, *means, f"{100 * effect.difference.difference:+.2f}", between, effect.verdict))
-    headings = ("change", "seeds", "accuracy %", "macro F1 %", "points", "95 %", "verdict")
+    headings = ("change", "seeds", "accuracy", "macro F1", "points", "95 %", "verdict")
     return Table(_title(data), headings, lines)
 
 

@@ -45,7 +45,7 @@ def _history(axes: Axes, report: TuningReport) -> None:
     axes.set_xlabel("trial")
     axes.set_ylabel("macro F1 on validation")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(loc="lower right")
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0)
 
 
 def _importance(axes: Axes, importance: dict[str, float]) -> None:

@@ -80,15 +80,15 @@ def _trained_next(config: TuningConfig, study: "Study", folder: Path) -> bool:
         if trial is None:
             return False
         shown = " ".join(setting(key, value) for key, value in trial.settings.items())
-        log.info("trial %d of %d: %s", trial.place + 1, config.trials, shown)
+        log.info("trial %d (%d in all): %s", trial.place, config.trials, shown)
         place = folder / "trials" / str(trial.place)
         try:
             trial.tell(_train(config, trial, place, folder))
         except _Pruned:
-            log.info("trial %d ended early: it is below the median", trial.place + 1)
+            log.info("trial %d ended early: it is below the median", trial.place)
             trial.tell_pruned()
         except Diverged as error:
-            log.warning("trial %d failed: %s", trial.place + 1, error)
+            log.warning("trial %d failed: %s", trial.place, error)
             trial.tell_failed()
         # Deliverables are in the output folder by now; resume states of all trials would fill a disk.
         shutil.rmtree(place / CHECKPOINTS, ignore_errors=True)
