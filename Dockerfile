@@ -7,8 +7,8 @@ RUN python -m venv /opt/emotion \
 
 FROM python:3.12-slim
 COPY --from=build /opt/emotion /opt/emotion
-RUN useradd --system --no-create-home --shell /usr/sbin/nologin emotion
-USER emotion
+RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin emotion
+USER 10001
 WORKDIR /tmp
 ENV PATH=/opt/emotion/bin:$PATH HF_HUB_OFFLINE=1 PYTHONUNBUFFERED=1
 EXPOSE 8000

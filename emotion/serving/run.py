@@ -15,6 +15,8 @@ from emotion.serving.config import ServeConfig
 log = logging.getLogger(__name__)
 
 PACKAGES = ("fastapi", "uvicorn", "httptools", "prometheus_client")
+_BACKLOG = 2048
+"""Connections that may wait to be accepted, as many as uvicorn's own default."""
 TOKEN = "EMOTION_API_TOKEN"
 """Environment variable with the token that clients must give."""
 
@@ -36,6 +38,7 @@ def serve(config: ServeConfig) -> None:
         if token is None and not _is_loopback(host):
             log.warning("host: whoever reaches %s can use the model, as %s is not set", host, TOKEN)
         server = new_server(predictor, config, token)
+        listener.listen(_BACKLOG)  # whoever reads the next line may ask at once
         log.info("%s answers at http://%s:%d (POST /predict; docs at /docs)", predictor.model_name, host, port)
         server.run(sockets=[listener])
     finally:

@@ -3,7 +3,10 @@
 import json
 import logging
 import re
+import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +19,7 @@ import numpy as np
 import pytest
 
 from emotion.checkpoint import load
+from emotion.config import PROJECT
 from emotion.models import NotFiniteError, Predictions, Predictor
 from support.command_server import Commands
 from support.files import TEXTS
@@ -156,6 +160,32 @@ def test_requests_that_were_taken_are_finished_when_the_server_stops(
         assert taken.result().status == 200
     with pytest.raises(ConnectionRefusedError):
         client.connect()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 130)])
+def test_the_process_finishes_what_it_took_before_it_ends(
+    number: signal.Signals, code: int, originals: dict[str, Path]
+) -> None:
+    command = [sys.executable, str(PROJECT / "scripts" / "serve.py"), f"weights={originals['minilm']}", "port=0"]
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process,
+        ThreadPoolExecutor(1) as clients,
+    ):
+        try:
+            assert process.stdout is not None
+            line = next(line for line in process.stdout if "answers at http://" in line)
+            found = re.search(r"http://127\.0\.0\.1:(\d+)", line)
+            assert found is not None, line
+            client = Client(int(found[1]))
+            texts = [f"so glad that day {number} is over " * 20 for number in range(100)]
+            taken = clients.submit(client.post, {"inputs": texts})
+            wait_until(lambda: taken.done() or "emotion_batch_texts_count 1.0" in client.get("/metrics").content)
+            process.send_signal(number)
+            assert taken.result().status == 200
+            assert process.wait(30) == code, "as shells expect of a process that a signal ends"
+            assert "Traceback" not in process.stdout.read()
+        finally:
+            process.kill()
 
 
 def test_a_client_that_leaves_takes_nobody_with_it(predictor: Predictor, gate: threading.Event) -> None:
