@@ -11,11 +11,12 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from docs_blocks import BLOCKS, REPORTS, compression
+from docs_blocks import BLOCKS, REPORTS, ablation, compression
+from matplotlib.figure import Figure
 from PIL import Image
 
 from emotion.config import PROJECT
@@ -27,6 +28,8 @@ from emotion.reporting import (
     CompressionReport,
     EvaluationReport,
     TrainingReport,
+    ablation_figure,
+    ablation_panels,
     frontier_figure,
     in_style,
     read_audit_report,
@@ -34,8 +37,16 @@ from emotion.reporting import (
 )
 from emotion.reporting.audit_tables import audit_in_words
 
-PICTURE = PROJECT / "docs" / "images" / "pareto_frontier.png"
+IMAGES = PROJECT / "docs" / "images"
 COMPRESSION = "compression_results/compression_report.json"
+PICTURES: dict[str, tuple[Path, Callable[[], Figure]]] = {
+    "pareto_frontier.png": (REPORTS / "emotion" / COMPRESSION, lambda: frontier_figure(compression())),
+    "ablation_screen.png": (
+        REPORTS / "ablation_screen" / ABLATION_REPORT_NAME,
+        lambda: ablation_figure(ablation_panels(ablation("ablation_screen")), "MiniLM: what each change adds"),
+    ),
+}
+"""By name: the report that a picture shows, and what draws it."""
 COLLECTED: dict[str, type[Any]] = {
     "emotion_classification_report.json": TrainingReport,
     COMPRESSION: CompressionReport,
@@ -79,7 +90,7 @@ def filled(text: str) -> str:
 
 
 def render(check: bool) -> Iterator[Path]:
-    """Fill the blocks of all pages and draw the picture; yield what was out of date."""
+    """Fill the blocks of all pages and draw the pictures; yield what was out of date."""
     for page in (PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))):
         text = page.read_text(encoding="utf-8")
         new = filled(text)
@@ -87,13 +98,15 @@ def render(check: bool) -> Iterator[Path]:
             if not check:
                 page.write_text(new, encoding="utf-8")
             yield page
-    # Versions of matplotlib draw other pixels, so the picture names its report.
-    source = sha256(REPORTS / "emotion" / COMPRESSION)
-    if not PICTURE.is_file() or Image.open(PICTURE).info.get("Source") != source:
+    # Versions of matplotlib draw other pixels, so a picture names its report.
+    for name, (report, draw) in PICTURES.items():
+        picture, source = IMAGES / name, sha256(report)
+        if picture.is_file() and Image.open(picture).info.get("Source") == source:
+            continue
         if not check:
             with in_style():
-                frontier_figure(compression()).savefig(PICTURE, dpi=150, metadata={"Source": source})
-        yield PICTURE
+                draw().savefig(picture, dpi=150, metadata={"Source": source})
+        yield picture
 
 
 def main() -> None:

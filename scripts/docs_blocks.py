@@ -200,8 +200,12 @@ def ablation_finalists() -> str:
 
 
 def _ablation(folder: str) -> str:
-    report = read_json(REPORTS / folder / ABLATION_REPORT_NAME, AblationReport)
-    return "\n\n".join(map(to_markdown, ablation_tables(report)))
+    return "\n\n".join(map(to_markdown, ablation_tables(ablation(folder))))
+
+
+def ablation(folder: str) -> AblationReport:
+    """Read the report of a comparison of recipes."""
+    return read_json(REPORTS / folder / ABLATION_REPORT_NAME, AblationReport)
 
 
 @block
