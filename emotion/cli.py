@@ -6,7 +6,8 @@ Each imports torch only once its config is checked (:mod:`emotion.command`).
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -59,16 +60,11 @@ def compress() -> None:
     def job(config: Any) -> None:
         from emotion.compression import compress
         from emotion.reporting import print_compression
-        from emotion.training import Interrupted, stop_on_signals
 
         run_dir, sweep = _place()
         overrides = HydraConfig.get().overrides.task
-        try:
-            with stop_on_signals(at_once=True):
-                compress(config, overrides, run_dir, print_compression, sweep, _earlier_jobs(run_dir, sweep))
-        except Interrupted as stop:
-            _say_stopped(stop.signal, command)
-            raise
+        with _stoppable(command, at_once=True):
+            compress(config, overrides, run_dir, print_compression, sweep, _earlier_jobs(run_dir, sweep))
 
     run_command("compress", "emotion.compression", "CompressConfig", job)
 
@@ -159,14 +155,9 @@ def audit() -> None:
     def job(config: Any) -> None:
         from emotion.audit import audit
         from emotion.reporting import print_audit
-        from emotion.training import Interrupted, stop_on_signals
 
-        try:
-            with stop_on_signals(at_once=True):
-                report = audit(config)
-        except Interrupted as stop:
-            _say_stopped(stop.signal, command)
-            raise
+        with _stoppable(command, at_once=True):
+            report = audit(config)
         print_audit(report, Path(config.output_dir))
 
     run_command("audit", "emotion.audit", "AuditConfig", job)
@@ -179,14 +170,9 @@ def ablate() -> None:
     def job(config: Any) -> None:
         from emotion.ablation import ablate
         from emotion.reporting import print_ablation
-        from emotion.training import Interrupted, stop_on_signals
 
-        try:
-            with stop_on_signals():
-                report = ablate(config)
-        except Interrupted as stop:
-            _say_stopped(stop.signal, command)
-            raise
+        with _stoppable(command):
+            report = ablate(config)
         print_ablation(report, Path(config.output_dir))
 
     run_command("ablate", "emotion.ablation", "AblationConfig", job)
@@ -198,15 +184,10 @@ def tune() -> None:
 
     def job(config: Any) -> None:
         from emotion.reporting import print_tuning
-        from emotion.training import Interrupted, stop_on_signals
         from emotion.tuning import tune
 
-        try:
-            with stop_on_signals():
-                report = tune(config)
-        except Interrupted as stop:
-            _say_stopped(stop.signal, command)
-            raise
+        with _stoppable(command):
+            report = tune(config)
         print_tuning(report, Path(config.output_dir))
 
     run_command("tune", "emotion.tuning", "TuningConfig", job)
@@ -268,6 +249,24 @@ def _place() -> tuple[Path, str | None]:
 def _earlier_jobs(run_dir: Path, sweep: str | None) -> list[Path]:
     """List the folders in which the same job may have ended early; a sweep's jobs have their places in its folder."""
     return [run_dir] if sweep is not None else earlier_folders(run_dir)
+
+
+@contextmanager
+def _stoppable(command: list[str], at_once: bool = False) -> Iterator[None]:
+    """Let signals end the work within, and say how to go on.
+
+    Args:
+        command: That goes on, started again.
+        at_once: Whether the work ends at once; otherwise a training ends after the update under way.
+    """
+    from emotion.training import Interrupted, stop_on_signals
+
+    try:
+        with stop_on_signals(at_once=at_once):
+            yield
+    except Interrupted as stop:
+        _say_stopped(stop.signal, command)
+        raise
 
 
 def _say_stopped(signal: str, command: list[str]) -> None:
