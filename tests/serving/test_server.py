@@ -162,6 +162,7 @@ def test_requests_that_were_taken_are_finished_when_the_server_stops(
         client.connect()
 
 
+@pytest.mark.usefixtures("default_handlers")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 130)])
 def test_the_process_finishes_what_it_took_before_it_ends(
     number: signal.Signals, code: int, originals: dict[str, Path]
