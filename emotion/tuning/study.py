@@ -1,7 +1,6 @@
 """The search's memory, which several processes share and which outlives each of them."""
 
 import json
-import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +14,6 @@ from optuna.trial import FrozenTrial, TrialState
 
 from emotion.errors import UserError
 from emotion.tuning.search_space import Choices, Range, Value
-
-log = logging.getLogger(__name__)
 
 JOURNAL = "study.log"
 _LOCK = ".emotion.study.lock"

@@ -109,7 +109,7 @@ def test_a_search_goes_on_with_the_training_that_it_was_at(
 def test_two_processes_share_a_search(backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path) -> None:
     command = [sys.executable, str(PROJECT / "scripts" / "tune.py")]
     given = overrides(backbones, corpus, tmp_path / "out", "trials=5")
-    workers = [subprocess.Popen([*command, *given], stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    workers = [subprocess.Popen([*command, *given], cwd=tmp_path, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     ends = [worker.communicate(timeout=300)[1] for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0], ends
     report = tune(config_for(backbones, corpus, tmp_path, "trials=5"))
