@@ -75,7 +75,7 @@ def test_commands_that_are_not_run_compose(page: Path) -> None:
         for program, *arguments in commands(block):
             if program == "python" and (PROJECT / "conf" / f"{Path(arguments[0]).stem}.yaml").is_file():
                 overrides = [argument for argument in arguments[1:] if argument != "-m"]
-                first_choices = [re.sub(r"=([^=,\[{]+),.*", r"=\1", override) for override in overrides]
+                first_choices = [re.sub(r"^([^=]+)=([^=,\[{]+),.*", r"\1=\2", override) for override in overrides]
                 compose_config(Path(arguments[0]).stem, first_choices)
 
 
