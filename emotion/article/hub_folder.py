@@ -16,7 +16,14 @@ from emotion.data import sample_texts
 from emotion.errors import UserError, first_line
 from emotion.files import sha256
 from emotion.isolation import isolated
-from emotion.models import HEADS_LEFT, Predictor, StaticConfig, head_modules, loading_alone, quiet_transformers
+from emotion.models import (
+    Predictor,
+    StaticConfig,
+    head_modules,
+    loading_alone,
+    quiet_transformers,
+    shape_differences,
+)
 
 log = logging.getLogger(__name__)
 
@@ -63,11 +70,10 @@ def _require_expressible(predictor: Predictor) -> None:
         )
     if config.model_type == StaticConfig.model_type:
         raise UserError("weights: must be of an architecture that transformers has, found a static classifier")
-    heads = getattr(config, HEADS_LEFT, None)
-    if heads is not None:
+    if found := shape_differences(config):
         raise UserError(
-            f"weights: must have all attention heads, found {heads} of {config.num_attention_heads} in each layer, for"
-            " which transformers has no models; give the .pt that it was made from, or compress with narrow.heads=1"
+            f"weights: must be of a shape that transformers has models of, found {' and '.join(found)}; give the .pt"
+            " that it was made from"
         )
 
 

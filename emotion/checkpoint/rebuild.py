@@ -19,7 +19,6 @@ from emotion.models import (
     ModelConfig,
     find_backbone,
     is_int8,
-    keep_configured_heads_,
     keep_head_in_fp32,
     load_config,
     load_int8,
@@ -27,6 +26,7 @@ from emotion.models import (
     loading_class,
     model_choices,
     quiet_transformers,
+    reshape_,
 )
 from emotion.models.fast import model_from_state
 from emotion.temporaries import temporary_folder
@@ -78,7 +78,7 @@ def build_model(
         skeleton: PreTrainedModel = AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]
             config, attn_implementation="sdpa", trust_remote_code=False
         )
-    keep_configured_heads_(skeleton)
+    reshape_(skeleton)
     expected = {name: value.shape for name, value in skeleton.state_dict().items()}
     weights = match_keys(tensors, expected, path)
     for name, shape in expected.items():

@@ -1,6 +1,3 @@
-from .attention_heads import HEADS_LEFT as HEADS_LEFT
-from .attention_heads import keep_configured_heads_ as keep_configured_heads_
-from .attention_heads import loading_class as loading_class
 from .backbone import TOKENIZER_FILES as TOKENIZER_FILES
 from .backbone import Backbone as Backbone
 from .backbone import find_backbone as find_backbone
@@ -51,5 +48,13 @@ from .pretrained import names_code as names_code
 from .pretrained import position_limit as position_limit
 from .pretrained import quiet_transformers as quiet_transformers
 from .processor import int8_products_overflow as int8_products_overflow
+from .reshaped import EMBEDDING_RANK as EMBEDDING_RANK
+from .reshaped import HEADS_LEFT as HEADS_LEFT
+from .reshaped import FactorizedEmbedding as FactorizedEmbedding
+from .reshaped import loading_class as loading_class
+from .reshaped import reshape_ as reshape_
+from .reshaped import shape_differences as shape_differences
+from .reshaped import token_table as token_table
+from .reshaped import without_shapes as without_shapes
 from .static_classifier import StaticConfig as StaticConfig
 from .static_classifier import StaticForSequenceClassification as StaticForSequenceClassification

@@ -13,9 +13,9 @@ from transformers import BitsAndBytesConfig, PretrainedConfig, PreTrainedModel
 
 from emotion.errors import UserError, first_line
 from emotion.isolation import log_level
-from emotion.models.attention_heads import loading_class
 from emotion.models.head import head_modules, head_state, keep_head_in_fp32
 from emotion.models.pretrained import quiet_transformers
+from emotion.models.reshaped import loading_class
 
 
 def is_int8(config: PretrainedConfig) -> bool:

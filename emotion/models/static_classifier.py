@@ -40,15 +40,18 @@ class StaticEncoder(PreTrainedModel):
 
     config_class = StaticConfig
     _supports_sdpa = True  # it has no attention, so any kind will do
+    _input_embed_layer = "embeddings"
 
     def __init__(self, config: StaticConfig) -> None:
         super().__init__(config)
         self.embeddings = nn.Embedding(config.vocab_size, config.hidden_size, padding_idx=config.pad_token_id)
         self.post_init()  # type: ignore[no-untyped-call]
 
-    def forward(self, input_ids: Tensor, **_: Any) -> BaseModelOutput:
-        """Return (rows, tokens, hidden size) of ids (rows, tokens)."""
-        return BaseModelOutput(last_hidden_state=self.embeddings(input_ids))
+    def forward(
+        self, input_ids: Tensor | None = None, inputs_embeds: Tensor | None = None, **_: Any
+    ) -> BaseModelOutput:
+        """Return (rows, tokens, hidden size) of ids (rows, tokens), or ``inputs_embeds`` as they are."""
+        return BaseModelOutput(last_hidden_state=self.embeddings(input_ids) if inputs_embeds is None else inputs_embeds)
 
 
 class StaticForSequenceClassification(PreTrainedModel):
@@ -67,10 +70,16 @@ class StaticForSequenceClassification(PreTrainedModel):
         self.post_init()  # type: ignore[no-untyped-call]
 
     def forward(
-        self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor | None = None, **_: Any
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        **_: Any,
     ) -> SequenceClassifierOutput:
-        """Compute logits, (rows, labels), of ids (rows, tokens)."""
-        vectors = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        """Compute logits, (rows, labels), of ids or of vectors, (rows, tokens) or (rows, tokens, hidden size)."""
+        assert attention_mask is not None, "a mean needs to know which tokens a text has"
+        vectors = self.encoder(input_ids, inputs_embeds, attention_mask=attention_mask).last_hidden_state
         logits = self.classifier(self.hidden(mean_hidden_state(vectors, attention_mask)).relu())
         loss = None if labels is None else cross_entropy(logits, labels)
         return SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=(vectors,))

@@ -113,6 +113,13 @@ class NarrowConfig(Config):
     """Share of the hidden size to keep, rounded to whole heads."""
 
 
+class FactorizeEmbeddingsConfig(Config):
+    """Write the matrix of token embeddings as a product of two thin ones."""
+
+    rank: Count
+    """Numbers that are stored for each token; below the hidden size."""
+
+
 class StaticStepConfig(Config):
     """Replace the Transformer by a vector for each token, and a head on their mean."""
 
@@ -201,6 +208,7 @@ STEPS: dict[str, Step] = {
         Step("trim_vocabulary", TrimVocabularyConfig),
         Step("drop_layers", DropLayersConfig),
         Step("narrow", NarrowConfig),
+        Step("factorize_embeddings", FactorizeEmbeddingsConfig),
         Step("static", StaticStepConfig),
         Step("distill", DistillConfig, fills_zeros=True, shows_progress=True),
         Step("prune", PruneConfig, makes_zeros=True),

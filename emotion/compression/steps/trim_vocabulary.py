@@ -16,7 +16,7 @@ from emotion.compression.steps.registry import TrimVocabularyConfig
 from emotion.compression.steps.tokenizer_subset import Origins, subset_tokenizer
 from emotion.data import TextEncoder, TokenIds, normalize_cardiff
 from emotion.errors import UserError
-from emotion.models import Predictor, position_limit, quiet_transformers
+from emotion.models import Predictor, position_limit, quiet_transformers, token_table
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def trim_vocabulary_(predictor: Predictor, config: TrimVocabularyConfig, texts: 
     if config.min_count == 1:
         _check_tokens(rows, _encode(predictor, trimmed, texts), new_ids)
 
-    _replace_rows_(model.get_input_embeddings(), origins, model_config.pad_token_id)
+    _replace_rows_(token_table(model), origins, model_config.pad_token_id)
     _changed(model.config, changes)
     predictor.tokenizer, predictor.tokenizer_files = trimmed, files
     log.info("vocabulary: %s of %s tokens kept", f"{len(new_ids):,}", f"{len(old_ids):,}")

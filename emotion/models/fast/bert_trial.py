@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
 
 from emotion.errors import first_line
-from emotion.models import HEADS_LEFT, transformer_layers
+from emotion.models import transformer_layers, without_shapes
 from emotion.models.fast.bert_layer import MODEL_TYPES, StreamlinedLayer, streamline_
 from emotion.models.fast.classifier_forward import direct_forward_
 from emotion.models.fast.guard import stays_plain
@@ -71,10 +71,9 @@ def _trial(config: PretrainedConfig, classes: set[type], attention: str | None) 
 
 def _tiny(config: PretrainedConfig, attention: str) -> PreTrainedModel:
     """Build a small model of the architecture of ``config``, drawn without a trace in torch's generator."""
-    small = copy.deepcopy(config)
-    for name in (HEADS_LEFT, "quantization_config"):
-        if hasattr(small, name):
-            delattr(small, name)
+    small = without_shapes(copy.deepcopy(config))
+    if hasattr(small, "quantization_config"):
+        del small.quantization_config
     sizes = {"hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 12, "num_hidden_layers": 2}
     small.update({**sizes, "vocab_size": (small.pad_token_id or 0) + 8})
     with torch.random.fork_rng(devices=[]), torch.device("cpu"), torch.no_grad():

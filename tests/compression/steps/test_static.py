@@ -15,6 +15,7 @@ from emotion.compression.steps.registry import StaticStepConfig
 from emotion.compression.steps.static import check, static, token_vectors
 from emotion.config import compose_config, resolve
 from emotion.errors import UserError
+from emotion.evaluation import integrated_gradients
 from emotion.models import Predictor, StaticForSequenceClassification
 from support.files import TEXTS
 from support.predictors import KINDS, untrained
@@ -74,6 +75,19 @@ def test_its_files_are_loaded_like_any_other(original: Predictor, tmp_path: Path
     small = load(tmp_path / "static.onnx")
     torch.testing.assert_close(small.predict_proba(TEXTS), student.predict_proba(TEXTS), rtol=0.05, atol=0.02)
     assert small.features(TEXTS).shape == (len(TEXTS), 8)
+
+
+def test_its_words_are_explained(original: Predictor) -> None:
+    """The gradients' integral is the change of the logit, from a text of padding, computed by the definition."""
+    student = static(original, SIZES, seed=3)
+    assert isinstance(student.model, StaticForSequenceClassification)
+    text = "a word"
+    (explained,) = integrated_gradients(student, [text], [1], steps=256)
+    (ids,) = student.encoder.encode([text])
+    blank = [ids[0], *[student.tokenizer.pad_token_id] * (len(ids) - 2), ids[-1]]
+    change = expected_logits(student.model, ids.tolist())[1] - expected_logits(student.model, blank)[1]
+    assert sum(word.score for word in explained.words) == pytest.approx(change, abs=0.01)
+    assert abs(change) > 0.01
 
 
 def test_it_is_no_wider_than_the_model(backbones: dict[str, Path]) -> None:
