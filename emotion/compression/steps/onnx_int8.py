@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from emotion.compression.steps.activation_scales import fix_activation_scales
 from emotion.compression.steps.context import Context
-from emotion.compression.steps.int8_embedding import quantize_embeddings_
 from emotion.compression.steps.onnx import PACKAGES, export, in_onnx, quiet
 from emotion.compression.steps.onnx_quantization import quantize_linear_layers
+from emotion.compression.steps.quantized_embedding import quantize_embeddings_
 from emotion.compression.steps.registry import OnnxConfig
 from emotion.compression.steps.smoothing import smooth_
 from emotion.models import Predictor, head_state, int8_products_overflow, require_packages
@@ -36,7 +36,7 @@ def export_onnx_int8(predictor: Predictor, config: OnnxConfig, texts: Sequence[s
     head = [weight for weight in head_state(model).values() if weight.ndim == 2]
     texts = spread(texts, CALIBRATION_TEXTS)
     smooth_(replace(predictor, model=model), texts)
-    quantize_embeddings_(model)
+    quantize_embeddings_(model, config.embedding_bits)
     reduce_range = int8_products_overflow() if config.reduce_range == "auto" else config.reduce_range
     exported = export(model)
     with quiet():
@@ -48,6 +48,7 @@ def export_onnx_int8(predictor: Predictor, config: OnnxConfig, texts: Sequence[s
         weights="int8",
         per_channel=config.per_channel,
         reduce_range=reduce_range,
+        embedding_bits=config.embedding_bits,
         calibration_texts=len(texts),
     )
 

@@ -192,6 +192,8 @@ class OnnxConfig(Config):
 
     Products of 8-bit weights overflow on x86 without VNNI, so that labels would depend on where the file runs.
     ``auto`` = 8 bits where this machine has VNNI."""
+    embedding_bits: Annotated[Literal[8, 4], Rule("8 or 4")]
+    """Bits of each number of the tokens' embeddings."""
 
 
 _ONNX: dict[str, Any] = {

@@ -64,7 +64,7 @@ def exported(originals: dict[str, Path]) -> dict[str, Exported]:
     for kind, path in originals.items():
         original = load(path)
         state = {name: value.clone() for name, value in original.torch_model.state_dict().items()}
-        config = OnnxConfig(per_channel=True, reduce_range=True)
+        config = OnnxConfig(per_channel=True, reduce_range=True, embedding_bits=8)
         int8 = export_onnx_int8(original, config, CALIBRATION) if kind in INT8_KINDS else None
         results[kind] = Exported(original, state, export_onnx(original), int8)
     return results
@@ -150,7 +150,7 @@ def test_8_bit_weights_are_exact_or_a_warning_says_that_they_are_not(
     """Tests what is promised for the processor at hand, which may have VNNI or not."""
     original = exported["minilm"].original
     save(
-        export_onnx_int8(original, OnnxConfig(per_channel=True, reduce_range=False), CALIBRATION),
+        export_onnx_int8(original, OnnxConfig(per_channel=True, reduce_range=False, embedding_bits=8), CALIBRATION),
         tmp_path / "eight.onnx",
     )
     save(exported["minilm"].int8, tmp_path / "seven.onnx")
@@ -208,6 +208,7 @@ def test_the_original_is_left_as_it_is(kind: str, exported: dict[str, Exported])
             "weights": "int8",
             "per_channel": True,
             "reduce_range": True,
+            "embedding_bits": 8,
             "calibration_texts": 64,
         }
         assert each.int8.metadata["onnx"] == settings
@@ -303,5 +304,7 @@ except UserError as error:
 def test_exporting_logs_nothing(originals: dict[str, Path], caplog: pytest.LogCaptureFixture) -> None:
     """The exporter's and the quantiser's own messages would hide what users must read."""
     with caplog.at_level(logging.INFO):
-        export_onnx_int8(load(originals["minilm"]), OnnxConfig(per_channel=True, reduce_range="auto"), CALIBRATION)
+        export_onnx_int8(
+            load(originals["minilm"]), OnnxConfig(per_channel=True, reduce_range="auto", embedding_bits=8), CALIBRATION
+        )
     assert [record.getMessage() for record in caplog.records if "torch.__trace" not in record.name] == []

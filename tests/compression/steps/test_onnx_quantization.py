@@ -10,9 +10,12 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from emotion.checkpoint import load
-from emotion.compression.steps.int8_embedding import Int8Embedding
+from emotion.checkpoint import load, save
+from emotion.compression.steps.onnx import export_onnx
+from emotion.compression.steps.onnx_int8 import export_onnx_int8
 from emotion.compression.steps.onnx_quantization import quantize_linear_layers
+from emotion.compression.steps.quantized_embedding import Int4Embedding, Int8Embedding, quantize_embeddings_
+from emotion.compression.steps.registry import OnnxConfig
 from emotion.compression.steps.smoothing import smooth_
 from emotion.models import Predictor
 from support.files import TEXTS
@@ -102,3 +105,63 @@ def test_an_embedding_is_rounded_by_row() -> None:
     assert ((found - expected).abs() <= 0.501 * step).all()
     assert not torch.equal(found, expected)
     assert (found[1, 2] == 0).all()
+
+
+@pytest.mark.parametrize(("width", "block"), [(256, 128), (96, 32), (8, 8), (20, 20)])
+def test_four_bits_are_one_of_sixteen_steps_of_a_block(width: int, block: int) -> None:
+    """The largest number of a block, of either sign, is kept, and the others are off by half a step at most.
+
+    Those beyond seven steps on the other side become seven.
+    """
+    torch.manual_seed(0)
+    original = nn.Embedding(20, width)
+    original.weight.data *= torch.logspace(-6, 6, 20)[:, None]
+    original.weight.data[7] = 0
+    ids = torch.arange(20).view(4, 5)
+    small = Int4Embedding(original)
+    found, expected = (each.detach().view(20, -1, block) for each in (small(ids), original(ids)))
+    assert small(ids).shape == (4, 5, width)
+    assert sum(value.numel() for name, value in small.named_buffers() if name == "pairs") == 20 * width // 2
+    largest = expected.gather(2, expected.abs().argmax(2, keepdim=True))
+    step = (largest / 8).abs()
+    torch.testing.assert_close(found.gather(2, expected.abs().argmax(2, keepdim=True)), largest)
+    assert ((found - expected).abs() <= torch.where(expected / -largest > 7 / 8, 1.001, 0.501) * step).all()
+    assert (found[7] == 0).all()
+    assert found[0, 0].unique().numel() <= 16
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_only_the_tokens_embeddings_have_four_bits(kind: str, originals: dict[str, Path]) -> None:
+    model = load(originals[kind]).torch_model
+    expected = {name for name, module in model.named_modules() if isinstance(module, nn.Embedding)}
+    tokens = model.get_input_embeddings()
+    (of_tokens,) = (name for name, module in model.named_modules() if module is tokens)
+    quantize_embeddings_(model, 4)
+    found = {name: type(model.get_submodule(name)) for name in expected}
+    assert found == {name: Int4Embedding if name == of_tokens else Int8Embedding for name in expected}
+
+
+def test_a_file_of_four_bit_embeddings_is_smaller_and_loads_anywhere(
+    originals: dict[str, Path], tmp_path: Path
+) -> None:
+    original = load(originals["minilm"])
+    for bits in (8, 4):
+        config = OnnxConfig(per_channel=True, reduce_range=True, embedding_bits=bits)
+        save(export_onnx_int8(original, config, TEXTS), tmp_path / f"{bits}.onnx")
+    loaded = load(tmp_path / "4.onnx")
+    assert loaded.metadata["onnx"]["embedding_bits"] == 4
+    table = original.torch_model.get_input_embeddings().weight
+    sizes = [(tmp_path / f"{bits}.onnx").stat().st_size for bits in (8, 4)]
+    assert sizes[0] - sizes[1] == pytest.approx(table.numel() / 2 - 256 * 2 * 4, abs=3000)
+    expected = original.predict_proba(TEXTS)
+    assert (loaded.predict_proba(TEXTS).argmax(1) == expected.argmax(1)).float().mean() > 0.8
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_four_bits_are_the_same_in_onnx_runtime(kind: str, originals: dict[str, Path]) -> None:
+    original = load(originals[kind])
+    before = original.predict_proba(TEXTS)
+    quantize_embeddings_(original.torch_model, 4)
+    expected = original.predict_proba(TEXTS)
+    assert not torch.allclose(expected, before, atol=1e-3)
+    torch.testing.assert_close(export_onnx(original).predict_proba(TEXTS), expected, rtol=1e-3, atol=1e-4)
