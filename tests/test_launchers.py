@@ -38,7 +38,8 @@ def finished(process: subprocess.Popen[str]) -> str:
     return out
 
 
-@pytest.mark.parametrize("launcher", [pytest.param("joblib", marks=pytest.mark.slow), "submitit_local"])
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["submitit_local", "joblib"])
 def test_jobs_share_the_cores_and_one_report(
     launcher: str, backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -41,6 +41,7 @@ def execute(command: list[str], folder: Path) -> None:
     assert done.returncode == 0, f"{shlex.join(command)}\n{done.stdout}\n{done.stderr}"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_commands_of_the_readme_run_in_their_order(checkout: Path) -> None:
     """Trainings are shortened by appended overrides; nothing else is changed.

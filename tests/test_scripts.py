@@ -48,6 +48,7 @@ def test_a_sweep_keeps_what_succeeded_and_reports_what_failed(
     assert not (tmp_path / "outputs" / "checkpoints").exists()
 
 
+@pytest.mark.slow
 def test_trainings_at_the_same_time_share_one_report(
     backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path
 ) -> None:

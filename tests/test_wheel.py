@@ -48,6 +48,7 @@ def test_the_wheel_holds_conf_and_the_sample_inside_the_package(wheel: Path) -> 
     assert "emotion/py.typed" in names
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_an_installation_trains_predicts_and_compresses(wheel: Path, tmp_path: Path) -> None:
     environment = tmp_path / "environment"

@@ -103,6 +103,7 @@ def test_each_row_is_drawn_once_and_made_up_rows_rarely_repeat(config: Benchmark
     assert all(len(text.split()) == 7 for text, _ in corpora.made_up(data, 9, 1, words=7))
 
 
+@pytest.mark.slow
 def test_the_command_measures_in_other_processes_and_writes_its_files(config: BenchmarkConfig, tmp_path: Path) -> None:
     """Two processes train together: the work is the same, and each row is seen once."""
     command = [

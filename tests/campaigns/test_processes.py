@@ -48,6 +48,7 @@ def second_process(first: subprocess.Popen[str]) -> int:
     return int(children.read_text().split()[0])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are found as Linux lists them")
 def test_two_processes(campaign: Campaign, backbones: dict[str, Path], data: Path) -> None:
     def case(random: Random, number: int) -> str:

@@ -205,6 +205,7 @@ def test_a_silent_hub_is_given_up(tmp_path: Path) -> None:
     assert f"the hub {url} (timed out)" in error_line(done)
 
 
+@pytest.mark.slow
 def test_a_file_host_that_is_silent_is_given_up(hub: Hub, tmp_path: Path) -> None:
     """As behind a firewall that lets the hub through, but not where it keeps its files."""
     hub.files_answer.clear()

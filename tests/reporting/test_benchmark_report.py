@@ -120,6 +120,7 @@ def publish_part(folder: Path, report: BenchmarkReport, part: str) -> None:
     BenchmarkResults(folder).publish(report.model_copy(update=others))
 
 
+@pytest.mark.slow
 def test_processes_that_measure_parts_at_once_lose_none(
     config: BenchmarkConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

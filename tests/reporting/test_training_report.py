@@ -105,6 +105,7 @@ for number in range(20):
 """
 
 
+@pytest.mark.slow
 def test_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
     names = ["A", "B", "C"]
     here = str(Path(__file__).parent)

@@ -184,7 +184,7 @@ def test_states_within_an_epoch_are_written_now_and_then(
     assert saved == [True], "the epoch's own state is written after its line"
 
 
-@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), pytest.param("SIGINT", 130, marks=pytest.mark.slow)])
 def test_the_same_command_goes_on_after_any_end(
     name: str, code: int, backbones: dict[str, Path], tmp_path: Path
 ) -> None:
