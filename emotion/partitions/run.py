@@ -1,27 +1,23 @@
 """Predict many files into a folder; started again, do what is missing."""
 
 import logging
-import multiprocessing
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
 from filelock import FileLock, Timeout
 
-from emotion.checkpoint import load
 from emotion.errors import UserError
 from emotion.files import require_writable, sha256
 from emotion.isolation import isolated
 from emotion.jobs import job_identity
-from emotion.models import Predictor, pick_device
+from emotion.models import Predictor
+from emotion.partitions.engines import here, in_processes
 from emotion.partitions.files import Part, find_parts
 from emotion.partitions.manifest import Entry, Manifest
-from emotion.partitions.work import predict_part
+from emotion.partitions.ray_engine import in_ray, require_ray
+from emotion.partitions.work import Task, Work
 from emotion.prediction import AddedColumns, PredictConfig
 from emotion.prediction.unfamiliar import USUAL_SHARE
 from emotion.progress import progress_bar
@@ -60,8 +56,10 @@ def predict_partitions(config: PredictConfig) -> PartitionedPrediction:
     if folder.exists() and not folder.is_dir():
         raise UserError(f"output: must be a folder where csv names several files, found {folder}")
     parts = find_parts(config.csv, config.output, config.format)
-    columns = AddedColumns.of(config)
-    model = load(config.weights, pick_device(config.accelerator), config.fast)
+    if config.engine == "ray":
+        require_ray()
+    work = Work(config, AddedColumns.of(config))
+    model = work.load()
     same = {part.source.resolve() for part in parts} & {part.target.resolve() for part in parts}
     if same:
         raise UserError(f"output: must be another folder than that of the files, found {folder}")
@@ -70,23 +68,20 @@ def predict_partitions(config: PredictConfig) -> PartitionedPrediction:
         known = Manifest(folder)
         for part in parts:
             known.require_ours(part.target)
-        weights, settings = sha256(Path(config.weights)), [asdict(columns), config.text_column, config.batch_size]
-        work = [(part, job_identity(sha256(part.source), weights, settings)) for part in parts]
-        left = [each for each in work if known.finished(each[0].target.name, each[1]) is None]
-        done, failed = _predict(left, config, columns, model)
+        weights, settings = sha256(Path(config.weights)), [asdict(work.columns), config.text_column, config.batch_size]
+        tasks = [Task(part, job_identity(sha256(part.source), weights, settings)) for part in parts]
+        left = [task for task in tasks if known.finished(task.part.target.name, task.identity) is None]
+        done, failed = _predict(left, work, model)
     found = PartitionedPrediction(folder, tuple(done), len(parts) - len(left), failed)
     _warn(found, model)
     return found
 
 
-def _predict(
-    left: Sequence[tuple[Part, str]], config: PredictConfig, columns: AddedColumns, model: Predictor
-) -> tuple[list[Entry], dict[str, str]]:
+def _predict(left: Sequence[Task], work: Work, model: Predictor) -> tuple[list[Entry], dict[str, str]]:
     done, failed = list[Entry](), dict[str, str]()
-    outcomes = _here(left, config, columns, model) if config.workers == 1 else _in_processes(left, config, columns)
     with progress_bar() as progress:
         task = progress.add_task(f"{model.model_name} predicts files", total=len(left))
-        for part, outcome in outcomes:
+        for part, outcome in _outcomes(left, work, model):
             if isinstance(outcome, Entry):
                 done.append(outcome)
             else:
@@ -96,65 +91,14 @@ def _predict(
     return done, failed
 
 
-def _here(
-    left: Sequence[tuple[Part, str]], config: PredictConfig, columns: AddedColumns, model: Predictor
-) -> Iterator[tuple[Part, Entry | str]]:
-    for part, identity in left:
-        yield part, _outcome(part, identity, config, columns, model)
-
-
-def _outcome(part: Part, identity: str, config: PredictConfig, columns: AddedColumns, model: Predictor) -> Entry | str:
-    try:
-        return predict_part(part, identity, model, columns, config.text_column, config.batch_size)
-    except (UserError, OSError) as error:
-        return str(error)
-
-
-_TRIES = 3
-"""How often processes are started anew after one was killed."""
-
-
-def _in_processes(
-    left: Sequence[tuple[Part, str]], config: PredictConfig, columns: AddedColumns
-) -> Iterator[tuple[Part, Entry | str]]:
-    """Predict files in ``config.workers`` processes; files of one that was killed are given to others."""
-    waiting = list(left)
-    threads = max((os.cpu_count() or 1) // config.workers, 1)
-    for attempt in range(_TRIES):
-        finished: set[Part] = set()
-        try:
-            with ProcessPoolExecutor(
-                config.workers, multiprocessing.get_context("spawn"), _begin, (config, columns, threads)
-            ) as pool:
-                tasks: dict[Future[Entry | str], Part] = {pool.submit(_work, *each): each[0] for each in waiting}
-                for task in as_completed(tasks):
-                    outcome = task.result()
-                    finished.add(tasks[task])
-                    yield tasks[task], outcome
-            return
-        except BrokenProcessPool:
-            waiting = [each for each in waiting if each[0] not in finished]
-            if attempt + 1 < _TRIES:
-                log.warning("a process was killed; %d files are given to others", len(waiting))
-    for part, _ in waiting:
-        yield (
-            part,
-            f"{part.source}: was not predicted, as its process was killed {_TRIES} times; is there enough memory?",
-        )
-
-
-_process: tuple[PredictConfig, AddedColumns, Predictor]
-
-
-def _begin(config: PredictConfig, columns: AddedColumns, threads: int) -> None:
-    global _process
-    torch.set_num_threads(threads)
-    _process = config, columns, load(config.weights, pick_device(config.accelerator), config.fast)
-
-
-def _work(part: Part, identity: str) -> Entry | str:
-    config, columns, model = _process
-    return _outcome(part, identity, config, columns, model)
+def _outcomes(left: Sequence[Task], work: Work, model: Predictor) -> Iterator[tuple[Part, Entry | str]]:
+    """Yield each file as soon as it is predicted, with its entry, or why it could not be."""
+    config = work.config
+    if not left:
+        return iter(())
+    if config.engine == "ray":
+        return in_ray(left, work, config.workers, config.address)
+    return here(left, work, model) if config.workers == 1 else in_processes(left, work, config.workers)
 
 
 @contextmanager

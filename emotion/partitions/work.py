@@ -1,15 +1,45 @@
 """Predict one file."""
 
+from dataclasses import dataclass
 from time import perf_counter
+from typing import NamedTuple
 
+from emotion.checkpoint import load
 from emotion.errors import UserError
 from emotion.files import atomic, sha256
-from emotion.models import NotFiniteError, Predictor
+from emotion.models import NotFiniteError, Predictor, pick_device
 from emotion.partitions.files import Part
 from emotion.partitions.manifest import Entry, append
 from emotion.partitions.tables import new_table, open_table
-from emotion.prediction import AddedColumns
+from emotion.prediction import AddedColumns, PredictConfig
 from emotion.prediction.unfamiliar import UNFAMILIAR
+
+
+class Task(NamedTuple):
+    """A file to predict."""
+
+    part: Part
+    identity: str
+    """Digest of all that its predictions depend on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """How each file is predicted, in whatever process."""
+
+    config: PredictConfig
+    columns: AddedColumns
+
+    def load(self) -> Predictor:
+        """Load the model. Raises :class:`UserError` if it cannot be used."""
+        return load(self.config.weights, pick_device(self.config.accelerator), self.config.fast)
+
+    def outcome(self, task: Task, model: Predictor) -> Entry | str:
+        """Predict a file; return its entry, or why it could not be predicted."""
+        try:
+            return predict_part(*task, model, self.columns, self.config.text_column, self.config.batch_size)
+        except (UserError, OSError) as error:
+            return str(error)
 
 
 def predict_part(

@@ -1,8 +1,11 @@
 """Settings of a prediction, ``conf/predict.yaml``, and of an explanation, ``conf/explain.yaml``."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
+
+from pydantic import model_validator
 
 from emotion.config import Accelerator, Config, Count, Rule, Share, Text
+from emotion.errors import UserError
 
 
 class PredictConfig(Config):
@@ -17,8 +20,12 @@ class PredictConfig(Config):
     files need a folder."""
     format: Literal["csv", "parquet", "jsonl"] | None
     """Of the predictions of several files; null = that of each file."""
+    engine: Literal["local", "ray"]
+    """What runs the processes that predict several files: this program, or Ray."""
     workers: Count
     """Processes that predict several files."""
+    address: Text | None
+    """Of a Ray cluster; null = an instance of Ray on this machine."""
     text_column: Text
     label_column: Text
     """If the CSV has this column, the metrics are printed too."""
@@ -32,6 +39,12 @@ class PredictConfig(Config):
     accelerator: Accelerator
     fast: bool
     """Let :mod:`emotion.models.fast` replace parts of other libraries: same results up to rounding, in less time."""
+
+    @model_validator(mode="after")
+    def _address_is_of_ray(self) -> Self:
+        if self.address is not None and self.engine != "ray":
+            raise UserError(f"address: must be null unless engine=ray, found {self.address}")
+        return self
 
 
 class ExplainConfig(Config):
