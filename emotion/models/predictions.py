@@ -22,7 +22,7 @@ class NotFiniteError(UserError):
         self.places = places
         super().__init__(f"weights: must give finite logits, found others for {listed('text', places)}")
 
-    def in_csv(self, path: Path, first_row: int) -> UserError:
+    def in_csv(self, path: Path | str, first_row: int) -> UserError:
         """Return the same error with the rows of a CSV, of which ``first_row`` holds the sequence's first text."""
         rows = [first_row + place for place in self.places]
         return UserError(f"weights: must give finite logits, found others for {listed('row', rows)} of {path}")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emotion.errors import UserError
+from emotion.partitions.storage import is_remote, joined, name_of, storage_of
 
 FORMATS = {".csv": "csv", ".csv.gz": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".jsonl.gz": "jsonl"}
 """Of a file by the end of its name."""
@@ -12,23 +13,23 @@ FORMATS = {".csv": "csv", ".csv.gz": "csv", ".parquet": "parquet", ".jsonl": "js
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A file to predict, and where its predictions go."""
+    """A file to predict, and where its predictions go; paths or URLs."""
 
-    source: Path
-    target: Path
+    source: str
+    target: str
 
     @property
     def name(self) -> str:
         """Of the source, within its folder."""
-        return self.source.name
+        return name_of(self.source)
 
 
 def names_many(csv: str) -> bool:
-    """Return whether ``csv`` names a folder, a pattern, or a file of another format than CSV."""
+    """Return whether ``csv`` names a folder, a pattern, a URL, or a file of another format than CSV."""
     path = Path(csv)
-    if path.is_dir():
+    if is_remote(csv) or path.is_dir():
         return True
-    return (not path.exists() and glob.has_magic(csv)) or ending(path) not in (None, ".csv", ".csv.gz")
+    return (not path.exists() and glob.has_magic(csv)) or ending(csv) not in (None, ".csv", ".csv.gz")
 
 
 def find_parts(csv: str, output: str, form: str | None) -> list[Part]:
@@ -42,31 +43,30 @@ def find_parts(csv: str, output: str, form: str | None) -> list[Part]:
     Raises:
         UserError: There is no file, two of them would become one, or one is of an unknown format.
     """
-    path = Path(csv)
-    found = sorted(path.iterdir()) if path.is_dir() else sorted(map(Path, glob.glob(csv, recursive=True)))
-    files = [each for each in found if each.is_file() and not each.name.startswith((".", "_"))]
-    if path.is_dir():
+    storage = storage_of(csv)
+    files = [each for each in storage.files(csv) if not name_of(each).startswith((".", "_"))]
+    if storage.is_folder(csv):
         files = [each for each in files if ending(each) is not None]
     if not files:
         raise UserError(f"csv: must name files of {', '.join(FORMATS)}, found none in {csv}")
-    parts: dict[Path, Part] = {}
+    parts: dict[str, Part] = {}
     for file in files:
         end = ending(file)
         if end is None:
             raise UserError(f"csv: must name files of {', '.join(FORMATS)}, found {file}")
-        target = Path(output) / f"{file.name.removesuffix(end)}{end if form is None else f'.{form}'}"
+        target = joined(output, f"{name_of(file).removesuffix(end)}{end if form is None else f'.{form}'}")
         if target in parts:
             raise UserError(f"csv: must name files of different names, found {parts[target].source} and {file}")
         parts[target] = Part(file, target)
     return list(parts.values())
 
 
-def ending(path: Path) -> str | None:
+def ending(path: str) -> str | None:
     """Return the end of the name by which the format is known; None for an unknown one."""
-    return next((end for end in sorted(FORMATS, key=len, reverse=True) if path.name.endswith(end)), None)
+    return next((end for end in sorted(FORMATS, key=len, reverse=True) if path.endswith(end)), None)
 
 
-def format_of(path: Path) -> str:
+def format_of(path: str) -> str:
     """Return the format of a file of a known one."""
     end = ending(path)
     assert end is not None

@@ -2,14 +2,14 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from emotion.errors import UserError
-from emotion.files import require_writable, sha256
+from emotion.files import sha256
 from emotion.isolation import isolated
 from emotion.jobs import job_identity
 from emotion.models import Predictor
@@ -17,6 +17,7 @@ from emotion.partitions.engines import here, in_processes
 from emotion.partitions.files import Part, find_parts
 from emotion.partitions.manifest import Entry, Manifest
 from emotion.partitions.ray_engine import in_ray, require_ray
+from emotion.partitions.storage import is_remote, resolved, storage_of
 from emotion.partitions.work import Task, Work
 from emotion.prediction import AddedColumns, PredictConfig
 from emotion.prediction.unfamiliar import USUAL_SHARE
@@ -31,7 +32,8 @@ _LOCK = ".emotion.lock"
 class PartitionedPrediction:
     """What was predicted."""
 
-    folder: Path
+    folder: str
+    """A path or URL."""
     done: tuple[Entry, ...]
     """The files that were predicted now."""
     kept: int
@@ -52,25 +54,25 @@ def predict_partitions(config: PredictConfig) -> PartitionedPrediction:
     """
     if config.output is None:
         raise UserError(f"output: must be a folder where csv names several files, found none for {config.csv}")
-    folder = Path(config.output)
-    if folder.exists() and not folder.is_dir():
+    folder, storage = config.output, storage_of(config.output)
+    if storage.exists(folder) and not storage.is_folder(folder):
         raise UserError(f"output: must be a folder where csv names several files, found {folder}")
     parts = find_parts(config.csv, config.output, config.format)
     if config.engine == "ray":
         require_ray()
     work = Work(config, AddedColumns.of(config))
     model = work.load()
-    same = {part.source.resolve() for part in parts} & {part.target.resolve() for part in parts}
-    if same:
+    if {resolved(part.source) for part in parts} & {resolved(part.target) for part in parts}:
         raise UserError(f"output: must be another folder than that of the files, found {folder}")
-    require_writable(folder, "output")
+    storage.require_writable(folder)
     with _alone_in(folder):
         known = Manifest(folder)
         for part in parts:
             known.require_ours(part.target)
         weights, settings = sha256(Path(config.weights)), [asdict(work.columns), config.text_column, config.batch_size]
-        tasks = [Task(part, job_identity(sha256(part.source), weights, settings)) for part in parts]
-        left = [task for task in tasks if known.finished(task.part.target.name, task.identity) is None]
+        sources = storage_of(config.csv)
+        tasks = [Task(part, job_identity(sources.identity(part.source), weights, settings)) for part in parts]
+        left = [task for task in tasks if known.finished(task.part.target, task.identity) is None]
         done, failed = _predict(left, work, model)
     found = PartitionedPrediction(folder, tuple(done), len(parts) - len(left), failed)
     _warn(found, model)
@@ -102,9 +104,10 @@ def _outcomes(left: Sequence[Task], work: Work, model: Predictor) -> Iterator[tu
 
 
 @contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
+def _alone_in(folder: str) -> Iterator[None]:
+    """Keep other predictions out of a folder on this machine; behind a URL there are no locks."""
     try:
-        with FileLock(folder / _LOCK, timeout=0):
+        with nullcontext() if is_remote(folder) else FileLock(Path(folder) / _LOCK, timeout=0):
             yield
     except Timeout as error:
         raise UserError(

@@ -39,7 +39,7 @@ def open_table(path: Path, text_column: str) -> Table:
     Raises:
         UserError: It cannot be read, or has no such column.
     """
-    match format_of(path):
+    match format_of(path.name):
         case "csv":
             return open_csv(path, (text_column,))
         case "parquet":
@@ -155,7 +155,7 @@ class TableWriter(AbstractContextManager["TableWriter"]):
 
 def new_table(path: Path, written: Path) -> TableWriter:
     """Begin a table in the format that ``path`` names, in the file ``written``."""
-    match format_of(path):
+    match format_of(path.name):
         case "csv":
             return _CsvWriter(written, path.suffix == ".gz")
         case "parquet":
