@@ -91,3 +91,12 @@ class LengthBucketBatchSampler(Sampler[list[int]]):
             pool = pool[np.argsort(self.lengths[pool], kind="stable")]
             batches += np.split(pool, np.cumsum([len(member) for member in members])[:-1])
         return [batches[index] for index in rng.permutation(self.batches)]
+
+
+def within_tokens(batch: list[int], lengths: np.ndarray, most: int) -> Iterator[list[int]]:
+    """Split a batch, longest rows first, so that each part has at most ``most`` tokens with its padding, or one row."""
+    start = 0
+    while start < len(batch):
+        rows = max(1, most // max(1, int(lengths[batch[start]])))
+        yield batch[start : start + rows]
+        start += rows

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -19,16 +19,19 @@ def prefetched(items: Iterator[T]) -> Iterator[T]:
             yield item  # type: ignore[misc]
 
 
-def mapped(function: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
-    """Yield ``function`` of each item, in order, computed by ``threads`` threads; raise errors in their place.
+def mapped(function: Callable[[T], R], items: Iterable[T], workers: Executor, threads: int) -> Iterator[R]:
+    """Yield ``function`` of each item, in order, computed by ``workers``; raise errors in their place.
 
     Items are taken as they are needed: at most one more than there are threads waits for its turn.
     """
     pending: deque[Future[R]] = deque()
-    with ThreadPoolExecutor(max_workers=threads) as workers:
+    try:
         for item in items:
             pending.append(workers.submit(function, item))
             if len(pending) > threads:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
+    finally:
+        for future in pending:
+            future.cancel()

@@ -1,11 +1,16 @@
 """Measure how far texts are from those that a model was fitted to, and how much less sure it should be of them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from threading import Lock
 from typing import Self
 
 import numpy as np
 from scipy.spatial.distance import cdist
 from sklearn.covariance import LedoitWolf
+from threadpoolctl import ThreadpoolController
 
 SLOPE = 0.5
 """How fast confidence falls with distance. Fitted to validation rows together with a temperature, it would be 0.45 and
@@ -74,7 +79,7 @@ class Familiarity:
     def distances(self, features: np.ndarray) -> np.ndarray:
         """Return the distance of each row of (rows, features) from the nearest class, (rows,), float64, >= 0."""
         # In the matrices' own precision: to convert them would take longer than a small model takes for a text.
-        with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses what is not finite
+        with _one_thread(), np.errstate(over="ignore", invalid="ignore"):  # the caller refuses what is not finite
             return _distances(np.asarray(features, dtype=np.float32), self.whitening, self.centres)
 
 
@@ -82,6 +87,22 @@ def doubt(distances: np.ndarray) -> np.ndarray:
     """Return by what to divide logits at such distances, beside the temperature: (rows,), float64, >= 1."""
     found: np.ndarray = 1 + SLOPE * np.maximum(np.asarray(distances, dtype=np.float64) - 1, 0)
     return found
+
+
+_limiting = Lock()
+"""Two threads that limit at once would restore each other's limit."""
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let numpy's products take one thread: its others would go on spinning, in the way of the model's own."""
+    with _limiting, _controller().limit(limits=1):
+        yield
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    return ThreadpoolController().select(user_api="blas")
 
 
 def _fitted(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,9 @@
 """A classifier that runs in ONNX Runtime instead of torch."""
 
+import os
 from collections.abc import Iterable, Iterator
-from functools import cached_property
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, cached_property
 from importlib import import_module
 from itertools import chain, islice
 from typing import Any, NamedTuple, TypeVar
@@ -16,6 +18,10 @@ from emotion.errors import UserError, first_line
 from emotion.models.fast import SLOW_FUSIONS, inference_session
 
 T = TypeVar("T")
+
+BATCH_TOKENS = 128
+"""Most tokens of a batch of several texts. One thread computes such a batch faster, token for token, than a larger one,
+and the texts of one call become several batches, for as many threads."""
 
 
 class ClassifierOutput(NamedTuple):
@@ -69,8 +75,10 @@ class OnnxClassifier:
         if len(first) < 2 or threads == 1:
             yield from ((name, self(**inputs)) for name, inputs in chain(first, batches))
             return
-        session = self._one_thread
-        yield from mapped(lambda batch: (batch[0], self._run(session, **batch[1])), chain(first, batches), threads)
+        session, workers = self._one_thread, _workers(os.getpid(), threads)
+        yield from mapped(
+            lambda batch: (batch[0], self._run(session, **batch[1])), chain(first, batches), workers, threads
+        )
 
     @cached_property
     def _one_thread(self) -> Any:
@@ -99,6 +107,12 @@ class OnnxClassifier:
                 found = f"{each.shape} in {each.dtype}"
                 raise UserError(f"weights: must be an ONNX model that gives features of each text, found {found}")
         return ClassifierOutput(torch.from_numpy(logits), *map(torch.from_numpy, features))
+
+
+@cache
+def _workers(_process: int, threads: int) -> ThreadPoolExecutor:
+    """Return the threads that all models share; a forked process has none of its parent's."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="onnx")
 
 
 def require_packages(*names: str) -> list[Any]:

@@ -1,8 +1,9 @@
 """The predictor: a loaded classifier with all that it needs to go from texts to probabilities."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from typing import Any, Self
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from emotion.config import conf_value
-from emotion.data import LengthBucketBatchSampler, TextEncoder, TokenIds, prefetched
+from emotion.data import LengthBucketBatchSampler, TextEncoder, TokenIds, prefetched, within_tokens
 from emotion.errors import UserError
 from emotion.labels import LabelSet
 from emotion.models.backbone import Backbone
@@ -21,7 +22,7 @@ from emotion.models.familiarity import Familiarity, doubt
 from emotion.models.features import features_captured
 from emotion.models.forks import predict_after_forks
 from emotion.models.int8 import is_int8
-from emotion.models.onnx_runtime import ClassifierOutput, OnnxClassifier
+from emotion.models.onnx_runtime import BATCH_TOKENS, ClassifierOutput, OnnxClassifier
 from emotion.models.predictions import NotFiniteError, Predictions
 
 BATCH_SIZE: int = conf_value("data/csv", "batch_size")
@@ -186,14 +187,17 @@ class Predictor:
     ) -> tuple[Tensor, np.ndarray]:
         """Compute what :meth:`logits` does, and each text's distance, (rows,), float64; 0 without a familiarity."""
         logits = torch.empty(len(rows), len(self.labels), dtype=torch.float32)
-        distances = np.zeros(len(rows))
+        places, features = list[int](), list[np.ndarray]()
         for batch, found in self._outputs(rows, batch_size, with_features=self.familiarity is not None):
             logits[batch] = found.logits
-            if self.familiarity is not None:
-                assert found.features is not None
-                distances[batch] = self.familiarity.distances(found.features.numpy())
+            if found.features is not None:
+                places += batch
+                features.append(found.features.numpy())
             if advance is not None:
                 advance(batch)
+        distances = np.zeros(len(rows))
+        if self.familiarity is not None and features:
+            distances[places] = self.familiarity.distances(np.concatenate(features))
         return logits, distances
 
     @torch.inference_mode()
@@ -212,11 +216,10 @@ class Predictor:
         self, rows: Sequence[TokenIds], batch_size: int, with_features: bool
     ) -> Iterator[tuple[list[int], ClassifierOutput]]:
         """Yield the places of each batch's rows and what the model gives for them, on the CPU."""
-        batches = self.batches(rows, batch_size)
         if isinstance(self.model, OnnxClassifier):
-            yield from self.model.of_batches(batches)
+            yield from self.model.of_batches(self.batches(rows, batch_size, BATCH_TOKENS))
             return
-        for batch, inputs in batches:
+        for batch, inputs in self.batches(rows, batch_size):
             if not with_features:
                 yield batch, ClassifierOutput(self.model(**inputs).logits.float().cpu())
                 continue
@@ -225,13 +228,14 @@ class Predictor:
             yield batch, ClassifierOutput(logits, captured[-1].float().cpu())
 
     def batches(
-        self, rows: Sequence[TokenIds], batch_size: int = BATCH_SIZE
+        self, rows: Sequence[TokenIds], batch_size: int = BATCH_SIZE, most_tokens: int | None = None
     ) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
         """Yield padded batches of rows of similar length, the longest rows first.
 
         Args:
             rows: Token ids of each text, as :attr:`encoder` makes them.
             batch_size: Rows a batch, >= 1.
+            most_tokens: Most tokens of a batch of several rows, padding included, >= 1; None = any number.
 
         Yields:
             The places of a batch's rows in ``rows``, and ``input_ids`` and ``attention_mask``, each (rows of the batch,
@@ -240,7 +244,11 @@ class Predictor:
         if not rows:
             return
         encoder = self.encoder
-        for batch in LengthBucketBatchSampler(np.array([len(row) for row in rows]), batch_size, shuffle=False):
+        lengths = np.array([len(row) for row in rows])
+        batches: Iterable[list[int]] = LengthBucketBatchSampler(lengths, batch_size, shuffle=False)
+        if most_tokens is not None:
+            batches = chain.from_iterable(within_tokens(batch, lengths, most_tokens) for batch in batches)
+        for batch in batches:
             padded = encoder.pad([rows[index] for index in batch])
             lowest, highest = map(int, padded["input_ids"].aminmax())
             if lowest < 0 or highest >= self.model.config.vocab_size:

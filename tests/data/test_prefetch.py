@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -50,8 +51,9 @@ def test_several_threads_work_at_once_and_keep_the_order() -> None:
         together.wait()  # alone, no thread gets past it
         return 10 * number
 
-    assert list(mapped(work, range(9), threads=3)) == [10 * number for number in range(9)]
-    assert list(mapped(work, (), threads=3)) == []
+    with ThreadPoolExecutor(3) as workers:
+        assert list(mapped(work, range(9), workers, threads=3)) == [10 * number for number in range(9)]
+        assert list(mapped(work, (), workers, threads=3)) == []
 
 
 def test_items_are_taken_as_threads_need_them_and_errors_come_in_their_place() -> None:
@@ -62,8 +64,9 @@ def test_items_are_taken_as_threads_need_them_and_errors_come_in_their_place() -
             taken.append(number)
             yield number
 
-    stream = mapped(lambda number: 6 // (3 - number), items(), threads=2)
-    assert [next(stream) for _ in range(3)] == [2, 3, 6]
-    assert len(taken) <= 6
-    with pytest.raises(ZeroDivisionError):
-        next(stream)
+    with ThreadPoolExecutor(2) as workers:
+        stream = mapped(lambda number: 6 // (3 - number), items(), workers, threads=2)
+        assert [next(stream) for _ in range(3)] == [2, 3, 6]
+        assert len(taken) <= 6
+        with pytest.raises(ZeroDivisionError):
+            next(stream)

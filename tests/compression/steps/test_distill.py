@@ -25,7 +25,9 @@ from support.predictors import KINDS, model_config, out_of_memory, untrained
 
 
 def settings(*overrides: str) -> DistillConfig:
-    return resolve(compose_config("compress", [f"distill.{each}" for each in overrides]), CompressConfig).distill
+    """The defaults, without copies and rows set apart, changed by the overrides."""
+    changes = ["augmented_copies=0", "joined_copies=0", "apart=0", *overrides]
+    return resolve(compose_config("compress", [f"distill.{each}" for each in changes]), CompressConfig).distill
 
 
 def labelled(tmp_path: Path, split: str, rows: int) -> LabelledTexts:
