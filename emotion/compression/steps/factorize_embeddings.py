@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 def factorize_embeddings_(predictor: Predictor, config: FactorizeEmbeddingsConfig, texts: Sequence[str]) -> None:
-    """Replace the matrix of token embeddings by the product of rank ``config.rank`` that is nearest to it.
+    """Replace the matrix of token embeddings by the product of the asked rank that is nearest to it.
 
     Distances count once for each time that a token occurs in ``texts``, and once more.
 
@@ -31,8 +31,7 @@ def factorize_embeddings_(predictor: Predictor, config: FactorizeEmbeddingsConfi
         texts: Such as those that the model was trained with.
 
     Raises:
-        UserError: The rank is not below the hidden size and the number of tokens, or the embeddings are not a plain
-            matrix; nothing was changed.
+        UserError: The embeddings are not a plain matrix; nothing was changed.
     """
     model = predictor.torch_model
     embedding: Any = model.get_input_embeddings()
@@ -41,22 +40,18 @@ def factorize_embeddings_(predictor: Predictor, config: FactorizeEmbeddingsConfi
             f"technique.steps: factorize_embeddings must have a plain matrix of embeddings, found"
             f" {type(embedding).__name__}"
         )
-    limit = min(embedding.weight.shape)
-    if config.rank >= limit:
-        raise UserError(
-            f"factorize_embeddings.rank: must be below {limit}, the smaller side of the embedding matrix, found"
-            f" {config.rank}"
-        )
+    pairs = round(config.rank * embedding.embedding_dim / 2)
+    rank = max(2, min(2 * pairs, embedding.num_embeddings))  # even, as INT4 stores two numbers a byte
     ids = np.concatenate([np.empty(0, np.int32), *predictor.encoder.encode(texts)])
     counts = torch.from_numpy(np.bincount(ids, minlength=embedding.num_embeddings) + 1)
-    vectors, projection = nearest_product(embedding.weight.detach(), counts, config.rank)
-    factors = FactorizedEmbedding(len(vectors), config.rank, embedding.embedding_dim, embedding.padding_idx)
+    vectors, projection = nearest_product(embedding.weight.detach(), counts, rank)
+    factors = FactorizedEmbedding(len(vectors), rank, embedding.embedding_dim, embedding.padding_idx)
     with torch.no_grad():
         factors.vectors.weight.copy_(vectors)
         factors.projection.weight.copy_(projection.T)
     model.set_input_embeddings(factors.to(embedding.weight.device))
-    setattr(model.config, EMBEDDING_RANK, config.rank)
-    log.info("embeddings: %s x %d numbers instead of %d", f"{len(vectors):,}", config.rank, embedding.embedding_dim)
+    setattr(model.config, EMBEDDING_RANK, rank)
+    log.info("embeddings: %s x %d numbers instead of %d", f"{len(vectors):,}", rank, embedding.embedding_dim)
 
 
 def nearest_product(matrix: Tensor, counts: Tensor, rank: int) -> tuple[Tensor, Tensor]:

@@ -116,8 +116,8 @@ class NarrowConfig(Config):
 class FactorizeEmbeddingsConfig(Config):
     """Write the matrix of token embeddings as a product of two thin ones."""
 
-    rank: Count
-    """Numbers that are stored for each token; below the hidden size."""
+    rank: Annotated[float, Field(gt=0, lt=1), Rule("a share between 0 and 1, both excluded")]
+    """Numbers that are stored for each token, as a share of the hidden size; rounded to an even number."""
 
 
 class StaticStepConfig(Config):

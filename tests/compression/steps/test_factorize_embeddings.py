@@ -41,7 +41,9 @@ def checkpoint(request: pytest.FixtureRequest, backbones: dict[str, Path]) -> Pr
 
 
 def factorize(checkpoint: Predictor, rank: int) -> None:
-    factorize_embeddings_(checkpoint, FactorizeEmbeddingsConfig(rank=rank), TEXTS)
+    factorize_embeddings_(
+        checkpoint, FactorizeEmbeddingsConfig(rank=rank / checkpoint.torch_model.config.hidden_size), TEXTS
+    )
 
 
 def table(checkpoint: Predictor) -> Tensor:
@@ -138,13 +140,18 @@ def test_explanations_read_the_product(backbones: dict[str, Path]) -> None:
         assert [word.score for word in one.words] == pytest.approx([word.score for word in other.words], abs=1e-4)
 
 
-@pytest.mark.parametrize("rank", [HIDDEN, HIDDEN + 1])
-def test_a_rank_that_saves_nothing_is_refused(rank: int, backbones: dict[str, Path]) -> None:
+@pytest.mark.parametrize(("share", "rank"), [(1e-9, 2), (0.5, HIDDEN // 2), (0.99, HIDDEN)])
+def test_shares_become_ranks(share: float, rank: int, backbones: dict[str, Path]) -> None:
     checkpoint = lively("minilm", backbones["minilm"])
-    before = table(checkpoint)
-    with pytest.raises(UserError, match=rf"^factorize_embeddings.rank: must be below {HIDDEN}, .*, found {rank}$"):
-        factorize(checkpoint, rank)
-    assert torch.equal(table(checkpoint), before)
+    factorize_embeddings_(checkpoint, FactorizeEmbeddingsConfig(rank=share), TEXTS)
+    assert np.linalg.matrix_rank(table(checkpoint).numpy(), tol=1e-4) == rank
+    assert checkpoint.torch_model.config.embedding_rank == rank
+
+
+@pytest.mark.parametrize("rank", ["0", "1", "192", "-0.5"])
+def test_a_rank_is_a_share(rank: str) -> None:
+    with pytest.raises(UserError, match=r"^factorize_embeddings.rank: must be a share between 0 and 1, both excluded"):
+        resolve(compose_config("compress", [f"factorize_embeddings.rank={rank}"]), CompressConfig)
 
 
 def test_a_second_time_is_refused(backbones: dict[str, Path]) -> None:
