@@ -58,6 +58,17 @@ def test_batches_hold_few_tokens_or_one_text(exported: Predictor) -> None:
         torch.testing.assert_close(together[places], exported.model(**inputs).logits, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("threads", [1, 2, 64])
+def test_any_number_of_threads_gives_the_same(exported: Predictor, threads: int) -> None:
+    texts = [*(f"word {number} " * (number % 11 + 1) for number in range(30)), "", "endless " * 200_000, "怒り"]
+    expected = exported.predict_proba(texts)
+    torch.set_num_threads(threads)
+    torch.testing.assert_close(exported.predict_proba(texts), expected, rtol=1e-4, atol=1e-5)
+    for place in (0, 30, 31, 32):
+        alone = exported.predict_proba([texts[place]])
+        torch.testing.assert_close(alone[0], expected[place], rtol=1e-4, atol=1e-5)
+
+
 def test_a_batch_that_fails_is_told(exported: Predictor) -> None:
     model = OnnxClassifier(constant_logits(8, 6), exported.model.config)
     rows = exported.encoder.encode([f"word {number}" for number in range(19)])
