@@ -4,7 +4,7 @@ python scripts/docs.py collect outputs docs/reports/NAME   keep the aggregates o
 python scripts/docs.py render [--check]                    fill the blocks of README.md and docs/*.md, or compare them
 
 A block stands between ``<!-- from reports: NAME -->`` and ``<!-- end -->``, and is filled by the function of that
-name in docs_blocks.py.
+name in docs_blocks.
 """
 
 import argparse
@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from docs_blocks import BLOCKS, REPORTS, ablation, compression
+from docs_blocks import BLOCKS, REPORTS
+from docs_blocks.compression import compression
+from docs_blocks.results import ablation
 from matplotlib.figure import Figure
 from PIL import Image
 

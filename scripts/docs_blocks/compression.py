@@ -1,0 +1,78 @@
+"""Blocks on compressed models."""
+
+from docs_blocks.registry import REPORTS, block, machine, read_material, wrapped
+from emotion.article.page import comparisons_table, variants_table
+from emotion.reporting import (
+    BASELINE,
+    CompressionReport,
+    EvaluationReport,
+    read_json,
+)
+from emotion.reporting.report_tables import (
+    checkpoint_tables,
+)
+from emotion.reporting.tables import Table, to_markdown
+
+
+@block
+def techniques() -> str:
+    """Which technique to choose."""
+    report = compression()
+    wishes = {
+        "onnx_int8": "a smaller and faster model, with no training",
+        "small": "the smallest loss at a tenth of the size",
+        "tiny": "the smallest and fastest",
+        "half": "less memory on a GPU",
+        "prune": "the classic techniques, for an article",
+        "quantize": "",
+        "combined": "",
+    }
+    rows = []
+    for name, wish in wishes.items():
+        variant = report.variants[name]
+        found = variant.difference.interval if variant.difference is not None else None
+        speed = f"{variant.speedup:.1f}x, {variant.speedup_batch_1:.1f}x"
+        interval = "" if found is None else f"{100 * found.low:+.1f} to {100 * found.high:+.1f}"
+        rows.append((wish, f"`{name}`", f"{variant.size_ratio:.0%}", speed, f"{report.points(name):+.2f}", interval))
+    rows.insert(3, ("the best of these, chosen for you", "`frontier`", "", "", "", "`max_drop=0.005`"))
+    headings = ("you want", "`technique=`", "size", "speed on a CPU", "macro F1, points", "95 %")
+    return f"{to_markdown(Table('you want', headings, rows))}\n\n{wrapped(machine(report))}"
+
+
+@block
+def emotion_compression() -> str:
+    """Compressed models of the real data."""
+    return to_markdown(variants_table(compression()))
+
+
+@block
+def emotion_latency() -> str:
+    """Latency of the compressed models."""
+    report = compression()
+    rows = []
+    for name in report.ranking.by_size:
+        latency = report.variants[name].latency
+        batches = (latency.batch_1, latency.batch_8, latency.batch_32)
+        spreads = (
+            "" if each is None else f"{each.p50_ms:.1f}, {each.p90_ms:.1f}, {each.p99_ms:.1f}" for each in batches
+        )
+        alone = latency.batch_1
+        rows.append((name, *spreads, f"{alone.tokenise_p50_ms:.2f} + {alone.forward_p50_ms:.2f}"))
+    headings = ("ms: p50, p90, p99", "1 text", "8 texts", "32 texts", "tokenise + forward, 1 text")
+    calls = report.variants[BASELINE].latency.batch_1.calls
+    return f"{to_markdown(Table(headings[0], headings, rows))}\n\n{wrapped(f'{calls} calls each. {machine(report)}')}"
+
+
+@block
+def bits() -> str:
+    """INT8 with 7 and 8 bits against FP32."""
+    report = read_json(REPORTS / "bits" / "evaluation_report.json", EvaluationReport)
+    tables = [*checkpoint_tables(report), comparisons_table(report.comparisons)]
+    return "\n\n".join(map(to_markdown, tables))
+
+
+def compression() -> CompressionReport:
+    """Read the report of the compressed models of the real data."""
+    report = read_material("emotion").compression
+    assert report is not None
+    return report
