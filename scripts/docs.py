@@ -42,7 +42,7 @@ from emotion.reporting.audit_tables import audit_in_words
 IMAGES = PROJECT / "docs" / "images"
 COMPRESSION = "compression_results/compression_report.json"
 PICTURES: dict[str, tuple[Path, Callable[[], Figure]]] = {
-    "pareto_frontier.png": (REPORTS / "emotion" / COMPRESSION, lambda: frontier_figure(compression())),
+    "pareto_frontier.png": (REPORTS / "tuned" / COMPRESSION, lambda: frontier_figure(compression())),
     "ablation_screen.png": (
         REPORTS / "ablation_screen" / ABLATION_REPORT_NAME,
         lambda: ablation_figure(ablation_panels(ablation("ablation_screen")), "MiniLM: what each change adds"),
