@@ -1,7 +1,7 @@
 """Measure the prediction of many files: processes of one thread each, this program's workers, and Ray's actors.
 
 python scripts/measure_partitions.py weights.onnx texts.csv [--rows 200000] [--files 20] [--workers 2] [--rounds 3]
-                                     [--ray]
+                                     [--ray] [--json FILE]
 
 The rows are the texts of the CSV, repeated with changed words. The sides take turns. Speed counts from the first batch
 on: rows by the seconds that the manifests' files took, times the processes; the whole command's time stands beside it.
@@ -23,6 +23,7 @@ import numpy as np
 
 from emotion.config import PROJECT
 from emotion.data import open_csv
+from emotion.reporting import hardware
 
 PREDICT = [sys.executable, str(PROJECT / "scripts" / "predict.py")]
 
@@ -104,14 +105,22 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--ray", action="store_true")
+    parser.add_argument("--json", type=Path, help="where to write what was found, too")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         found = measure(options, Path(folder))
-    first = median(each["rows/s"] for each in found["processes of one thread"])
-    for side, rounds in found.items():
-        speed, seconds, size = (median(each[name] for each in rounds) for name in ("rows/s", "seconds", "MB"))
-        print(f"{side}: {speed:,.0f} rows/s ({speed / first:.2f}x), whole command {seconds:.1f} s, {size:.0f} MB")
+    medians = {
+        side: {name: median(each[name] for each in rounds) for name in rounds[0]} for side, rounds in found.items()
+    }
+    first = medians["processes of one thread"]["rows/s"]
+    for side, each in medians.items():
+        ratio = f"{each['rows/s']:,.0f} rows/s ({each['rows/s'] / first:.2f}x)"
+        print(f"{side}: {ratio}, whole command {each['seconds']:.1f} s, {each['MB']:.0f} MB")
     print(f"{options.rows:,} rows in {options.files} files, {options.workers} at a time, medians of {options.rounds}")
+    if options.json is not None:
+        settings = {name: getattr(options, name) for name in ("rows", "files", "workers", "rounds")}
+        record = {"model": options.weights.name, **settings, "hardware": hardware(), "sides": medians}
+        options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
