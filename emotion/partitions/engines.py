@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
+from threading import Thread
 
 import torch
 
@@ -56,8 +58,17 @@ _process: tuple[Work, Predictor]
 
 def _begin(work: Work, threads: int) -> None:
     global _process
+    Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     _process = work, work.load()
+
+
+def _end_with_parent() -> None:
+    """End this process once its parent was killed: it would wait for more work forever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)
 
 
 def _outcome(task: Task) -> Entry | str:

@@ -1,7 +1,5 @@
 """Blocks on compressed models."""
 
-from statistics import fmean
-
 from docs_blocks.registry import REPORTS, block, machine, wrapped
 from emotion.article.page import comparisons_table, variants_table
 from emotion.reporting import (
@@ -25,7 +23,7 @@ def techniques() -> str:
     wishes = {
         "onnx_int8": "a smaller and faster model, with no training",
         "small": "the smallest loss at a tenth of the size",
-        "tiny": "as little loss as can be had at a sixteenth of the size",
+        "tiny": "a sixteenth of the size",
         "micro": "the smallest Transformer",
         "half": "less memory on a GPU",
         "prune": "the classic techniques, for an article",
@@ -66,26 +64,6 @@ def emotion_latency() -> str:
     headings = ("ms: p50, p90, p99", "1 text", "8 texts", "32 texts", "tokenise + forward, 1 text")
     calls = report.variants[BASELINE].latency.batch_1.calls
     return f"{to_markdown(Table(headings[0], headings, rows))}\n\n{wrapped(f'{calls} calls each. {machine(report)}')}"
-
-
-@block
-def students() -> str:
-    """Students of three originals, each trained with its own seed."""
-    reports = [_compression(folder) for folder in ("tuned", "tuned_2", "tuned_3")]
-    rows = []
-    for name in (BASELINE, "tiny", "micro", "static"):
-        variants = [report.variants[name] for report in reports]
-        cells = [
-            f"{fmean(each.size_ratio for each in variants):.1%}",
-            f"{fmean(each.macro_f1 for each in variants):.4f}",
-        ]
-        if name != BASELINE:
-            points = [report.points(name) for report in reports]
-            lows = [100 * each.difference.interval.low for each in variants if each.difference is not None]
-            cells += [f"{fmean(points):+.2f}", f"{min(points):+.2f} to {max(points):+.2f}", f"{min(lows):+.2f}"]
-        rows.append((name, *cells, *[""] * (5 - len(cells))))
-    headings = ("MiniLM", "size", "macro F1", "points", "lowest and highest", "lowest end of an interval")
-    return to_markdown(Table("MiniLM", headings, rows))
 
 
 @block

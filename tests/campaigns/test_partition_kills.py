@@ -75,7 +75,7 @@ def written(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize(
     "victim",
-    [pytest.param(victim, marks=pytest.mark.slow if settings else ()) for victim, (_, settings) in VICTIMS.items()],
+    [pytest.param(victim, marks=() if victim == "driver" else pytest.mark.slow) for victim in VICTIMS],
 )
 def test_partition_kills(
     campaign: Campaign, victim: str, originals: dict[str, Path], inputs: Path, tmp_path: Path
@@ -106,11 +106,13 @@ def test_partition_kills(
         if name in ("spawn_main", "ray::MapWorker"):
             assert code == 0, err
         end_all(mark)
-        assert all(expected[file] == content for file, content in written(out).items()), "no file is half written"
+        whole = {file: content for file, content in written(out).items() if file[0] != "."}
+        assert whole.items() <= expected.items(), "no file is half written"
         again = start(weights, inputs, out, mark, *settings)
         told, err = again.communicate(timeout=300)
         assert again.returncode == 0, err
         assert written(out) == expected
+        assert lines() >= FILES
         entries = [json.loads(line) for line in manifest.read_text().splitlines()]
         assert {entry["source"]: entry["rows"] for entry in entries} == dict.fromkeys(expected, 60 * len(TEXTS))
         if code == 0:
