@@ -28,7 +28,7 @@ class FactorizedEmbedding(nn.Module):
         tokens: Number of rows.
         rank: Width of the short vectors, >= 1.
         width: Width of the result.
-        padding_idx: The row that is not trained; null = none.
+        padding_idx: The row that is not trained; None = there is none.
     """
 
     def __init__(self, tokens: int, rank: int, width: int, padding_idx: int | None) -> None:

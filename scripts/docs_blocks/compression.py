@@ -22,7 +22,7 @@ def techniques() -> str:
     report = compression()
     wishes = {
         "onnx_int8": "a smaller and faster model, with no training",
-        "small": "the smallest loss at a tenth of the size",
+        "small": "the smallest loss at an eighth of the size",
         "tiny": "a sixteenth of the size",
         "micro": "the smallest Transformer",
         "half": "less memory on a GPU",

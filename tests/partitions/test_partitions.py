@@ -21,16 +21,12 @@ from emotion.partitions import PartitionedPrediction, names_many, predict_partit
 from emotion.prediction import PredictConfig
 from support.command_server import Commands
 from support.files import TEXTS, files_in
+from support.partitions import predict
 from support.serving import wait_until
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 ROWS = [{"id": place, "text": text, "note": None if place % 2 else "a, b"} for place, text in enumerate(TEXTS)]
-
-
-def predict(weights: Path, csv: str | Path, output: Path, *overrides: str) -> PartitionedPrediction:
-    settings = [f"weights={weights}", f"csv='{csv}'", f"output={output}", *overrides]
-    return predict_partitions(resolve(compose_config("predict", settings), PredictConfig))
 
 
 @pytest.fixture

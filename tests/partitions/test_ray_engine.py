@@ -9,19 +9,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from emotion.config import compose_config, resolve
 from emotion.errors import UserError
-from emotion.partitions import PartitionedPrediction, predict_partitions
-from emotion.prediction import PredictConfig
+from emotion.partitions import PartitionedPrediction
 from support.files import TEXTS
+from support.partitions import predict
 from support.serving import wait_until
 
 FILES = 6
-
-
-def predict(weights: Path, folder: Path, output: Path, *overrides: str) -> PartitionedPrediction:
-    settings = [f"weights={weights}", f"csv={folder}", f"output={output}", *overrides]
-    return predict_partitions(resolve(compose_config("predict", settings), PredictConfig))
 
 
 @pytest.fixture

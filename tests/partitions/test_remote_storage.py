@@ -11,12 +11,10 @@ import pandas as pd
 import pytest
 from moto.server import ThreadedMotoServer
 
-from emotion.config import compose_config, resolve
 from emotion.errors import UserError
-from emotion.partitions import PartitionedPrediction, predict_partitions
 from emotion.partitions import work as work_module
-from emotion.prediction import PredictConfig
 from support.files import TEXTS
+from support.partitions import predict
 
 pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
@@ -66,11 +64,6 @@ def put(name: str, content: bytes) -> None:
 def written(folder: str) -> dict[str, bytes]:
     found = system().find(f"bucket/{folder}", maxdepth=1)
     return {path.rpartition("/")[2]: system().cat_file(path) for path in found}
-
-
-def predict(weights: Path, csv: str | Path, output: str | Path, *overrides: str) -> PartitionedPrediction:
-    settings = [f"weights={weights}", f"csv='{csv}'", f"output='{output}'", *overrides]
-    return predict_partitions(resolve(compose_config("predict", settings), PredictConfig))
 
 
 @pytest.fixture
