@@ -5,7 +5,7 @@ from .audit import Overlap as Overlap
 from .audit import SplitAudit as SplitAudit
 from .audit import audit_splits as audit_splits
 from .batching import LengthBucketBatchSampler as LengthBucketBatchSampler
-from .batching import within_tokens as within_tokens
+from .batching import batches_by_length as batches_by_length
 from .confident_learning import SuspectLabel as SuspectLabel
 from .confident_learning import suspect_labels as suspect_labels
 from .config import CSVS_RULE as CSVS_RULE

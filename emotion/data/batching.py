@@ -80,7 +80,7 @@ class LengthBucketBatchSampler(Sampler[list[int]]):
     def _global_batches(self) -> list[np.ndarray]:
         rows = len(self.lengths)
         if not self.shuffle:
-            return np.array_split(np.argsort(-self.lengths, kind="stable"), self.batches)
+            return _by_length(self.lengths, self.batches)
         rng = np.random.default_rng([self.seed, self.epoch()])
         shuffled = np.array_split(rng.permutation(rows), self.batches)
         batches: list[np.ndarray] = []
@@ -93,10 +93,27 @@ class LengthBucketBatchSampler(Sampler[list[int]]):
         return [batches[index] for index in rng.permutation(self.batches)]
 
 
-def within_tokens(batch: list[int], lengths: np.ndarray, most: int) -> Iterator[list[int]]:
-    """Split a batch, longest rows first, so that each part has at most ``most`` tokens with its padding, or one row."""
-    start = 0
-    while start < len(batch):
-        rows = max(1, most // max(1, int(lengths[batch[start]])))
-        yield batch[start : start + rows]
-        start += rows
+def batches_by_length(lengths: np.ndarray, batch_size: int, most_tokens: int | None = None) -> Iterator[list[int]]:
+    """Yield the places of rows in batches of similar length, the longest rows first, and equal ones in their order.
+
+    Args:
+        lengths: (rows,), int: tokens of each row.
+        batch_size: Most rows of a batch, >= 1.
+        most_tokens: Most tokens of a batch of several rows, padding included, >= 1; None = any number.
+    """
+    for batch in _by_length(lengths, math.ceil(len(lengths) / batch_size)):
+        rows: list[int] = batch.tolist()
+        if most_tokens is None:
+            yield rows
+            continue
+        start = 0
+        while start < len(rows):
+            end = start + max(1, most_tokens // max(1, int(lengths[rows[start]])))
+            yield rows[start:end]
+            start = end
+
+
+def _by_length(lengths: np.ndarray, batches: int) -> list[np.ndarray]:
+    """Return the rows in ``batches`` of equal size, give or take a row, the longest first."""
+    order = np.argsort(-lengths, kind="stable")
+    return np.array_split(order, batches) if batches > 1 else [order][:batches]

@@ -51,6 +51,12 @@ class TokenisedRows:
         )
         return moved
 
+    def with_targets(self, targets: dict[str, Tensor]) -> "TokenisedRows":
+        """Return the same rows with further ``targets``."""
+        more = copy(self)
+        more._targets = {**self._targets, **targets}
+        return more
+
     def batch(self, indices: list[int], encoder: TextEncoder) -> dict[str, Tensor]:
         """Return the rows ``indices``, padded as by :meth:`TextEncoder.pad`, and targets; do not wait for a GPU."""
         tokens = self._tokens
@@ -91,8 +97,8 @@ class EmotionDataModule(LightningDataModule):
         super().__init__()
         self.train, self.validation = train, validation
         self.batch_size, self.seed = batch_size, seed
-        self.augmented: Callable[[int], list[str]] | None = None
-        """Returns the training texts of an epoch, if each has its own."""
+        self.rows_of_epoch: Callable[[int], TokenisedRows] | None = None
+        """Returns the rows to learn from in an epoch, if each has its own; all epochs have equally many."""
         self._weights = corpus_weights(train, mixing)
         self._train_sampler: LengthBucketBatchSampler | None = None
         self._resumed: dict[str, Any] = {}
@@ -141,15 +147,16 @@ class EmotionDataModule(LightningDataModule):
         return [row for row in self._train_sampler.rows_of(batch) if row < len(self.train.texts)]
 
     def train_dataloader(self) -> DataLoader[Any]:
-        if self.augmented is not None:
+        if self.rows_of_epoch is not None:
             assert self.trainer is not None
-            self.train_rows = self._tokenised_train(self.augmented(self.trainer.current_epoch))
+            self.train_rows = self.rows_of_epoch(self.trainer.current_epoch)
         self._train_sampler = self._sampler(self.train_rows, shuffle=True)
         if self._resumed:
             self._train_sampler.load_state_dict(self._resumed)
         return self._loader(self.train_rows, self._train_sampler)
 
-    def _tokenised_train(self, texts: list[str]) -> TokenisedRows:
+    def changed_train_rows(self, texts: list[str]) -> TokenisedRows:
+        """Return the training rows with other ``texts``."""
         return TokenisedRows(self.encoder.encode(texts), _targets(self.train, self._weights))
 
     def val_dataloader(self) -> DataLoader[Any]:

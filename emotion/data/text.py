@@ -107,10 +107,14 @@ class TextEncoder:
 
     def pad(self, rows: Sequence[TokenIds]) -> dict[str, Tensor]:
         """Return ``input_ids`` and ``attention_mask``, each (rows, tokens), int64, padded on the right."""
-        tokens = self.padded_length(max(len(row) for row in rows))
+        return {name: torch.from_numpy(values) for name, values in self.padded(rows).items()}
+
+    def padded(self, rows: Sequence[TokenIds]) -> dict[str, np.ndarray]:
+        """Return what :meth:`pad` does, as arrays."""
+        tokens = self.padded_length(max(map(len, rows)))
         input_ids = np.full((len(rows), tokens), self.tokenizer.pad_token_id, dtype=np.int64)
         attention_mask = np.zeros((len(rows), tokens), dtype=np.int64)
         for index, row in enumerate(rows):
             input_ids[index, : len(row)] = row
             attention_mask[index, : len(row)] = 1
-        return {"input_ids": torch.from_numpy(input_ids), "attention_mask": torch.from_numpy(attention_mask)}
+        return {"input_ids": input_ids, "attention_mask": attention_mask}

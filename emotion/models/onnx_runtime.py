@@ -30,6 +30,15 @@ class ClassifierOutput(NamedTuple):
     logits: Tensor
     """(rows, classes), float32."""
     features: Tensor | None = None
+    """(rows, features), float32; None for ONNX models of earlier versions."""
+
+
+class BatchOutput(NamedTuple):
+    """The result for a batch. It is no tensor: for a single text, torch's operators take longer than a small model."""
+
+    logits: np.ndarray
+    """(rows, classes), float32."""
+    features: np.ndarray | None = None
     """(rows, features), float32; None if they were not asked for, and for ONNX models of earlier versions."""
 
 
@@ -60,24 +69,25 @@ class OnnxClassifier:
         Raises:
             UserError: The model fails, or returns something else.
         """
-        return self._run(self._session, input_ids, attention_mask)
+        found = self._run(self._session, {"input_ids": input_ids.numpy(), "attention_mask": attention_mask.numpy()})
+        return ClassifierOutput(*(torch.from_numpy(each) for each in found if each is not None))
 
-    def of_batches(self, batches: Iterable[tuple[T, dict[str, Tensor]]]) -> Iterator[tuple[T, ClassifierOutput]]:
+    def of_batches(self, batches: Iterable[tuple[T, dict[str, np.ndarray]]]) -> Iterator[tuple[T, BatchOutput]]:
         """Compute what a call of each batch does, in order, several batches at a time, each in one thread.
 
         Several threads within one batch would wait for each other. A batch is taken when it is needed.
 
         Args:
-            batches: Anything that says which batch it is, and the arguments of the call.
+            batches: Anything that says which batch it is, and the arguments of the call as arrays.
         """
         threads, batches = torch.get_num_threads(), iter(batches)
         first = list(islice(batches, 2))
         if len(first) < 2 or threads == 1:
-            yield from ((name, self(**inputs)) for name, inputs in chain(first, batches))
+            yield from ((name, self._run(self._session, inputs)) for name, inputs in chain(first, batches))
             return
         session, workers = self._one_thread, _workers(os.getpid(), threads)
         yield from mapped(
-            lambda batch: (batch[0], self._run(session, **batch[1])), chain(first, batches), workers, threads
+            lambda batch: (batch[0], self._run(session, batch[1])), chain(first, batches), workers, threads
         )
 
     @cached_property
@@ -92,21 +102,21 @@ class OnnxClassifier:
         options.log_severity_level = 4  # errors are raised too, which is enough
         return inference_session(onnxruntime, self.serialized, options, SLOW_FUSIONS if self.fast else ())
 
-    def _run(self, session: Any, input_ids: Tensor, attention_mask: Tensor) -> ClassifierOutput:
-        inputs = {"input_ids": input_ids.numpy(), "attention_mask": attention_mask.numpy()}
+    def _run(self, session: Any, inputs: dict[str, np.ndarray]) -> BatchOutput:
+        rows = len(inputs["input_ids"])
         try:
             logits, *features = session.run(self._outputs, inputs)
         except Exception as error:  # ONNX Runtime's own kinds are not public
             raise UserError(f"weights: must be an ONNX model that runs, found {first_line(error)}") from error
-        expected = (len(input_ids), self.config.num_labels)
+        expected = (rows, self.config.num_labels)
         if logits.shape != expected or logits.dtype != np.float32:
             found = f"{logits.shape} in {logits.dtype}"
             raise UserError(f"weights: must be an ONNX model that gives logits {expected} in float32, found {found}")
         for each in features:
-            if each.ndim != 2 or len(each) != len(input_ids) or each.dtype != np.float32:
+            if each.ndim != 2 or len(each) != rows or each.dtype != np.float32:
                 found = f"{each.shape} in {each.dtype}"
                 raise UserError(f"weights: must be an ONNX model that gives features of each text, found {found}")
-        return ClassifierOutput(torch.from_numpy(logits), *map(torch.from_numpy, features))
+        return BatchOutput(logits, *features)
 
 
 @cache

@@ -1,9 +1,8 @@
 """The predictor: a loaded classifier with all that it needs to go from texts to probabilities."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain
 from typing import Any, Self
 
 import numpy as np
@@ -13,7 +12,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from emotion.config import conf_value
-from emotion.data import LengthBucketBatchSampler, TextEncoder, TokenIds, prefetched, within_tokens
+from emotion.data import TextEncoder, TokenIds, batches_by_length, prefetched
 from emotion.errors import UserError
 from emotion.labels import LabelSet
 from emotion.models.backbone import Backbone
@@ -22,7 +21,7 @@ from emotion.models.familiarity import Familiarity, doubt
 from emotion.models.features import features_captured
 from emotion.models.forks import predict_after_forks
 from emotion.models.int8 import is_int8
-from emotion.models.onnx_runtime import BATCH_TOKENS, ClassifierOutput, OnnxClassifier
+from emotion.models.onnx_runtime import BATCH_TOKENS, BatchOutput, OnnxClassifier
 from emotion.models.predictions import NotFiniteError, Predictions
 
 BATCH_SIZE: int = conf_value("data/csv", "batch_size")
@@ -121,7 +120,6 @@ class Predictor:
         """Predict the probability of each class for each text, (texts, classes), as :meth:`predict_texts` does."""
         return self.predict_texts(texts, batch_size, advance).probabilities
 
-    @torch.inference_mode()
     def predict_texts(
         self, texts: Sequence[str], batch_size: int = BATCH_SIZE, advance: Callable[[int], None] | None = None
     ) -> Predictions:
@@ -140,7 +138,7 @@ class Predictor:
         """
         if isinstance(texts, str):
             raise TypeError("texts must be a sequence of strings, not one string")
-        probabilities = torch.empty(len(texts), len(self.labels), dtype=torch.float32)
+        probabilities = np.empty((len(texts), len(self.labels)), dtype=np.float32)
         truncated = np.zeros(len(texts), dtype=bool)
         distances = np.zeros(len(texts))
         encoder = self.encoder
@@ -148,84 +146,77 @@ class Predictor:
         done = 0
         encoded = (encoder.encode_unique(chunk) for chunk in chunks)
         for rows, cut, place in prefetched(encoded) if len(chunks) > 1 else encoded:
-            copies = np.bincount(place)
-            count = None if advance is None else partial(_advance_texts, advance, copies)
-            logits, far = self.logits_and_distances(rows, batch_size, count)
-            finite = logits.isfinite().all(dim=-1) & torch.from_numpy(np.isfinite(far))
+            count = None if advance is None else partial(_advance_texts, advance, np.bincount(place))
+            found = self._joined_outputs(rows, batch_size, count, with_features=self.familiarity is not None)
+            far = np.zeros(len(rows))
+            if self.familiarity is not None and found.features is not None:
+                far = self.familiarity.distances(found.features)
+            finite = np.isfinite(found.logits).all(axis=-1) & np.isfinite(far)
             if not finite.all():
-                raise NotFiniteError((done + (~finite[place]).nonzero().flatten()).tolist())
-            calibrated = logits.numpy() / (self.temperature * doubt(far)).astype(np.float32)[:, None]
+                raise NotFiniteError((done + (~finite[place]).nonzero()[0]).tolist())
+            calibrated = found.logits / (self.temperature * doubt(far)).astype(np.float32)[:, None]
             # Not torch's own, whose threads would wait for those of ONNX Runtime, which still spin.
-            probabilities[done : done + len(place)] = torch.from_numpy(softmax(calibrated, axis=-1)[place])
+            probabilities[done : done + len(place)] = softmax(calibrated, axis=-1)[place]
             distances[done : done + len(place)] = far[place]
             truncated[done : done + len(place)] = cut[place]
             done += len(place)
-        return Predictions(probabilities, truncated, None if self.familiarity is None else distances)
+        unknown = self.familiarity is None
+        return Predictions(torch.from_numpy(probabilities), truncated, None if unknown else distances)
 
-    @torch.inference_mode()
-    def logits(
-        self,
-        rows: Sequence[TokenIds],
-        batch_size: int = BATCH_SIZE,
-        advance: Callable[[list[int]], object] | None = None,
-    ) -> Tensor:
+    def logits(self, rows: Sequence[TokenIds], batch_size: int = BATCH_SIZE) -> Tensor:
         """Compute the logits of token ids, (rows, classes), float32 on the CPU, before any temperature.
 
         Args:
             rows: Token ids of each text, as :attr:`encoder` makes them.
             batch_size: Rows a forward pass, >= 1.
-            advance: Called after each batch with the places of its rows.
         """
-        return self.logits_and_distances(rows, batch_size, advance)[0]
+        return torch.from_numpy(self._joined_outputs(rows, batch_size).logits)
 
-    @torch.inference_mode()
-    def logits_and_distances(
-        self,
-        rows: Sequence[TokenIds],
-        batch_size: int = BATCH_SIZE,
-        advance: Callable[[list[int]], object] | None = None,
-    ) -> tuple[Tensor, np.ndarray]:
-        """Compute what :meth:`logits` does, and each text's distance, (rows,), float64; 0 without a familiarity."""
-        logits = torch.empty(len(rows), len(self.labels), dtype=torch.float32)
-        places, features = list[int](), list[np.ndarray]()
-        for batch, found in self._outputs(rows, batch_size, with_features=self.familiarity is not None):
-            logits[batch] = found.logits
-            if found.features is not None:
-                places += batch
-                features.append(found.features.numpy())
-            if advance is not None:
-                advance(batch)
-        distances = np.zeros(len(rows))
-        if self.familiarity is not None and features:
-            distances[places] = self.familiarity.distances(np.concatenate(features))
-        return logits, distances
-
-    @torch.inference_mode()
     def features(self, texts: Sequence[str]) -> np.ndarray | None:
         """Compute what the distances of texts come from, (texts, features), float32; None if the model shows none."""
-        if not texts or (isinstance(self.model, OnnxClassifier) and not self.model.has_features):
-            return None
-        places, found = [], []
-        for batch, output in self._outputs(self.encoder.encode(texts), BATCH_SIZE, with_features=True):
-            assert output.features is not None
+        return self._joined_outputs(self.encoder.encode(texts), BATCH_SIZE, with_features=True).features
+
+    def _joined_outputs(
+        self,
+        rows: Sequence[TokenIds],
+        batch_size: int,
+        advance: Callable[[list[int]], object] | None = None,
+        with_features: bool = False,
+    ) -> BatchOutput:
+        """Compute all batches, and return one output for all ``rows``, in their order.
+
+        Args:
+            rows: Token ids of each text.
+            batch_size: Rows a forward pass, >= 1.
+            advance: Called after each batch with the places of its rows.
+            with_features: Whether features are needed.
+        """
+        places, outputs = list[int](), list[BatchOutput]()
+        for batch, found in self._outputs(rows, batch_size, with_features):
             places += batch
-            found.append(output.features)
-        return torch.cat(found)[np.argsort(places)].numpy()
+            outputs.append(found)
+            if advance is not None:
+                advance(batch)
+        if len(outputs) == 1 and len(rows) == 1:
+            return outputs[0]
+        if not outputs:
+            return BatchOutput(np.empty((0, len(self.labels)), dtype=np.float32))
+        order = np.argsort(places)
+        features = [found.features for found in outputs if found.features is not None]
+        return BatchOutput(
+            np.concatenate([found.logits for found in outputs])[order],
+            np.concatenate(features)[order] if features else None,
+        )
 
     def _outputs(
         self, rows: Sequence[TokenIds], batch_size: int, with_features: bool
-    ) -> Iterator[tuple[list[int], ClassifierOutput]]:
-        """Yield the places of each batch's rows and what the model gives for them, on the CPU."""
+    ) -> Iterator[tuple[list[int], BatchOutput]]:
+        """Yield the places of each batch's rows and what the model gives for them."""
         if isinstance(self.model, OnnxClassifier):
-            yield from self.model.of_batches(self.batches(rows, batch_size, BATCH_TOKENS))
+            yield from self.model.of_batches(self._arrays(rows, batch_size, BATCH_TOKENS))
             return
         for batch, inputs in self.batches(rows, batch_size):
-            if not with_features:
-                yield batch, ClassifierOutput(self.model(**inputs).logits.float().cpu())
-                continue
-            with features_captured(self.model) as captured:
-                logits = self.model(**inputs).logits.float().cpu()
-            yield batch, ClassifierOutput(logits, captured[-1].float().cpu())
+            yield batch, _torch_output(self.model, inputs, with_features)
 
     def batches(
         self, rows: Sequence[TokenIds], batch_size: int = BATCH_SIZE, most_tokens: int | None = None
@@ -241,20 +232,31 @@ class Predictor:
             The places of a batch's rows in ``rows``, and ``input_ids`` and ``attention_mask``, each (rows of the batch,
             tokens), int64, on the model's device.
         """
-        if not rows:
-            return
-        encoder = self.encoder
-        lengths = np.array([len(row) for row in rows])
-        batches: Iterable[list[int]] = LengthBucketBatchSampler(lengths, batch_size, shuffle=False)
-        if most_tokens is not None:
-            batches = chain.from_iterable(within_tokens(batch, lengths, most_tokens) for batch in batches)
-        for batch in batches:
-            padded = encoder.pad([rows[index] for index in batch])
-            lowest, highest = map(int, padded["input_ids"].aminmax())
-            if lowest < 0 or highest >= self.model.config.vocab_size:
-                rule = f"must have a tokenizer with ids from 0 to {self.model.config.vocab_size - 1}, as its model"
+        device = self.model.device
+        for batch, padded in self._arrays(rows, batch_size, most_tokens):
+            yield batch, {name: torch.from_numpy(ids).to(device) for name, ids in padded.items()}
+
+    def _arrays(
+        self, rows: Sequence[TokenIds], batch_size: int, most_tokens: int | None
+    ) -> Iterator[tuple[list[int], dict[str, np.ndarray]]]:
+        """Yield what :meth:`batches` does, as arrays."""
+        encoder, vocab_size = self.encoder, self.model.config.vocab_size
+        for batch in batches_by_length(np.array([len(row) for row in rows]), batch_size, most_tokens):
+            padded = encoder.padded([rows[index] for index in batch])
+            lowest, highest = int(padded["input_ids"].min()), int(padded["input_ids"].max())
+            if lowest < 0 or highest >= vocab_size:
+                rule = f"must have a tokenizer with ids from 0 to {vocab_size - 1}, as its model"
                 raise UserError(f"weights: {rule}, found {lowest if lowest < 0 else highest}")
-            yield batch, {name: ids.to(self.model.device) for name, ids in padded.items()}
+            yield batch, padded
+
+
+@torch.inference_mode()
+def _torch_output(model: PreTrainedModel, inputs: dict[str, Tensor], with_features: bool) -> BatchOutput:
+    if not with_features:
+        return BatchOutput(model(**inputs).logits.float().cpu().numpy())
+    with features_captured(model) as captured:
+        logits = model(**inputs).logits.float().cpu()
+    return BatchOutput(logits.numpy(), captured[-1].float().cpu().numpy())
 
 
 def _advance_texts(advance: Callable[[int], object], copies: np.ndarray, batch: list[int]) -> None:

@@ -44,12 +44,21 @@ def fit(
         warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning's own use of a deprecated name
         warnings.filterwarnings("ignore", ".*exists and is not empty.*")  # resuming into the same folder
         warnings.filterwarnings("ignore", ".*sync_dist=True.*")  # torchmetrics has counted the rows of all processes
-        trainer = build_trainer(config, run_dir, callbacks)
+        trainer = build_trainer(config, run_dir, callbacks, data.rows_of_epoch is not None)
         trainer.fit(classifier, data, ckpt_path=config.trainer.ckpt_path, weights_only=True)
 
 
-def build_trainer(config: TrainConfig, run_dir: Path, callbacks: list[Callback]) -> Trainer:
-    """Build the Lightning trainer of a run, deterministic, with our own sampler on each process."""
+def build_trainer(
+    config: TrainConfig, run_dir: Path, callbacks: list[Callback], rows_by_epoch: bool = False
+) -> Trainer:
+    """Build the Lightning trainer of a run, deterministic, with our own sampler on each process.
+
+    Args:
+        config: Settings of the training.
+        run_dir: Folder of the logs.
+        callbacks: Those of the work at hand.
+        rows_by_epoch: Whether each epoch has rows of its own.
+    """
     settings = config.trainer
     logger = TensorBoardLogger(run_dir, name="tensorboard", version="")
     logger.log_hyperparams(config.model_dump())
@@ -70,7 +79,7 @@ def build_trainer(config: TrainConfig, run_dir: Path, callbacks: list[Callback])
         enable_progress_bar=settings.enable_progress_bar,
         deterministic=True,
         use_distributed_sampler=False,
-        reload_dataloaders_every_n_epochs=1 if config.augmentation.is_on else 0,
+        reload_dataloaders_every_n_epochs=1 if rows_by_epoch else 0,
         num_sanity_val_steps=0,
         enable_model_summary=False,
         logger=logger,

@@ -121,7 +121,7 @@ def _train(
     data.tokenise(TextEncoder(tokenizer, config.model.normalization, config.data.max_length, multiple))
     if config.augmentation.is_on:
         augmentation = Augmentation(config.augmentation, data.train.texts, data.train.labels, len(labels), config.seed)
-        data.augmented = augmentation.texts
+        data.rows_of_epoch = lambda epoch: data.changed_train_rows(augmentation.texts(epoch))
 
     seed_everything(config.seed, verbose=False)
     model = load_pretrained(backbone, labels)

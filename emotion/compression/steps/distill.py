@@ -12,16 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from lightning import seed_everything
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, kl_div, log_softmax, softmax
 
 from emotion.compression.steps.context import Context
 from emotion.compression.steps.registry import DistillConfig
-from emotion.compression.steps.teacher import Teacher, changed_copies, joined_copies
+from emotion.compression.steps.teacher import Lesson, Teacher
 from emotion.config import compose_config, resolve
-from emotion.data import EmotionDataModule, LabelledTexts, TextEncoder, TokenisedRows, fold_numbers, open_csv
+from emotion.data import EmotionDataModule, LabelledTexts, TextEncoder, fold_numbers, open_csv
 from emotion.errors import UserError
 from emotion.models import (
     ModelConfig,
@@ -61,7 +60,7 @@ def distill(
     seed: int,
     fast: bool = True,
 ) -> Predictor:
-    """Train the student on the teacher's soft labels; keep the best epoch by macro F1.
+    """Train the student on the teacher's soft labels; keep the epoch whose answers are nearest to the teacher's.
 
     Training follows ``conf/train.yaml``, except for what ``config`` sets.
 
@@ -69,7 +68,7 @@ def distill(
         student: Predictor in FP32; trained in place unless ``config.model`` names another.
         config: The losses' weights, the schedule and the augmentation.
         teacher: The fine-tuned model.
-        train: Texts to learn from; changed copies are added as ``config`` says.
+        train: Texts to learn from; in each epoch, new copies are added as ``config`` says.
         unlabelled: Further texts to learn from, which the teacher labels.
         validation: Texts that choose the epoch, unless ``config`` sets rows of ``train`` apart for that.
         run_dir: Folder for the curves and the resume states; one that is there is gone on from.
@@ -93,12 +92,9 @@ def distill(
     encoder = TextEncoder(student.tokenizer, student.normalization, student.max_length)
     data = EmotionDataModule(train, validation, config.batch_size, seed)
     data.tokenise(encoder)
-    texts, labels = lesson(teacher, train, unlabelled, config, seed)
-    targets = {"labels": labels, "teacher_log_probabilities": teacher.log_probabilities(texts)}
-    if config.hidden_weight:
-        targets["teacher_hidden"] = teacher.hidden_states(texts)
-    data.train_rows = TokenisedRows(encoder.encode(texts), targets)
-    log.info("distilling: %d rows, %d of them training texts as they are", len(texts), len(train.texts))
+    data.rows_of_epoch = Lesson(teacher, train, unlabelled, config, encoder, seed).rows
+    answers = {"teacher_log_probabilities": teacher.log_probabilities(validation.texts)}
+    data.validation_rows = data.validation_rows.with_targets(answers)
     classifier = DistilledClassifier(
         student.model, settings, config, train.counts(), teacher.predictor.model.config.hidden_size
     )
@@ -106,13 +102,15 @@ def distill(
     if state is not None:
         log.info("going on with the distillation in %s, which ended early", run_dir)
         settings = settings.updated(trainer=settings.trainer.updated(ckpt_path=str(state)))
-    best, last = EpochCheckpoint(folder, "best", monitor="val/macro_f1"), EpochCheckpoint(folder, "last")
+    best = EpochCheckpoint(folder, "best", monitor="val/teacher_divergence", mode="min")
+    last = EpochCheckpoint(folder, "last")
     resume_state = ResumeState(folder / "last.ckpt", settings.save_every_minutes)
     guard = LossGuard("distill.learning_rate", config.learning_rate, folder)
     with batch_size_blamed("distill.batch_size", config.batch_size), stop_after_update():
         fit(classifier, data, settings, run_dir, [guard, best, last, resume_state])
     epoch = best.restore(classifier)
-    log.info("distilled: best macro F1 %.4f in epoch %d of %d", best.best_model_score, epoch, config.max_epochs)
+    divergence = float(best.best_model_score or 0)
+    log.info("distilled: divergence from the teacher %.4f after %d of %d epochs", divergence, epoch, config.max_epochs)
     model: Any = classifier.model
     model = model.to(teacher.predictor.model.device).eval()
     return replace(student, model=model, temperature=1.0)  # the teacher's was left out too
@@ -124,28 +122,10 @@ def _set_apart(train: LabelledTexts, share: float) -> tuple[LabelledTexts, Label
     return train.chosen(np.flatnonzero(~is_apart).tolist()), train.chosen(np.flatnonzero(is_apart).tolist())
 
 
-def lesson(
-    teacher: Teacher, train: LabelledTexts, unlabelled: list[str], config: DistillConfig, seed: int
-) -> tuple[list[str], Tensor]:
-    """Return what the student learns from: the training texts, their changed copies, and the unlabelled texts.
-
-    Returns:
-        The texts, and (texts,) int64: the true labels of the training texts, and the teacher's of all others.
-    """
-    rng = np.random.default_rng(seed)
-    more: list[str] = []
-    for _ in range(config.augmented_copies):
-        more += changed_copies(train.texts, config.drop_words, config.swap_words, rng)
-    for _ in range(config.joined_copies):
-        more += joined_copies(train.texts, rng)
-    more += unlabelled
-    return train.texts + more, torch.cat([torch.tensor(train.labels), teacher.label(more)])
-
-
 class DistilledClassifier(EmotionClassifier):
     """A classifier that is trained on the teacher's answers as well as on the labels.
 
-    Batches for training also hold ``teacher_log_probabilities``, (rows, classes), and, if hidden states are
+    Batches also hold ``teacher_log_probabilities``, (rows, classes), and those for training, if hidden states are
     compared, ``teacher_hidden``, (rows, hidden size of the teacher).
 
     Args:
@@ -182,6 +162,11 @@ class DistilledClassifier(EmotionClassifier):
             hidden = self.projection(mean_hidden_state(outputs.hidden_states[-1], batch["attention_mask"]))
             loss = loss + self.distill.hidden_weight * (1 - cosine_similarity(hidden, batch["teacher_hidden"])).mean()
         return loss
+
+    def score(self, logits: Tensor, batch: Batch) -> None:
+        super().score(logits, batch)
+        divergence = soft_label_loss(logits, batch["teacher_log_probabilities"], temperature=1.0)
+        self.log("val/teacher_divergence", divergence, sync_dist=True, batch_size=len(logits))
 
 
 def soft_label_loss(logits: Tensor, teacher_log_probabilities: Tensor, temperature: float) -> Tensor:

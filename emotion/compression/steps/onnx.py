@@ -1,6 +1,5 @@
 """Export to ONNX Runtime, which runs Transformers faster on a CPU than torch does."""
 
-import copy
 import logging
 import warnings
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from emotion.compression.steps.context import Context
+from emotion.compression.steps.export_form import copy_to_export, takes_masks
 from emotion.compression.steps.registry import OnnxConfig
 from emotion.errors import UserError, first_line
 from emotion.models import OnnxClassifier, Predictor, features_captured, require_packages
@@ -28,13 +28,14 @@ def export_onnx(predictor: Predictor) -> Predictor:
     Raises:
         UserError: A package is missing, or the model cannot be exported.
     """
-    return in_onnx(predictor, export(copy.deepcopy(predictor.torch_model).cpu()), weights="float32")
+    model = copy_to_export(predictor)
+    return in_onnx(predictor, OnnxClassifier(export(model), model.config), weights="float32")
 
 
-def in_onnx(predictor: Predictor, serialized: bytes, **settings: Any) -> Predictor:
+def in_onnx(predictor: Predictor, model: OnnxClassifier, **settings: Any) -> Predictor:
     """Replace the predictor's torch model by an ONNX model, and record in its metadata how that was made."""
     metadata = {**predictor.metadata, "onnx": {"opset": OPSET, **settings}}
-    return replace(predictor, model=OnnxClassifier(serialized, predictor.torch_model.config), metadata=metadata)
+    return replace(predictor, model=model, metadata=metadata)
 
 
 class _LogitsAndFeatures(nn.Module):
@@ -43,12 +44,16 @@ class _LogitsAndFeatures(nn.Module):
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
         self.model = model
+        self.takes_masks = takes_masks(model)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         positions = {}
         if hasattr(self.model.base_model, "rotary_emb"):
             # A model's own default is one row for all texts; ONNX Runtime's RotaryEmbedding wants a row for each.
             positions["position_ids"] = torch.arange(input_ids.shape[1]).expand_as(input_ids)
+        if self.takes_masks:  # transformers' own way to the same mask takes twenty operators
+            # ONNX Runtime wants a row for each query.
+            attention_mask = (attention_mask[:, None, None, :] != 0).expand(-1, -1, input_ids.shape[1], -1)
         with features_captured(self.model) as captured:
             logits: Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask, **positions).logits
         return logits, captured[-1]

@@ -1,17 +1,17 @@
 """INT8 in ONNX Runtime: smaller than FP32 and faster on a CPU, with labels that depend on nothing but the text."""
 
-import copy
 from collections.abc import Sequence
 from dataclasses import replace
 
 from emotion.compression.steps.activation_scales import fix_activation_scales
 from emotion.compression.steps.context import Context
+from emotion.compression.steps.export_form import copy_to_export
 from emotion.compression.steps.onnx import PACKAGES, export, in_onnx, quiet
 from emotion.compression.steps.onnx_quantization import quantize_linear_layers
 from emotion.compression.steps.quantized_embedding import quantize_embeddings_
 from emotion.compression.steps.registry import OnnxConfig
 from emotion.compression.steps.smoothing import smooth_
-from emotion.models import Predictor, head_state, int8_products_overflow, require_packages
+from emotion.models import OnnxClassifier, Predictor, head_state, int8_products_overflow, require_packages
 
 CALIBRATION_TEXTS = 256
 """So many tell how large a model's activations are."""
@@ -32,7 +32,7 @@ def export_onnx_int8(predictor: Predictor, config: OnnxConfig, texts: Sequence[s
         UserError: A package is missing, or the model cannot be exported.
     """
     require_packages(*PACKAGES)
-    model = copy.deepcopy(predictor.torch_model).cpu()
+    model = copy_to_export(predictor)
     head = [weight for weight in head_state(model).values() if weight.ndim == 2]
     texts = spread(texts, CALIBRATION_TEXTS)
     smooth_(replace(predictor, model=model), texts)
@@ -44,7 +44,7 @@ def export_onnx_int8(predictor: Predictor, config: OnnxConfig, texts: Sequence[s
     serialized = fix_activation_scales(dynamic, exported, predictor.encoder.encode(texts))
     return in_onnx(
         predictor,
-        serialized,
+        OnnxClassifier(serialized, model.config),
         weights="int8",
         per_channel=config.per_channel,
         reduce_range=reduce_range,

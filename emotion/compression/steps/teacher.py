@@ -1,18 +1,23 @@
 """Make what a student learns from: texts, changed and unlabelled ones among them, and the teacher's answers."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from emotion.compression.steps.registry import DistillConfig
+from emotion.data import LabelledTexts, TextEncoder, TokenisedRows
 from emotion.models import Predictor, mean_hidden_state
 from emotion.progress import progress_bar
 
+_MOST_KEPT = 1_000_000
+"""Texts whose answers are kept, some hundred bytes each; beyond that the teacher begins to forget."""
+
 
 class Teacher:
-    """The fine-tuned model; its answers are computed once for all students.
+    """The fine-tuned model; its answers are computed once for all students, unless there are very many.
 
     They are uncalibrated: the temperature of distillation is one of its settings.
 
@@ -25,12 +30,10 @@ class Teacher:
         self._log_probabilities: dict[str, Tensor] = {}
         self._hidden_states: dict[str, Tensor] = {}
 
-    def label(self, texts: Sequence[str]) -> Tensor:
-        """Return the class that the teacher gives each text, (texts,), int64."""
-        return self.log_probabilities(texts).argmax(dim=-1)
-
     def log_probabilities(self, texts: Sequence[str]) -> Tensor:
         """Return the logarithms of the teacher's probabilities, (texts, classes), float32."""
+        if len(self._log_probabilities) > _MOST_KEPT:
+            self._log_probabilities.clear()
         unknown = [text for text in dict.fromkeys(texts) if text not in self._log_probabilities]
         with progress_bar(transient=True) as progress:
             task = progress.add_task("the teacher's answers", total=len(unknown))
@@ -52,6 +55,51 @@ class Teacher:
                 self._hidden_states |= zip((unknown[i] for i in batch), states, strict=True)
                 progress.advance(task, len(batch))
         return torch.stack([self._hidden_states[text] for text in texts])
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What a student learns from: the training texts and unlabelled ones, and in each epoch new copies of the former.
+
+    A student of few texts soon knows the teacher's answers to them by heart; new ones tell it more of the teacher.
+    """
+
+    teacher: Teacher
+    train: LabelledTexts
+    unlabelled: list[str]
+    config: DistillConfig
+    encoder: TextEncoder
+    """The student's."""
+    seed: int
+
+    def texts(self, epoch: int) -> list[str]:
+        """Return the texts of an epoch, from 0: the training texts, their copies, and the unlabelled texts."""
+        rng = np.random.default_rng([self.seed, epoch])
+        copies: list[str] = []
+        for _ in range(self.config.augmented_copies):
+            copies += changed_copies(self.train.texts, self.config.drop_words, self.config.swap_words, rng)
+        for _ in range(self.config.joined_copies):
+            copies += joined_copies(self.train.texts, rng)
+        return [*self.train.texts, *copies, *self.unlabelled]
+
+    def rows(self, epoch: int) -> TokenisedRows:
+        """Return an epoch's texts as the student reads them, with the targets of :func:`teacher_targets`.
+
+        Their ``labels`` are the true ones of the training texts, and the teacher's of all others.
+        """
+        texts = self.texts(epoch)
+        targets = teacher_targets(self.teacher, texts, self.config)
+        labels = targets["teacher_log_probabilities"].argmax(dim=-1)
+        labels[: len(self.train.labels)] = torch.tensor(self.train.labels)
+        return TokenisedRows(self.encoder.encode(texts), {"labels": labels, **targets})
+
+
+def teacher_targets(teacher: Teacher, texts: Sequence[str], config: DistillConfig) -> dict[str, Tensor]:
+    """Return ``teacher_log_probabilities``, (texts, classes), and, if they are compared, ``teacher_hidden``."""
+    targets = {"teacher_log_probabilities": teacher.log_probabilities(texts)}
+    if config.hidden_weight:
+        targets["teacher_hidden"] = teacher.hidden_states(texts)
+    return targets
 
 
 def joined_copies(texts: Sequence[str], rng: np.random.Generator) -> list[str]:

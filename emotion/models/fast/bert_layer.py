@@ -8,10 +8,11 @@ model's.
 from functools import cache
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-MODEL_TYPES = ("bert", "roberta", "xlm-roberta", "camembert")
+BERT_TYPES = ("bert", "roberta", "xlm-roberta", "camembert")
 """Models whose layers are BERT's, and whose classification head reads the last layer's first token."""
 
 FIRST_TOKEN_LAYER = "first_token_layer"
@@ -47,27 +48,43 @@ class StreamlinedLayer:
 
     def _streamlined(self, hidden_states: Tensor, attention_mask: Tensor | None, first_token_only: bool) -> Tensor:
         attention, attended, inner, output = self.attention.self, self.attention.output, self.intermediate, self.output
-
-        def heads(projected: Tensor) -> Tensor:
-            return projected.view(*projected.shape[:2], -1, attention.attention_head_size).transpose(1, 2)
-
         queries = hidden_states
         if first_token_only:
             queries = hidden_states[:, :1].contiguous()  # bitsandbytes' kernels for GPUs ignore strides
             attention_mask = None if attention_mask is None else attention_mask[:, :, :1]
-        context = scaled_dot_product_attention(
-            heads(attention.query(queries)),
-            heads(attention.key(hidden_states)),
-            heads(attention.value(hidden_states)),
-            attn_mask=attention_mask,
-            dropout_p=attention.dropout.p if self.training else 0.0,
-            scale=attention.scaling,
-        )
-        context = attended.dropout(attended.dense(context.transpose(1, 2).flatten(2)))
+        attend = self._attend_in_onnx if torch.onnx.is_in_onnx_export() else self._attend
+        projected = attention.query(queries), attention.key(hidden_states), attention.value(hidden_states)
+        context = attended.dropout(attended.dense(attend(*projected, attention_mask)))
         middle = attended.LayerNorm(context + queries)
         expanded = inner.intermediate_act_fn(inner.dense(middle))
         states: Tensor = output.LayerNorm(output.dropout(output.dense(expanded)) + middle)
         return states
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None) -> Tensor:
+        """Return the context of (rows, queries, hidden size), in that shape, of (rows, tokens, hidden size) twice."""
+        attention = self.attention.self
+
+        def heads(projected: Tensor) -> Tensor:
+            return projected.view(*projected.shape[:2], -1, attention.attention_head_size).transpose(1, 2)
+
+        context = scaled_dot_product_attention(
+            heads(query),
+            heads(key),
+            heads(value),
+            attn_mask=attention_mask,
+            dropout_p=attention.dropout.p if self.training else 0.0,
+            scale=attention.scaling,
+        )
+        return context.transpose(1, 2).flatten(2)
+
+    def _attend_in_onnx(self, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None) -> Tensor:
+        """Do what :meth:`_attend` does, as ONNX' operator, which splits the heads itself and needs no transposes."""
+        heads = query.shape[-1] // self.attention.self.attention_head_size
+        scale = self.attention.self.scaling
+        context, *_ = torch.onnx.ops.attention(
+            query, key, value, attention_mask, q_num_heads=heads, kv_num_heads=heads, scale=scale
+        )
+        return context
 
     def __reduce_ex__(self, _protocol: Any) -> tuple[Any, ...]:
         """Pickle through the original class, as this class is made as needed and cannot be found by its name."""

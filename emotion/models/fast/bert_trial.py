@@ -10,7 +10,7 @@ from transformers import AutoModelForSequenceClassification, PretrainedConfig, P
 
 from emotion.errors import first_line
 from emotion.models import transformer_layers, without_shapes
-from emotion.models.fast.bert_layer import MODEL_TYPES, StreamlinedLayer, streamline_
+from emotion.models.fast.bert_layer import BERT_TYPES, StreamlinedLayer, streamline_
 from emotion.models.fast.classifier_forward import direct_forward_
 from emotion.models.fast.guard import stays_plain
 
@@ -30,7 +30,7 @@ _tried: dict[tuple[Any, ...], str | None] = {}
 
 def streamline_bert_layers_(model: PreTrainedModel) -> None:
     """Turn the layers of ``model`` into :class:`StreamlinedLayer`, if they are BERT's and as expected."""
-    if model.config.model_type not in MODEL_TYPES or model.config.is_decoder:
+    if model.config.model_type not in BERT_TYPES or model.config.is_decoder:
         return
     layers = transformer_layers(model)
     reason = _why_not(model.config, layers)

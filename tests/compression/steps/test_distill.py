@@ -11,9 +11,9 @@ from torch.nn.functional import cross_entropy
 
 from emotion.checkpoint import load, save
 from emotion.compression import CompressConfig
-from emotion.compression.steps.distill import DistilledClassifier, distill, lesson, soft_label_loss
+from emotion.compression.steps.distill import DistilledClassifier, distill, soft_label_loss
 from emotion.compression.steps.registry import DistillConfig
-from emotion.compression.steps.teacher import Teacher, changed_copies, joined_copies
+from emotion.compression.steps.teacher import Lesson, Teacher, changed_copies, joined_copies
 from emotion.config import SAMPLE, compose_config, resolve
 from emotion.data import EmotionDataModule, LabelledTexts
 from emotion.errors import UserError
@@ -81,20 +81,30 @@ def test_the_loss_weighs_soft_labels_labels_and_hidden_states(
     assert {id(parameter) for parameter in classifier.projection.parameters()} <= trained
 
 
-def test_the_lesson_is_the_training_texts_their_copies_and_the_unlabelled_texts(
+def test_each_epoch_has_the_training_texts_new_copies_of_them_and_the_unlabelled_texts(
     teacher: Predictor, tmp_path: Path
 ) -> None:
-    train = labelled(tmp_path, "train", 20)
-    config = settings("augmented_copies=2")
-    texts, labels = lesson(Teacher(teacher), train, ["one more text", "and another"], config, seed=1)
+    train, more = labelled(tmp_path, "train", 20), ["one more text", "and another"]
+
+    def lesson(*overrides: str) -> Lesson:
+        return Lesson(Teacher(teacher), train, more, settings(*overrides), teacher.encoder, seed=1)
+
+    taught = lesson("augmented_copies=2")
+    texts = taught.texts(0)
     assert texts[:20] == train.texts
-    assert texts[60:] == ["one more text", "and another"]
-    assert labels[:20].tolist() == train.labels
-    assert labels[20:].tolist() == teacher.predict(texts[20:])
+    assert texts[60:] == more
     assert texts[20:40] != train.texts, "copies are changed"
     assert texts[20:40] != texts[40:60], "and differ from each other"
-    again, _ = lesson(Teacher(teacher), train, ["one more text", "and another"], config, seed=1)
-    assert again == texts
+    assert taught.texts(1)[:20] == train.texts
+    again = set(taught.texts(1)[20:60]) & set(texts[20:60])
+    assert len(again) < 10, "and from those of other epochs, but for a few short ones"
+    assert lesson("augmented_copies=2").texts(1) == taught.texts(1)
+    rows = taught.rows(1).batch([0, 19, 20, 60, 61], teacher.encoder)
+    chosen = [taught.texts(1)[row] for row in (0, 19, 20, 60, 61)]
+    assert rows["labels"].tolist() == [train.labels[0], train.labels[19], *teacher.predict(chosen[2:])]
+    torch.testing.assert_close(rows["teacher_log_probabilities"].exp(), teacher.predict_proba(chosen))
+    assert torch.equal(rows["input_ids"], teacher.encoder.pad(teacher.encoder.encode(chosen))["input_ids"])
+    assert len(lesson().rows(0)) == 22
 
 
 def test_copies_lose_and_swap_the_share_of_words_that_is_asked_for() -> None:
@@ -136,7 +146,8 @@ def test_rows_set_apart_choose_the_epoch_and_teach_nothing(
         pass
 
     def fit(_classifier: DistilledClassifier, data: EmotionDataModule, *_: object) -> None:
-        raise Seen(data.train.texts, data.validation.texts, len(data.train_rows))
+        assert data.rows_of_epoch is not None
+        raise Seen(data.train.texts, data.validation.texts, len(data.rows_of_epoch(0)))
 
     monkeypatch.setattr("emotion.compression.steps.distill.fit", fit)
     train, validation = labelled(tmp_path, "train", 60), labelled(tmp_path, "validation", 8)

@@ -21,15 +21,15 @@ from emotion.compression.steps.registry import DropLayersConfig, NarrowConfig, O
 from emotion.compression.steps.trim_vocabulary import trim_vocabulary_
 from emotion.config import compose_config, resolve
 from emotion.errors import UserError
-from emotion.models import Predictor, int8_products_overflow
+from emotion.models import Predictor, int8_products_overflow, position_limit
 from support.files import TEXTS, sample_rows
 from support.layers import lively
 from support.predictors import KINDS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-SHAPES = [(1, 1), (1, 2), (2, 5), (3, 17), (1, 48), (4, 48), (1, 96)]
-"""(texts, tokens) of a batch; the model is exported with an example of (2, 5), and the longest is beyond max_length."""
+SHAPES = [(1, 1), (1, 2), (2, 5), (3, 17), (1, 48), (4, 48)]
+"""(texts, tokens) of a batch; the model is exported with an example of (2, 5), and the longest is of max_length."""
 INT8_KINDS = ("cardiff", "modernbert", "minilm")
 """Without BERTweet, whose architecture is Cardiff's, as each export takes seconds."""
 HEADS = {
@@ -102,6 +102,25 @@ def test_logits_are_those_of_torch_for_any_batch_size_and_length(
 ) -> None:
     each = exported[kind]
     torch.testing.assert_close(logits(each.fp32, shape), logits(each.original, shape), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("kind", "before_the_first"), [("minilm", 0), ("cardiff", 2)])
+def test_positions_are_as_many_as_a_text_has_tokens(
+    kind: str, before_the_first: int, exported: dict[str, Exported]
+) -> None:
+    each = exported[kind]
+    rows = {name: len(values) for name, values in tensors(each.fp32).items() if "position_embeddings" in name}
+    assert list(rows.values()) == [48 + before_the_first] == [each.fp32.model.config.max_position_embeddings]
+    assert len(each.original.torch_model.base_model.embeddings.position_embeddings.weight) > 48 + before_the_first
+    assert position_limit(each.fp32.model.config) == 48
+
+
+@pytest.mark.parametrize("kind", ["minilm", "cardiff"])
+def test_attention_is_one_operator_without_transposes(kind: str, exported: dict[str, Exported]) -> None:
+    found = operators(exported[kind].fp32)
+    assert found.count("Attention") == 2
+    assert "Transpose" not in found
+    assert not any("token_type" in name for name in tensors(exported[kind].fp32))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -187,7 +206,7 @@ def test_all_matrices_outside_the_head_are_int8(kind: str, exported: dict[str, E
     assert "DynamicQuantizeLinear" not in makers.values(), "a scale per batch would make labels depend on the batch"
     assert set(quantized) == {"Mul"}, "what is quantised must be smoothed first"
     assert "MatMulInteger" not in operators(each.fp32)
-    embeddings = sum(isinstance(module, nn.Embedding) for module in each.original.torch_model.modules())
+    embeddings = 1 if kind == "modernbert" else 2  # of tokens, and of positions with the token type added to them
     assert sum(value.dtype == np.int8 and value.ndim == 2 for value in found.values()) == (
         LINEAR_LAYERS[kind] + embeddings
     )
