@@ -83,6 +83,8 @@ class TrainerConfig(Config):
         Literal["auto"] | Count | Annotated[list[DeviceIndex], Field(min_length=1)],
         Rule("a count >= 1, a list of device indices like [1], or auto"),
     ]
+    num_nodes: Count
+    """Machines with ``devices`` each, on all of which torchrun or Slurm starts the command."""
     strategy: Literal["auto", "ddp"]
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
     max_epochs: Count

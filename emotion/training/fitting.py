@@ -68,6 +68,7 @@ def build_trainer(
     return Trainer(
         accelerator=settings.accelerator,
         devices=settings.devices,
+        num_nodes=settings.num_nodes,
         strategy=settings.strategy,
         precision=settings.precision,  # type: ignore[arg-type]
         max_epochs=settings.max_epochs,

@@ -109,6 +109,7 @@ TRAINING: dict[str, Callable[[Any], bool]] = {
     "optimizer.warmup_fraction": number(0, 1, included=True),
     "trainer.accelerator": one_of("auto", "cpu", "gpu", "mps"),
     "trainer.devices": lambda value: value == "auto" or whole(1)(value),  # a list picks GPUs, which are hidden
+    "trainer.num_nodes": lambda value: value == 1,  # others are for torchrun and Slurm
     "trainer.max_epochs": whole(1),
     "trainer.gradient_clip_val": or_null(number(0)),
     "trainer.limit_train_batches": batches,

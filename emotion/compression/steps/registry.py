@@ -145,17 +145,18 @@ class DistillConfig(Config):
     hidden_weight: Annotated[float, Field(ge=0)]
     """Weight of the distance between both models' last hidden states, averaged over a text's tokens."""
     augmented_copies: Annotated[int, Field(ge=0)]
-    """Changed copies of each training text to learn from too; the teacher labels them."""
+    """Changed copies of each training text to learn from too, new ones in each epoch; the teacher labels them."""
     drop_words: Share
     """Share of the words that a copy lacks."""
     swap_words: Share
     """Share of the words of a copy that are swapped with another training text's."""
     joined_copies: Annotated[int, Field(ge=0)]
-    """Copies of each training text that end as another one does; the teacher labels them."""
+    """Copies of each training text that end as another one does, new in each epoch; the teacher labels them."""
     unlabelled: Text | None
     """A CSV with further texts, in the column ``data.text_column``, which the teacher labels."""
     apart: Annotated[float, Field(ge=0, le=0.5)]
-    """Share of the training rows that are not learned from and choose the epoch; 0 = validation chooses it."""
+    """Share of the training rows that are not learned from: the epoch is kept whose answers to them are nearest to the
+    teacher's; 0 = to the validation rows."""
 
 
 class PruneConfig(Config):
