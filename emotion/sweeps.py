@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,11 @@ def require_launchers(overrides: Sequence[str]) -> None:
         if name == text or name not in LAUNCHERS:
             continue
         module = f"hydra_{name.split('_')[0]}_launcher"
-        if not any(module in each.__module__ for each in Plugins.instance().discover(Launcher)):
+        if name == "ray" and find_spec("ray") is not None:
+            from emotion.ray_launcher import register
+
+            register()
+        elif not any(module in each.__module__ for each in Plugins.instance().discover(Launcher)):
             extra = LAUNCHERS[name]
             raise UserError(f'hydra/launcher: {name} must be installed, found it missing: pip install -e ".[{extra}]"')
 

@@ -39,7 +39,7 @@ def finished(process: subprocess.Popen[str]) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", ["submitit_local", "joblib"])
+@pytest.mark.parametrize("launcher", ["submitit_local", "joblib", "ray"])
 def test_jobs_share_the_cores_and_one_report(
     launcher: str, backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -97,8 +97,37 @@ def _task_of(sweep_folder: Path, task: str) -> int:
     raise AssertionError("the task is not there")
 
 
+@pytest.mark.slow
+def test_of_ray_s_jobs_one_that_fails_leaves_the_others_and_a_sweep_goes_on(
+    backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path
+) -> None:
+    given = ["seed=1,2", "hydra/launcher=ray", "hydra.sweep.dir=sweep", *settings(backbones["minilm"], corpus)]
+    process = sweep(tmp_path, "data.validation=missing.csv," + str(corpus["validation"]), *given[1:])
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 1
+    assert "missing.csv" in err
+    assert "Traceback" not in err
+    assert len(read_report(tmp_path / "outputs")["runs"]) == 1
+    out = finished(sweep(tmp_path, *given, "output_dir=again"))
+    assert len(read_report(tmp_path / "again")["runs"]) == 2
+    again = finished(sweep(tmp_path, *given, "output_dir=again"))
+    assert out.count("Over seeds, on validation") == again.count("Over seeds, on validation") == 1
+
+
+def test_a_cluster_that_is_not_there_is_named_in_one_line(tmp_path: Path) -> None:
+    process = sweep(tmp_path, "seed=1,2", "hydra/launcher=ray", "hydra.launcher.address=ray://127.0.0.1:9")
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    rule = "error: hydra.launcher.address: must be of a Ray cluster, found none at ray://127.0.0.1:9: "
+    assert err.strip().startswith(rule)
+    assert len(err.strip().splitlines()) == 1
+
+
 def test_a_launcher_that_is_not_installed_is_named_in_one_line(tmp_path: Path) -> None:
-    process = sweep(tmp_path, "seed=1,2", "hydra/launcher=ray")
+    absent = tmp_path / "absent"
+    absent.mkdir()
+    (absent / "sitecustomize.py").write_text("import sys; sys.modules['ray'] = None")
+    process = sweep(tmp_path, "seed=1,2", "hydra/launcher=ray", PYTHONPATH=str(absent))
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert err.strip() == 'error: hydra/launcher: ray must be installed, found it missing: pip install -e ".[ray]"'

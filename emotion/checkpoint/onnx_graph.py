@@ -13,7 +13,7 @@ OPERATORS = frozenset(
     """
     Abs Add And Attention Cast Ceil Clip Concat Cos CumSum Div DynamicQuantizeLinear Equal Erf Exp Expand Gather
     GatherElements GatherND Gelu Gemm Greater GreaterOrEqual Identity LayerNormalization Less LessOrEqual Log MatMul
-    MatMulInteger Max Min Mul Neg Not Or Pow QuantizeLinear Range Reciprocal ReduceMean ReduceSum Relu Reshape
+    MatMulInteger Max Min Mul Neg Not Or Pow QuantizeLinear Range Reciprocal ReduceMax ReduceMean ReduceSum Relu Reshape
     RotaryEmbedding Shape Sigmoid Sign Sin Slice Softmax Split Sqrt Squeeze Sub Tanh Tile Transpose Unsqueeze Where
     """.split()  # noqa: SIM905
 )

@@ -2,8 +2,6 @@
 
 import json
 import logging
-import os
-import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -16,6 +14,7 @@ from emotion.isolation import log_level
 from emotion.partitions.files import Part
 from emotion.partitions.manifest import Entry
 from emotion.partitions.work import Task, Work
+from emotion.ray_cluster import ray_cluster
 
 
 def require_ray() -> None:
@@ -57,7 +56,7 @@ def in_ray(left: Sequence[Task], work: Work, workers: int, address: str | None) 
             lines = [one if isinstance(one, str) else json.dumps(asdict(one)) for one in outcomes]
             return {"place": places, "is_done": [isinstance(one, Entry) for one in outcomes], "line": lines}
 
-    with _cluster(workers, address):
+    with ray_cluster(workers, address, "address"), _without_bars():
         outcomes = ray.data.from_items(
             [{"place": place} for place in range(len(left))], override_num_blocks=len(left)
         ).map_batches(
@@ -78,18 +77,10 @@ def in_ray(left: Sequence[Task], work: Work, workers: int, address: str | None) 
 
 
 @contextmanager
-def _cluster(workers: int, address: str | None) -> Iterator[None]:
-    """Connect to a cluster, or start one here, and leave or end it; without Ray's own messages and progress bars."""
+def _without_bars() -> Iterator[None]:
+    """Leave out Ray Data's own progress bars and messages."""
     import ray.data
 
-    if address is not None:
-        _require_listener(address)
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    settings: dict[str, Any] = {"address": address} if address else {"num_cpus": workers, "include_dashboard": False}
-    try:
-        ray.init(**settings, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise UserError(f"address: must be of a Ray cluster, found none at {address}: {first_line(error)}") from error
     context = ray.data.DataContext.get_current()
     bars, context.enable_progress_bars = context.enable_progress_bars, False
     try:
@@ -97,15 +88,3 @@ def _cluster(workers: int, address: str | None) -> Iterator[None]:
             yield
     finally:
         context.enable_progress_bars = bars
-        ray.shutdown()
-
-
-def _require_listener(address: str) -> None:
-    """Raise :class:`UserError` if nobody listens at ``[ray://]host:port``, which Ray itself would try for long."""
-    host, separator, port = address.removeprefix("ray://").rpartition(":")
-    if not separator or not port.isdecimal():
-        return  # a name that Ray knows, such as auto, or one that it refuses at once
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
-    except (OSError, OverflowError) as error:
-        raise UserError(f"address: must be of a Ray cluster, found none at {address}: {first_line(error)}") from error

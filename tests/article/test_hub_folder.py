@@ -210,7 +210,7 @@ def test_a_hidden_size_of_ones_own_is_written_but_a_static_classifier_is_refused
     found = in_transformers(exported(predictor, tmp_path), TEXTS)
     torch.testing.assert_close(found, predictor.predict_proba(TEXTS), atol=1e-5, rtol=0)
     with pytest.raises(UserError, match=r"^weights: must be of an architecture that transformers has, found a static"):
-        exported(static(predictor, StaticStepConfig(hidden_size=8, head_size=8), seed=0), tmp_path)
+        exported(static(predictor, StaticStepConfig(hidden_size=8, head_size=8, filters=4), seed=0), tmp_path)
 
 
 def test_onnx_and_int8_are_refused_in_one_line(originals: dict[str, Path], tmp_path: Path) -> None:

@@ -121,12 +121,15 @@ class FactorizeEmbeddingsConfig(Config):
 
 
 class StaticStepConfig(Config):
-    """Replace the Transformer by a vector for each token, and a head on their mean."""
+    """Replace the Transformer by a vector for each token, filters over neighbours, and a head on what both pool to."""
 
     hidden_size: Count
     """Width of the vectors; at most the model's hidden size."""
     head_size: Count
     """Neurons of the head."""
+    filters: Annotated[int, Field(ge=0)]
+    """Filters of a convolution over three tokens, each at its maximum over the text; 0 = the mean of the vectors alone,
+    which knows no word order."""
 
 
 class DistillConfig(Config):

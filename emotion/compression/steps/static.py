@@ -1,7 +1,7 @@
 """Replace the Transformer by a table with a vector for each token, which a text's mean is taken of.
 
-The vectors are what the model makes of each token alone, reduced to their principal components; the head is new, so
-``distill`` has to follow.
+The vectors are what the model makes of each token alone, reduced to their principal components; the filters and the
+head are new, so ``distill`` has to follow.
 
 Source: Model2Vec (Tulkens and van Dongen 2024, github.com/MinishLab/model2vec).
 """
@@ -28,7 +28,7 @@ def static(predictor: Predictor, config: StaticStepConfig, seed: int) -> Predict
     Args:
         predictor: In torch and FP32; it is left as it is.
         config: The sizes.
-        seed: Seed of the head.
+        seed: Seed of the filters and the head.
     """
     original = predictor.torch_model.config
     vectors = token_vectors(predictor)
@@ -40,6 +40,7 @@ def static(predictor: Predictor, config: StaticStepConfig, seed: int) -> Predict
             vocab_size=len(vectors),
             hidden_size=width,
             head_size=config.head_size,
+            filters=config.filters,
             pad_token_id=original.pad_token_id,
             id2label=original.id2label,
             label2id=original.label2id,

@@ -162,7 +162,9 @@ def test_a_second_time_is_refused(backbones: dict[str, Path]) -> None:
 
 
 def test_a_static_classifier_can_be_factorised_too(backbones: dict[str, Path], tmp_path: Path) -> None:
-    student = static(lively("minilm", backbones["minilm"]), StaticStepConfig(hidden_size=16, head_size=8), seed=0)
+    student = static(
+        lively("minilm", backbones["minilm"]), StaticStepConfig(hidden_size=16, head_size=8, filters=4), seed=0
+    )
     factorize(student, 4)
     save(student, tmp_path / "static.pt")
     loaded = load(tmp_path / "static.pt")

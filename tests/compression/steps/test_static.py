@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.special import softmax
 from sklearn.decomposition import PCA
+from torch.nn.functional import conv1d
 
 from emotion.checkpoint import load, save
 from emotion.compression import CompressConfig
@@ -20,7 +21,8 @@ from emotion.models import Predictor, StaticForSequenceClassification
 from support.files import TEXTS
 from support.predictors import KINDS, untrained
 
-SIZES = StaticStepConfig(hidden_size=8, head_size=5)
+SIZES = StaticStepConfig(hidden_size=8, head_size=5, filters=6)
+MEAN_ALONE = StaticStepConfig(hidden_size=8, head_size=5, filters=0)
 
 
 @pytest.fixture(params=KINDS)
@@ -29,16 +31,26 @@ def original(request: pytest.FixtureRequest, backbones: dict[str, Path]) -> Pred
 
 
 def expected_logits(model: StaticForSequenceClassification, ids: list[int]) -> np.ndarray:
-    """By the definition, in numpy: the mean of the vectors, a layer with ReLU, and a layer."""
-    state = {name: value.double().numpy() for name, value in model.state_dict().items()}
-    mean = state["encoder.embeddings.weight"][ids].mean(axis=0)
-    hidden = np.maximum(state["hidden.weight"] @ mean + state["hidden.bias"], 0)
-    return state["classifier.weight"] @ hidden + state["classifier.bias"]
+    """By the definition: the mean of the vectors, a convolution's maxima, a layer with ReLU, and a layer."""
+    state = {name: value.double() for name, value in model.state_dict().items()}
+    vectors = state["encoder.embeddings.weight"][ids]
+    pooled = vectors.mean(dim=0)
+    if model.config.filters:
+        kernels = state["encoder.convolution.weight"].view(3, model.config.filters, -1).permute(1, 2, 0)
+        filtered = conv1d(vectors.T[None], kernels, state["encoder.convolution_bias"], padding=1)[0]
+        pooled = torch.cat([pooled, filtered.clamp(min=0).amax(dim=-1)])
+    hidden = np.maximum(state["hidden.weight"].numpy() @ pooled.numpy() + state["hidden.bias"].numpy(), 0)
+    logits: np.ndarray = state["classifier.weight"].numpy() @ hidden + state["classifier.bias"].numpy()
+    return logits
 
 
-def test_it_is_the_mean_of_a_texts_vectors_under_a_small_head(original: Predictor) -> None:
-    student = static(original, SIZES, seed=3)
+@pytest.mark.parametrize("sizes", [SIZES, MEAN_ALONE], ids=["filters", "mean_alone"])
+def test_it_is_a_small_head_on_a_mean_and_a_convolution(original: Predictor, sizes: StaticStepConfig) -> None:
+    student = static(original, sizes, seed=3)
     assert isinstance(student.model, StaticForSequenceClassification)
+    with torch.no_grad():
+        for parameter in student.model.parameters():
+            parameter += 0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(5))
     texts = [text for text in TEXTS if text.strip()]
     found = student.predict_proba(texts, batch_size=4)
     for text, probabilities in zip(texts, found, strict=True):
@@ -74,7 +86,7 @@ def test_its_files_are_loaded_like_any_other(original: Predictor, tmp_path: Path
     save(export_onnx_int8(student, settings, TEXTS), tmp_path / "static.onnx")
     small = load(tmp_path / "static.onnx")
     torch.testing.assert_close(small.predict_proba(TEXTS), student.predict_proba(TEXTS), rtol=0.05, atol=0.02)
-    assert small.features(TEXTS).shape == (len(TEXTS), 8)
+    assert small.features(TEXTS).shape == (len(TEXTS), 8 + 6)
 
 
 def test_its_words_are_explained(original: Predictor) -> None:
@@ -92,7 +104,7 @@ def test_its_words_are_explained(original: Predictor) -> None:
 
 def test_it_is_no_wider_than_the_model(backbones: dict[str, Path]) -> None:
     original = untrained("minilm", backbones["minilm"])
-    wide = static(original, StaticStepConfig(hidden_size=10_000, head_size=5), seed=3)
+    wide = static(original, StaticStepConfig(hidden_size=10_000, head_size=5, filters=0), seed=3)
     assert wide.torch_model.config.hidden_size == original.torch_model.config.hidden_size
 
 
