@@ -43,7 +43,7 @@ class StaticConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
 
 
 class StaticEncoder(PreTrainedModel):
-    """Looks up a vector for each token, and filters each together with its neighbours."""
+    """Looks up a vector for each token, and holds the filters over neighbours."""
 
     config_class = StaticConfig
     _supports_sdpa = True  # it has no attention, so any kind will do
@@ -59,17 +59,13 @@ class StaticEncoder(PreTrainedModel):
         self.post_init()  # type: ignore[no-untyped-call]
 
     def forward(
-        self,
-        input_ids: Tensor | None = None,
-        inputs_embeds: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        **_: Any,
+        self, input_ids: Tensor | None = None, inputs_embeds: Tensor | None = None, **_: Any
     ) -> BaseModelOutput:
-        """Compute (rows, tokens, hidden size + filters) of ids (rows, tokens), or of vectors in their place."""
-        vectors = self.embeddings(input_ids) if inputs_embeds is None else inputs_embeds
-        if not self.config.filters:
-            return BaseModelOutput(last_hidden_state=vectors)
-        assert attention_mask is not None, "padding is no neighbour"
+        """Return (rows, tokens, hidden size) of ids (rows, tokens), or ``inputs_embeds`` as they are."""
+        return BaseModelOutput(last_hidden_state=self.embeddings(input_ids) if inputs_embeds is None else inputs_embeds)
+
+    def filtered(self, vectors: Tensor, attention_mask: Tensor) -> Tensor:
+        """Compute (rows, tokens, filters), >= 0, of (rows, tokens, hidden size); 0 for padding, which is no neighbour."""
         inside = attention_mask[:, :, None].to(vectors.dtype)
         before, own, after = self.convolution(vectors * inside).chunk(_WIDTH, dim=-1)
         # A token's filters add the part of the token before it, its own, and that of the one after it.
@@ -77,9 +73,8 @@ class StaticEncoder(PreTrainedModel):
         last = own.shape[1] - 1
         before = before[:, (places - 1).clamp(min=0)] * (places > 0)[:, None]
         after = after[:, (places + 1).clamp(max=last)] * (places < last)[:, None]
-        filtered = before + own + after
-        filtered = (filtered + self.convolution_bias).relu() * inside
-        return BaseModelOutput(last_hidden_state=torch.cat([vectors, filtered], dim=-1))
+        filters: Tensor = (before + own + after + self.convolution_bias).relu() * inside
+        return filters
 
 
 class StaticForSequenceClassification(PreTrainedModel):
@@ -107,13 +102,13 @@ class StaticForSequenceClassification(PreTrainedModel):
     ) -> SequenceClassifierOutput:
         """Compute logits, (rows, labels), of ids or of vectors, (rows, tokens) or (rows, tokens, hidden size)."""
         assert attention_mask is not None, "a mean needs to know which tokens a text has"
-        states = self.encoder(input_ids, inputs_embeds, attention_mask=attention_mask).last_hidden_state
-        vectors, filtered = states.split([self.config.hidden_size, self.config.filters], dim=-1)
-        mean = mean_hidden_state(vectors, attention_mask)
-        pooled = torch.cat([mean, filtered.amax(dim=1)], dim=-1) if self.config.filters else mean
+        vectors = self.encoder(input_ids, inputs_embeds, attention_mask=attention_mask).last_hidden_state
+        pooled = mean_hidden_state(vectors, attention_mask)
+        if self.config.filters:
+            pooled = torch.cat([pooled, self.encoder.filtered(vectors, attention_mask).amax(dim=1)], dim=-1)
         logits = self.classifier(self.hidden(pooled).relu())
         loss = None if labels is None else cross_entropy(logits, labels)
-        return SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=(states,))
+        return SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=(vectors,))
 
     def _init_weights(self, module: nn.Module) -> None:
         if isinstance(module, nn.Linear):

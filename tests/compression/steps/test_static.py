@@ -86,7 +86,7 @@ def test_its_files_are_loaded_like_any_other(original: Predictor, tmp_path: Path
     save(export_onnx_int8(student, settings, TEXTS), tmp_path / "static.onnx")
     small = load(tmp_path / "static.onnx")
     torch.testing.assert_close(small.predict_proba(TEXTS), student.predict_proba(TEXTS), rtol=0.05, atol=0.02)
-    assert small.features(TEXTS).shape == (len(TEXTS), 8 + 6)
+    assert small.features(TEXTS).shape == (len(TEXTS), 8)
 
 
 def test_its_words_are_explained(original: Predictor) -> None:
