@@ -91,7 +91,7 @@ def run_command(
                 if failure is not None:
                     raise failure
         except (ValueError, TypeError, AttributeError, LookupError, AssertionError) as error:
-            if begun:
+            if begun or isinstance(error, UserError):
                 raise
             # Hydra checks few of its own settings, such as hydra.job_logging, before it uses them.
             raise UserError(f"hydra: must have settings that Hydra can use, found {first_line(error)}") from error

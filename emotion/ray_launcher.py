@@ -15,6 +15,7 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, configure_log, run_job, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
+from hydra.version import setbase
 from omegaconf import DictConfig, open_dict
 
 from emotion.ray_cluster import ray_cluster
@@ -48,8 +49,8 @@ class RayLauncher(Launcher):
             cpus = self.cpus_per_job or max(1, cores // len(job_overrides))
             task: Any = ray.remote(num_cpus=cpus, num_gpus=self.gpus_per_job, max_retries=0)(_run)
             ends = [
-                task.remote(*given, initial_job_idx + place, list(overrides))
-                for place, overrides in enumerate(job_overrides)
+                task.options(name=f"job {number}").remote(*given, number, list(overrides))
+                for number, overrides in enumerate(job_overrides, start=initial_job_idx)
             ]
             returned: list[JobReturn] = ray.get(ends)
         return returned
@@ -77,6 +78,7 @@ def _run(
     """Do a job in a process of Ray's, as Hydra's own launchers do."""
     os.chdir(folder)
     setup_globals()
+    setbase("1.3")
     own = hydra_context.config_loader.load_sweep_config(config, overrides)
     with open_dict(own):
         own.hydra.job.id = f"{own.hydra.job.name}_{number}"

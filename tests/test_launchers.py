@@ -102,7 +102,7 @@ def test_of_ray_s_jobs_one_that_fails_leaves_the_others_and_a_sweep_goes_on(
     backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path
 ) -> None:
     given = ["seed=1,2", "hydra/launcher=ray", "hydra.sweep.dir=sweep", *settings(backbones["minilm"], corpus)]
-    process = sweep(tmp_path, "data.validation=missing.csv," + str(corpus["validation"]), *given[1:])
+    process = sweep(tmp_path, *given[1:], f"data.validation=missing.csv,{corpus['validation']}")
     out, err = process.communicate(timeout=300)
     assert process.returncode == 1
     assert "missing.csv" in err

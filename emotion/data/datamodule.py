@@ -51,12 +51,6 @@ class TokenisedRows:
         )
         return moved
 
-    def with_targets(self, targets: dict[str, Tensor]) -> "TokenisedRows":
-        """Return the same rows with further ``targets``."""
-        more = copy(self)
-        more._targets = {**self._targets, **targets}
-        return more
-
     def batch(self, indices: list[int], encoder: TextEncoder) -> dict[str, Tensor]:
         """Return the rows ``indices``, padded as by :meth:`TextEncoder.pad`, and targets; do not wait for a GPU."""
         tokens = self._tokens

@@ -65,7 +65,7 @@ class StaticEncoder(PreTrainedModel):
         return BaseModelOutput(last_hidden_state=self.embeddings(input_ids) if inputs_embeds is None else inputs_embeds)
 
     def filtered(self, vectors: Tensor, attention_mask: Tensor) -> Tensor:
-        """Compute (rows, tokens, filters), >= 0, of (rows, tokens, hidden size); 0 for padding, which is no neighbour."""
+        """Compute (rows, tokens, filters), >= 0, of (rows, tokens, hidden size); 0 for padding."""
         inside = attention_mask[:, :, None].to(vectors.dtype)
         before, own, after = self.convolution(vectors * inside).chunk(_WIDTH, dim=-1)
         # A token's filters add the part of the token before it, its own, and that of the one after it.

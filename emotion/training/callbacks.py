@@ -3,7 +3,7 @@
 import signal
 from pathlib import Path
 from time import monotonic
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from lightning import LightningModule, Trainer
@@ -79,24 +79,16 @@ class EpochCheckpoint(ModelCheckpoint):
     Args:
         folder: Where the file goes.
         filename: Its name without ``.ckpt``.
-        monitor: The logged value that tells the best epoch; None = keep the last.
+        monitor: The logged value that the best epoch has the highest of; None = keep the last.
         within_epochs: Look at each validation, also at those that come before an epoch's end.
-        mode: Whether the best epoch has the highest value, or the lowest.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        filename: str,
-        monitor: str | None = None,
-        within_epochs: bool = False,
-        mode: Literal["max", "min"] = "max",
-    ) -> None:
+    def __init__(self, folder: Path, filename: str, monitor: str | None = None, within_epochs: bool = False) -> None:
         super().__init__(
             dirpath=folder,
             filename=filename,
             monitor=monitor,
-            mode=mode,
+            mode="max",
             save_on_train_epoch_end=not within_epochs,
             enable_version_counter=False,
         )

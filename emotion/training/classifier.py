@@ -113,10 +113,7 @@ class EmotionClassifier(LightningModule):
         return self._loss(self(batch["input_ids"], batch["attention_mask"]), batch)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self.score(self(batch["input_ids"], batch["attention_mask"]), batch)
-
-    def score(self, logits: Tensor, batch: Batch) -> None:
-        """Count the logits (rows, classes) of a batch of validation rows."""
+        logits = self(batch["input_ids"], batch["attention_mask"])
         loss = self.loss(logits, batch["labels"])
         self.val_metrics.update(logits, batch["labels"])
         for place in range(len(self.corpora)):

@@ -23,7 +23,7 @@ def overrides(weights: Path, csv: Path, tmp_path: Path) -> list[str]:
     """Of a compression by two techniques, the second with 3 epochs of 8 updates."""
     train = write_csv(tmp_path / "train.csv", sample_rows("train", 64))
     data = [f"weights={weights}", f"data.validation={csv}", f"data.train={train}", "accelerator=cpu", "rounds=1"]
-    lesson = ["max_epochs=3", "batch_size=8", "learning_rate=0.003", "augmented_copies=0", "joined_copies=0", "apart=0"]
+    lesson = ["max_epochs=3", "batch_size=8", "learning_rate=0.003", "augmented_copies=0", "joined_copies=0"]
     return [*data, "technique.techniques=[prune,distill]", *(f"distill.{each}" for each in lesson)]
 
 

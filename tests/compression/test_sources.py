@@ -150,7 +150,7 @@ def test_unlabelled_texts_are_learned_from_and_validation_texts_are_not(
     monkeypatch.setattr(Teacher, "log_probabilities", spied)
     train_csv = write_csv(tmp_path / "train.csv", sample_rows("train", 16), ("tweet", "label"))
     more = write_csv(tmp_path / "more.csv", [("one more", ""), (" ", ""), ("怒りと喜び", "")], ("tweet", "mood"))
-    settings = ["technique.steps=[distill]", "data.text_column=tweet", "distill.max_epochs=1", "distill.apart=0"]
+    settings = ["technique.steps=[distill]", "data.text_column=tweet", "distill.max_epochs=1"]
     settings += ["distill.augmented_copies=0", "distill.joined_copies=0"]
     config = config_of(*settings, f"data.train={train_csv}", f"distill.unlabelled={more}")
     original = load(originals["minilm"])

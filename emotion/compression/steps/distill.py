@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from lightning import seed_everything
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, kl_div, log_softmax, softmax
@@ -20,7 +19,7 @@ from emotion.compression.steps.context import Context
 from emotion.compression.steps.registry import DistillConfig
 from emotion.compression.steps.teacher import Lesson, Teacher
 from emotion.config import compose_config, resolve
-from emotion.data import EmotionDataModule, LabelledTexts, TextEncoder, fold_numbers, open_csv
+from emotion.data import EmotionDataModule, LabelledTexts, TextEncoder, open_csv
 from emotion.errors import UserError
 from emotion.models import (
     ModelConfig,
@@ -60,9 +59,10 @@ def distill(
     seed: int,
     fast: bool = True,
 ) -> Predictor:
-    """Train the student on the teacher's soft labels; keep the epoch whose answers are nearest to the teacher's.
+    """Train the student on the teacher's soft labels; keep the last epoch, so that validation chooses nothing.
 
-    Training follows ``conf/train.yaml``, except for what ``config`` sets.
+    The learning rate falls to zero, and no epoch has the texts of another: later ones are better. Training follows
+    ``conf/train.yaml``, except for what ``config`` sets.
 
     Args:
         student: Predictor in FP32; trained in place unless ``config.model`` names another.
@@ -70,7 +70,7 @@ def distill(
         teacher: The fine-tuned model.
         train: Texts to learn from; in each epoch, new copies are added as ``config`` says.
         unlabelled: Further texts to learn from, which the teacher labels.
-        validation: Texts that choose the epoch, unless ``config`` sets rows of ``train`` apart for that.
+        validation: Texts that each epoch is scored on.
         run_dir: Folder for the curves and the resume states; one that is there is gone on from.
         seed: Seed of the order, the dropout and the augmentation.
         fast: Whether the optimizer is a fused one.
@@ -87,14 +87,10 @@ def distill(
             f"distill: the student must have the teacher's labels ({', '.join(teacher.predictor.labels.names)}),"
             f" found {', '.join(student.labels.names)}"
         )
-    if config.apart:
-        train, validation = _set_apart(train, config.apart)
     encoder = TextEncoder(student.tokenizer, student.normalization, student.max_length)
     data = EmotionDataModule(train, validation, config.batch_size, seed)
     data.tokenise(encoder)
     data.rows_of_epoch = Lesson(teacher, train, unlabelled, config, encoder, seed).rows
-    answers = {"teacher_log_probabilities": teacher.log_probabilities(validation.texts)}
-    data.validation_rows = data.validation_rows.with_targets(answers)
     classifier = DistilledClassifier(
         student.model, settings, config, train.counts(), teacher.predictor.model.config.hidden_size
     )
@@ -102,30 +98,21 @@ def distill(
     if state is not None:
         log.info("going on with the distillation in %s, which ended early", run_dir)
         settings = settings.updated(trainer=settings.trainer.updated(ckpt_path=str(state)))
-    best = EpochCheckpoint(folder, "best", monitor="val/teacher_divergence", mode="min")
     last = EpochCheckpoint(folder, "last")
     resume_state = ResumeState(folder / "last.ckpt", settings.save_every_minutes)
     guard = LossGuard("distill.learning_rate", config.learning_rate, folder)
     with batch_size_blamed("distill.batch_size", config.batch_size), stop_after_update():
-        fit(classifier, data, settings, run_dir, [guard, best, last, resume_state])
-    epoch = best.restore(classifier)
-    divergence = float(best.best_model_score or 0)
-    log.info("distilled: divergence from the teacher %.4f after %d of %d epochs", divergence, epoch, config.max_epochs)
+        fit(classifier, data, settings, run_dir, [guard, last, resume_state])
+    log.info("distilled: the last of %d epochs is kept", last.restore(classifier))
     model: Any = classifier.model
     model = model.to(teacher.predictor.model.device).eval()
     return replace(student, model=model, temperature=1.0)  # the teacher's was left out too
 
 
-def _set_apart(train: LabelledTexts, share: float) -> tuple[LabelledTexts, LabelledTexts]:
-    """Return the rows to learn from, and the ``share`` of them that is set apart, the same for all students."""
-    is_apart = fold_numbers(train.texts, train.labels, folds=round(1 / share), seed=0) == 0
-    return train.chosen(np.flatnonzero(~is_apart).tolist()), train.chosen(np.flatnonzero(is_apart).tolist())
-
-
 class DistilledClassifier(EmotionClassifier):
     """A classifier that is trained on the teacher's answers as well as on the labels.
 
-    Batches also hold ``teacher_log_probabilities``, (rows, classes), and those for training, if hidden states are
+    Batches for training also hold ``teacher_log_probabilities``, (rows, classes), and, if hidden states are
     compared, ``teacher_hidden``, (rows, hidden size of the teacher).
 
     Args:
@@ -162,11 +149,6 @@ class DistilledClassifier(EmotionClassifier):
             hidden = self.projection(mean_hidden_state(outputs.hidden_states[-1], batch["attention_mask"]))
             loss = loss + self.distill.hidden_weight * (1 - cosine_similarity(hidden, batch["teacher_hidden"])).mean()
         return loss
-
-    def score(self, logits: Tensor, batch: Batch) -> None:
-        super().score(logits, batch)
-        divergence = soft_label_loss(logits, batch["teacher_log_probabilities"], temperature=1.0)
-        self.log("val/teacher_divergence", divergence, sync_dist=True, batch_size=len(logits))
 
 
 def soft_label_loss(logits: Tensor, teacher_log_probabilities: Tensor, temperature: float) -> Tensor:

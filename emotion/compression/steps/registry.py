@@ -157,9 +157,6 @@ class DistillConfig(Config):
     """Copies of each training text that end as another one does, new in each epoch; the teacher labels them."""
     unlabelled: Text | None
     """A CSV with further texts, in the column ``data.text_column``, which the teacher labels."""
-    apart: Annotated[float, Field(ge=0, le=0.5)]
-    """Share of the training rows that are not learned from: the epoch is kept whose answers to them are nearest to the
-    teacher's; 0 = to the validation rows."""
 
 
 class PruneConfig(Config):

@@ -15,7 +15,7 @@ from emotion.compression.steps.distill import DistilledClassifier, distill, soft
 from emotion.compression.steps.registry import DistillConfig
 from emotion.compression.steps.teacher import Lesson, Teacher, changed_copies, joined_copies
 from emotion.config import SAMPLE, compose_config, resolve
-from emotion.data import EmotionDataModule, LabelledTexts
+from emotion.data import LabelledTexts
 from emotion.errors import UserError
 from emotion.models import Predictor, find_backbone
 from emotion.training import TrainConfig
@@ -25,8 +25,8 @@ from support.predictors import KINDS, model_config, out_of_memory, untrained
 
 
 def settings(*overrides: str) -> DistillConfig:
-    """The defaults, without copies and rows set apart, changed by the overrides."""
-    changes = ["augmented_copies=0", "joined_copies=0", "apart=0", *overrides]
+    """The defaults, without copies, changed by the overrides."""
+    changes = ["augmented_copies=0", "joined_copies=0", *overrides]
     return resolve(compose_config("compress", [f"distill.{each}" for each in changes]), CompressConfig).distill
 
 
@@ -139,33 +139,6 @@ def test_joined_copies_begin_as_their_text_and_end_as_another() -> None:
     assert joined_copies([], np.random.default_rng(0)) == []
 
 
-def test_rows_set_apart_choose_the_epoch_and_teach_nothing(
-    teacher: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Seen(Exception):
-        pass
-
-    def fit(_classifier: DistilledClassifier, data: EmotionDataModule, *_: object) -> None:
-        assert data.rows_of_epoch is not None
-        raise Seen(data.train.texts, data.validation.texts, len(data.rows_of_epoch(0)))
-
-    monkeypatch.setattr("emotion.compression.steps.distill.fit", fit)
-    train, validation = labelled(tmp_path, "train", 60), labelled(tmp_path, "validation", 8)
-
-    def seen(*overrides: str) -> tuple[list[str], list[str], int]:
-        with pytest.raises(Seen) as found:
-            distill(teacher, settings(*overrides), Teacher(teacher), train, [], validation, tmp_path, 0)
-        return found.value.args
-
-    assert seen("apart=0") == (train.texts, validation.texts, 60)
-    learned, chosen_by, rows = seen("apart=0.2", "augmented_copies=1")
-    assert sorted(learned + chosen_by) == sorted(train.texts)
-    assert not set(learned) & set(chosen_by)
-    assert len(chosen_by) == pytest.approx(12, abs=3)
-    assert rows == 2 * len(learned)
-    assert seen("apart=0.2")[1] == chosen_by
-
-
 def test_the_teacher_answers_what_it_predicts_and_keeps_its_answers(teacher: Predictor) -> None:
     texts = [text for text, _ in sample_rows("test", 12)]
     texts.append(texts[0])
@@ -240,22 +213,20 @@ def test_a_student_learns_to_answer_like_its_teacher(kind: str, backbones: dict[
     assert load(tmp_path / "student.pt").predict(train.texts) == learned.predict(train.texts)
 
 
-def test_the_best_epoch_is_kept(teacher: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_last_epoch_is_kept_even_if_validation_prefers_another(
+    teacher: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     save(teacher, tmp_path / "teacher.pt")
     student = load(tmp_path / "teacher.pt")
     train = labelled(tmp_path, "train", 48)
     train = replace(train, labels=teacher.predict(train.texts))
-    after_the_first: dict[str, torch.Tensor] = {}
 
     def forget(classifier: DistilledClassifier) -> None:
         if classifier.current_epoch == 1:
-            after_the_first.update({name: value.clone() for name, value in classifier.model.state_dict().items()})
             with torch.no_grad():
                 classifier.model.classifier.weight.zero_()
 
     monkeypatch.setattr(DistilledClassifier, "on_train_epoch_start", forget)
     config = settings("max_epochs=2", "learning_rate=1e-6")
     learned = distill(student, config, Teacher(teacher), train, [], train, tmp_path / "run", seed=1)
-    kept = learned.model.state_dict()
-    assert after_the_first.keys() == kept.keys()
-    assert all(torch.equal(value, kept[name]) for name, value in after_the_first.items())
+    assert learned.torch_model.classifier.weight.abs().max() < 1e-3 < teacher.torch_model.classifier.weight.abs().max()
