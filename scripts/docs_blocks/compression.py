@@ -1,5 +1,7 @@
 """Blocks on compressed models."""
 
+from statistics import fmean
+
 from docs_blocks.registry import REPORTS, block, machine, wrapped
 from emotion.article.page import comparisons_table, variants_table
 from emotion.reporting import (
@@ -24,7 +26,7 @@ def techniques() -> str:
         "onnx_int8": "a smaller and faster model, with no training",
         "small": "the smallest loss at an eighth of the size",
         "tiny": "a sixteenth of the size",
-        "micro": "the smallest Transformer",
+        "static": "the smallest and fastest, without a Transformer",
         "half": "less memory on a GPU",
         "prune": "the classic techniques, for an article",
         "quantize": "",
@@ -93,6 +95,24 @@ def attempts() -> str:
         )
     headings = ("student", "MB", "macro F1", "points", "95 %")
     return to_markdown(Table("student", headings, rows))
+
+
+@block
+def students() -> str:
+    """The students of three seeds, each beside its own teacher."""
+    reports = [compression(), *(_compression(f"tuned_{seed}") for seed in (2, 3))]
+    rows = []
+    for name in ("tiny", "static"):
+        variants = [report.variants[name] for report in reports]
+        points = [report.points(name) for report in reports]
+        lows = [100 * each.difference.interval.low for each in variants if each.difference is not None]
+        sizes = max(each.size_ratio for each in variants)
+        scores = (", ".join(f"{each.macro_f1:.4f}" for each in variants), ", ".join(f"{each:+.2f}" for each in points))
+        rows.append((name, f"{sizes:.2%}", *scores, f"{fmean(points):+.2f}", ", ".join(f"{low:+.2f}" for low in lows)))
+    originals = [report.variants[BASELINE] for report in reports]
+    rows.append(("original", "100%", ", ".join(f"{each.macro_f1:.4f}" for each in originals), "", "", ""))
+    headings = ("seeds 1, 2, 3", "size", "macro F1", "points", "mean", "lower end of 95 %")
+    return to_markdown(Table(headings[0], headings, rows))
 
 
 @block
