@@ -1,6 +1,7 @@
 """Blocks of docs/scale.md."""
 
 import json
+from pathlib import Path
 
 from docs_blocks.registry import REPORTS, block, wrapped
 from emotion.reporting.tables import Table, to_markdown
@@ -14,7 +15,17 @@ PRICE = 0.04
 @block
 def partitions() -> str:
     """How fast many files are predicted, by each way of doing so."""
-    record = json.loads(PARTITIONS.read_text(encoding="utf-8"))
+    return _sides(PARTITIONS)
+
+
+@block
+def million() -> str:
+    """The same for a million rows."""
+    return _sides(PARTITIONS.with_name("million.json"))
+
+
+def _sides(path: Path) -> str:
+    record = json.loads(path.read_text(encoding="utf-8"))
     first = next(iter(record["sides"].values()))["rows/s"]
     rows = [
         (side, f"{each['rows/s']:,.0f}", f"{each['rows/s'] / first:.2f}", f"{each['seconds']:.0f}", f"{each['MB']:.0f}")

@@ -158,4 +158,4 @@ def test_unlabelled_texts_are_learned_from_and_validation_texts_are_not(
         chains(original, tmp_path, config).apply(config, load(originals["minilm"]))
     training = [text for text, _ in sample_rows("train", 16)]
     assert set(asked) == {*training, "one more", "怒りと喜び"}
-    assert "distilling: 18 rows, 16 of them training texts as they are" in caplog.messages
+    assert "distilling: 18 rows an epoch, 16 of them training texts as they are" in caplog.messages

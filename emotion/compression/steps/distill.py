@@ -90,7 +90,9 @@ def distill(
     encoder = TextEncoder(student.tokenizer, student.normalization, student.max_length)
     data = EmotionDataModule(train, validation, config.batch_size, seed)
     data.tokenise(encoder)
-    data.rows_of_epoch = Lesson(teacher, train, unlabelled, config, encoder, seed).rows
+    lesson = Lesson(teacher, train, unlabelled, config, encoder, seed)
+    data.rows_of_epoch = lesson.rows
+    log.info("distilling: %d rows an epoch, %d of them training texts as they are", len(lesson), len(train.texts))
     classifier = DistilledClassifier(
         student.model, settings, config, train.counts(), teacher.predictor.model.config.hidden_size
     )

@@ -72,6 +72,11 @@ class Lesson:
     """The student's."""
     seed: int
 
+    def __len__(self) -> int:
+        """Texts of an epoch."""
+        copies = self.config.augmented_copies + self.config.joined_copies
+        return len(self.train.texts) * (1 + copies) + len(self.unlabelled)
+
     def texts(self, epoch: int) -> list[str]:
         """Return the texts of an epoch, from 0: the training texts, their copies, and the unlabelled texts."""
         rng = np.random.default_rng([self.seed, epoch])

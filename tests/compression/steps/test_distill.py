@@ -104,7 +104,8 @@ def test_each_epoch_has_the_training_texts_new_copies_of_them_and_the_unlabelled
     assert rows["labels"].tolist() == [train.labels[0], train.labels[19], *teacher.predict(chosen[2:])]
     torch.testing.assert_close(rows["teacher_log_probabilities"].exp(), teacher.predict_proba(chosen))
     assert torch.equal(rows["input_ids"], teacher.encoder.pad(teacher.encoder.encode(chosen))["input_ids"])
-    assert len(lesson().rows(0)) == 22
+    assert len(lesson().rows(0)) == len(lesson()) == 22
+    assert len(taught) == len(texts)
 
 
 def test_copies_lose_and_swap_the_share_of_words_that_is_asked_for() -> None:
