@@ -1,6 +1,7 @@
 """Run the jobs of a Hydra sweep as tasks of Ray, as hydra-joblib-launcher runs them in processes.
 
-Hydra's own launcher for Ray is of 2022, and its pins exclude what the rest needs.
+hydra-ray-launcher 1.2.2 does the same; it asks for cloudpickle before 3, Ray's dashboard and boto3, none of which this
+needs.
 """
 
 import os
