@@ -12,16 +12,16 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from emotion.config import conf_value
-from emotion.data import TextEncoder, TokenIds, batches_by_length, prefetched
+from emotion.data import TextEncoder, TokenIds, prefetched
 from emotion.errors import UserError
 from emotion.labels import LabelSet
 from emotion.models.backbone import Backbone
 from emotion.models.config import ModelConfig
 from emotion.models.familiarity import Familiarity, doubt
-from emotion.models.features import features_captured
 from emotion.models.forks import predict_after_forks
 from emotion.models.int8 import is_int8
-from emotion.models.onnx_runtime import BATCH_TOKENS, BatchOutput, OnnxClassifier
+from emotion.models.onnx_runtime import BatchOutput, OnnxClassifier
+from emotion.models.outputs import joined_outputs, padded_batches
 from emotion.models.predictions import NotFiniteError, Predictions
 
 BATCH_SIZE: int = conf_value("data/csv", "batch_size")
@@ -110,8 +110,17 @@ class Predictor:
         return strange
 
     def predict(self, texts: Sequence[str], batch_size: int = BATCH_SIZE) -> list[int]:
-        """Predict the class index of each text, in order, in [0, len(labels))."""
-        indices: list[int] = self.predict_proba(texts, batch_size).argmax(dim=-1).tolist()
+        """Predict the class index of each text, in order, in [0, len(labels)).
+
+        They are those of highest probability in :meth:`predict_texts`, without the time that probabilities take.
+
+        Raises:
+            NotFiniteError: The model's logits for a text are not finite.
+        """
+        indices: list[int] = []
+        for found, _, places in self._chunks(texts, batch_size):
+            _require_finite(np.isfinite(found.logits).all(axis=-1)[places], len(indices))
+            indices += found.logits.argmax(axis=-1)[places].tolist()
         return indices
 
     def predict_proba(
@@ -136,32 +145,41 @@ class Predictor:
         Raises:
             NotFiniteError: The model's logits for a text are not finite.
         """
-        if isinstance(texts, str):
-            raise TypeError("texts must be a sequence of strings, not one string")
         probabilities = np.empty((len(texts), len(self.labels)), dtype=np.float32)
         truncated = np.zeros(len(texts), dtype=bool)
         distances = np.zeros(len(texts))
-        encoder = self.encoder
-        chunks = [texts[start : start + CHUNK_TEXTS] for start in range(0, len(texts), CHUNK_TEXTS)]
         done = 0
-        encoded = (encoder.encode_unique(chunk) for chunk in chunks)
-        for rows, cut, place in prefetched(encoded) if len(chunks) > 1 else encoded:
-            count = None if advance is None else partial(_advance_texts, advance, np.bincount(place))
-            found = self._joined_outputs(rows, batch_size, count, with_features=self.familiarity is not None)
-            far = np.zeros(len(rows))
+        for found, cut, places in self._chunks(texts, batch_size, advance, self.familiarity is not None):
+            far = np.zeros(len(found.logits))
             if self.familiarity is not None and found.features is not None:
                 far = self.familiarity.distances(found.features)
-            finite = np.isfinite(found.logits).all(axis=-1) & np.isfinite(far)
-            if not finite.all():
-                raise NotFiniteError((done + (~finite[place]).nonzero()[0]).tolist())
+            _require_finite((np.isfinite(found.logits).all(axis=-1) & np.isfinite(far))[places], done)
             calibrated = found.logits / (self.temperature * doubt(far)).astype(np.float32)[:, None]
+            chunk = slice(done, done + len(places))
             # Not torch's own, whose threads would wait for those of ONNX Runtime, which still spin.
-            probabilities[done : done + len(place)] = softmax(calibrated, axis=-1)[place]
-            distances[done : done + len(place)] = far[place]
-            truncated[done : done + len(place)] = cut[place]
-            done += len(place)
+            probabilities[chunk] = softmax(calibrated, axis=-1)[places]
+            distances[chunk], truncated[chunk] = far[places], cut[places]
+            done += len(places)
         unknown = self.familiarity is None
         return Predictions(torch.from_numpy(probabilities), truncated, None if unknown else distances)
+
+    def _chunks(
+        self,
+        texts: Sequence[str],
+        batch_size: int,
+        advance: Callable[[int], None] | None = None,
+        with_features: bool = False,
+    ) -> Iterator[tuple[BatchOutput, np.ndarray, np.ndarray]]:
+        """Yield, of each chunk of texts, the model's output for its distinct texts, which of them were cut, and the
+        place of each text among them."""
+        if isinstance(texts, str):
+            raise TypeError("texts must be a sequence of strings, not one string")
+        encoder = self.encoder
+        chunks = [texts[start : start + CHUNK_TEXTS] for start in range(0, len(texts), CHUNK_TEXTS)]
+        encoded = (encoder.encode_unique(chunk) for chunk in chunks)
+        for rows, cut, places in prefetched(encoded) if len(chunks) > 1 else encoded:
+            count = None if advance is None else partial(_advance_texts, advance, np.bincount(places))
+            yield joined_outputs(self.model, encoder, rows, batch_size, count, with_features), cut, places
 
     def logits(self, rows: Sequence[TokenIds], batch_size: int = BATCH_SIZE) -> Tensor:
         """Compute the logits of token ids, (rows, classes), float32 on the CPU, before any temperature.
@@ -170,53 +188,12 @@ class Predictor:
             rows: Token ids of each text, as :attr:`encoder` makes them.
             batch_size: Rows a forward pass, >= 1.
         """
-        return torch.from_numpy(self._joined_outputs(rows, batch_size).logits)
+        return torch.from_numpy(joined_outputs(self.model, self.encoder, rows, batch_size).logits)
 
     def features(self, texts: Sequence[str]) -> np.ndarray | None:
         """Compute what the distances of texts come from, (texts, features), float32; None if the model shows none."""
-        return self._joined_outputs(self.encoder.encode(texts), BATCH_SIZE, with_features=True).features
-
-    def _joined_outputs(
-        self,
-        rows: Sequence[TokenIds],
-        batch_size: int,
-        advance: Callable[[list[int]], object] | None = None,
-        with_features: bool = False,
-    ) -> BatchOutput:
-        """Compute all batches, and return one output for all ``rows``, in their order.
-
-        Args:
-            rows: Token ids of each text.
-            batch_size: Rows a forward pass, >= 1.
-            advance: Called after each batch with the places of its rows.
-            with_features: Whether features are needed.
-        """
-        places, outputs = list[int](), list[BatchOutput]()
-        for batch, found in self._outputs(rows, batch_size, with_features):
-            places += batch
-            outputs.append(found)
-            if advance is not None:
-                advance(batch)
-        if len(outputs) == 1 and len(rows) == 1:
-            return outputs[0]
-        if not outputs:
-            return BatchOutput(np.empty((0, len(self.labels)), dtype=np.float32))
-        order = np.argsort(places)
-        features = [found.features for found in outputs if found.features is not None]
-        return BatchOutput(
-            np.concatenate([found.logits for found in outputs])[order],
-            np.concatenate(features)[order] if features else None,
-        )
-
-    def _outputs(
-        self, rows: Sequence[TokenIds], batch_size: int, with_features: bool
-    ) -> Iterator[tuple[list[int], BatchOutput]]:
-        """Yield the places of each batch's rows and what the model gives for them."""
-        if isinstance(self.model, OnnxClassifier):
-            yield from self.model.of_batches(self._arrays(rows, batch_size, BATCH_TOKENS))
-            return
-        for batch, inputs in self.batches(rows, batch_size):
-            yield batch, _torch_output(self.model, inputs, with_features)
+        rows = self.encoder.encode(texts)
+        return joined_outputs(self.model, self.encoder, rows, BATCH_SIZE, with_features=True).features
 
     def batches(
         self, rows: Sequence[TokenIds], batch_size: int = BATCH_SIZE, most_tokens: int | None = None
@@ -233,30 +210,14 @@ class Predictor:
             tokens), int64, on the model's device.
         """
         device = self.model.device
-        for batch, padded in self._arrays(rows, batch_size, most_tokens):
+        for batch, padded in padded_batches(self.model, self.encoder, rows, batch_size, most_tokens):
             yield batch, {name: torch.from_numpy(ids).to(device) for name, ids in padded.items()}
 
-    def _arrays(
-        self, rows: Sequence[TokenIds], batch_size: int, most_tokens: int | None
-    ) -> Iterator[tuple[list[int], dict[str, np.ndarray]]]:
-        """Yield what :meth:`batches` does, as arrays."""
-        encoder, vocab_size = self.encoder, self.model.config.vocab_size
-        for batch in batches_by_length(np.array([len(row) for row in rows]), batch_size, most_tokens):
-            padded = encoder.padded([rows[index] for index in batch])
-            lowest, highest = int(padded["input_ids"].min()), int(padded["input_ids"].max())
-            if lowest < 0 or highest >= vocab_size:
-                rule = f"must have a tokenizer with ids from 0 to {vocab_size - 1}, as its model"
-                raise UserError(f"weights: {rule}, found {lowest if lowest < 0 else highest}")
-            yield batch, padded
 
-
-@torch.inference_mode()
-def _torch_output(model: PreTrainedModel, inputs: dict[str, Tensor], with_features: bool) -> BatchOutput:
-    if not with_features:
-        return BatchOutput(model(**inputs).logits.float().cpu().numpy())
-    with features_captured(model) as captured:
-        logits = model(**inputs).logits.float().cpu()
-    return BatchOutput(logits.numpy(), captured[-1].float().cpu().numpy())
+def _require_finite(finite: np.ndarray, first: int) -> None:
+    """Raise :class:`NotFiniteError` for the texts of a chunk, of which ``first`` is the first one's place."""
+    if not finite.all():
+        raise NotFiniteError((first + (~finite).nonzero()[0]).tolist())
 
 
 def _advance_texts(advance: Callable[[int], object], copies: np.ndarray, batch: list[int]) -> None:

@@ -114,8 +114,9 @@ def test_texts_without_finite_logits_get_no_label(original: Path) -> None:
     odd = set(rows[0].tolist()) - set(rows[1].tolist())
     with torch.no_grad():
         predictor.torch_model.get_input_embeddings().weight[list(odd)] = torch.nan
-    with pytest.raises(NotFiniteError, match=r"^weights: must give finite logits, found others for texts 1, 3$"):
-        predictor.predict(texts)
+    for predict in (predictor.predict, predictor.predict_texts):
+        with pytest.raises(NotFiniteError, match=r"^weights: must give finite logits, found others for texts 1, 3$"):
+            predict(texts)
     assert predictor.predict(["so happy", "so sad"]) == checkpoint.load(original).predict(["so happy", "so sad"])
 
 

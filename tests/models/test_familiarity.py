@@ -65,7 +65,7 @@ def test_distances_beyond_numbers_are_refused(backbones: dict[str, Path], data: 
     huge = np.full_like(predictor.familiarity.whitening, 3e38)
     predictor.familiarity = replace(predictor.familiarity, whitening=huge)
     with pytest.raises(UserError, match="weights: must give finite"):
-        predictor.predict(TEXTS)
+        predictor.predict_texts(TEXTS)
 
 
 def test_threads_share_a_model(backbones: dict[str, Path], data: LabelledTexts) -> None:
@@ -111,6 +111,7 @@ def test_confidence_falls_with_distance_and_labels_stay(backbones: dict[str, Pat
     assert predictor.predict(TEXTS) == before
     plain = replace(predictor, familiarity=None)
     found, without = predictor.predict_texts(TEXTS), plain.predict_texts(TEXTS)
+    assert found.probabilities.argmax(dim=-1).tolist() == without.probabilities.argmax(dim=-1).tolist() == before
     features = predictor.features(TEXTS)
     assert features is not None
     distances = predictor.familiarity.distances(features)
