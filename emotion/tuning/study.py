@@ -93,9 +93,7 @@ class Study:
             begun = len(begun_trials(trials))
             found = None
             if begun < most or any(trial.state == TrialState.WAITING for trial in trials):
-                # A sampler of the same seed would begin again with the values that an ended process had tried.
-                self._study.sampler = optuna.samplers.TPESampler(seed=(self.seed + len(trials)) % 2**32)
-                found = Trial(self._study, begun, space, self.folder)
+                found = Trial(self._study, begun, space, self.folder, self.seed)
         try:
             yield found
         finally:
@@ -130,9 +128,12 @@ class Trial:
         begun: Trainings that were begun; the number of a new one.
         space: What is searched for.
         folder: The study's.
+        seed: The study's.
     """
 
-    def __init__(self, study: optuna.Study, begun: int, space: Mapping[str, Range | Choices], folder: Path) -> None:
+    def __init__(
+        self, study: optuna.Study, begun: int, space: Mapping[str, Range | Choices], folder: Path, seed: int
+    ) -> None:
         self._study, self._trial = study, study.ask()
         left: int | None = self._trial.user_attrs.get(_PLACE)
         self.place = begun if left is None else left
@@ -141,6 +142,8 @@ class Trial:
         self.lock.acquire(timeout=0)
         if left is None:
             self._trial.set_user_attr(_PLACE, self.place)
+        # Each training draws from a seed of its own: whatever ended early, a search tries the same settings.
+        study.sampler = optuna.samplers.TPESampler(seed=(seed + self.place) % 2**32)
         self.settings: dict[str, Value] = {key: each.suggest(self._trial, key) for key, each in space.items()}
         for earlier in study.get_trials(deepcopy=False):
             if earlier.number != self._trial.number and earlier.user_attrs.get(_PLACE) == self.place:

@@ -61,7 +61,7 @@ _ALIVE = Death()
 
 
 class Commands:
-    """The commands ``train``, ``compress``, ``predict`` and ``benchmark``."""
+    """The commands of :mod:`emotion.cli`."""
 
     def __init__(self, server: subprocess.Popen[str]) -> None:
         self._server = server
@@ -88,10 +88,11 @@ def command_server(**more: str) -> Iterator[Commands]:
 
 def _serve() -> None:
     commands = import_module("emotion.cli")
-    for package in ("training", "compression", "prediction", "benchmark", "reporting", "article", "serving"):
+    for package in ("training", "compression", "prediction", "benchmark", "reporting", "article", "serving", "tuning"):
         names = import_module(f"emotion.{package}")
         for name in dir(names):
             getattr(names, name)  # imports what a command would import on first use
+    import_module("optuna")  # likewise
     OverridesParser.create().parse_overrides(["warm.up=[1,{a:b}]"])
     Plugins.instance()  # looks for Hydra's plugins once, not in each run
     gc.freeze()  # otherwise each run looks for garbage in all that was imported, and copies the pages

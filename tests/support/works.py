@@ -11,7 +11,14 @@ from support.command_server import Commands, Death, Finished
 from support.files import sample_rows, write_csv
 from support.training import weights_of
 
-OUTPUTS = {"train": "out", "publish": "out", "sweep": "out", "compress": "out/compression_results", "predict": "."}
+OUTPUTS = {
+    "train": "out",
+    "publish": "out",
+    "sweep": "out",
+    "tune": "out",
+    "compress": "out/compression_results",
+    "predict": ".",
+}
 """What is done, and where its deliverables go; ``publish`` is a training that takes the place of an earlier one."""
 UNHARMED = Death(seconds=60)
 
@@ -37,7 +44,7 @@ class Work:
             shutil.copytree(inputs / "earlier" / "out", folder / "out")
 
     def run(self, commands: Commands, death: Death = UNHARMED, **environment: str) -> Finished:
-        command = self.kind if self.kind in ("compress", "predict") else "train"
+        command = self.kind if self.kind in ("compress", "predict", "tune") else "train"
         environment["TMPDIR"] = str(self.temporary)
         return commands.run(command, self.folder, *self._arguments(), death=death, **environment)
 
@@ -50,6 +57,9 @@ class Work:
             steps = ["technique.techniques=[prune,distill]", "distill.batch_size=8", "distill.max_epochs=2"]
             return [*data, *steps, "rounds=1", f"weights={inputs / 'model.pt'}", "accelerator=cpu"]
         settings = ["trainer.max_epochs=2", "data.batch_size=8", "trainer.enable_progress_bar=false"]
+        if self.kind == "tune":
+            search = "search={model.learning_rate: [1e-4, 1e-2, log]}"
+            return ["data=csv", f"model.backbone={inputs / 'minilm'}", *data, *settings, search, "trials=3"]
         seeds = {"sweep": ["-m", "seed=1,2"], "publish": ["seed=2"], "train": []}[self.kind]
         return [*seeds, f"model.backbone={inputs / 'minilm'}", *data, *settings, "save_every_minutes=0.001"]
 
@@ -63,6 +73,9 @@ class Work:
             rows = sorted(path.name for path in self.outputs.glob("predictions/[!.]*.csv"))
             return {"scores": scores, "failed": report["failed"], "rows": rows}
         report = json.loads((self.outputs / "emotion_classification_report.json").read_text())
+        if self.kind == "tune":
+            runs = sorted((Path(run["run_id"]).name, run["macro_f1"]) for run in report["runs"])
+            return {"trials": json.loads((self.outputs / "tuning_report.json").read_text())["trials"], "runs": runs}
         entry = report["models"]["MiniLM"]
         return {
             "history": entry["history"],
@@ -91,6 +104,8 @@ class Work:
 
     def is_finished(self) -> bool:
         """Return whether a job ended before the command died."""
+        if self.kind == "tune":  # its trainings have records of their own
+            return False
         records = [json.loads(path.read_text()) for path in self.folder.glob("[mo]u*/*/*/job.json")]
         return any(record["finished"] for record in records)
 
