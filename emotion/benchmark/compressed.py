@@ -26,7 +26,7 @@ from emotion.reporting import CompressedSide, CompressionSpeed, Spread
 
 log = logging.getLogger(__name__)
 
-TECHNIQUES = ("quantize", "small", "tiny")
+TECHNIQUES = ("quantize", "small", "tiny", "micro", "static")
 """Techniques to measure in addition to ONNX Runtime's FP32 and INT8, which the comparison of predictions makes too."""
 _LABELS = {HUGGING_FACE: "transformers, FP32", OURS: "this project, FP32"}
 WORDS, SINGLE_TEXTS, BATCHES = 29, 32, 4
