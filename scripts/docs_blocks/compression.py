@@ -1,8 +1,10 @@
 """Blocks on compressed models."""
 
+import json
 from statistics import fmean
+from typing import Any
 
-from docs_blocks.registry import REPORTS, block, machine, wrapped
+from docs_blocks.registry import REPORTS, block, machine, read_material, wrapped
 from emotion.article.page import comparisons_table, variants_table
 from emotion.reporting import (
     BASELINE,
@@ -98,15 +100,17 @@ def attempts() -> str:
     return to_markdown(Table("student", headings, rows))
 
 
+STUDENTS = ("tiny", "micro", "static")
+
+
 @block
 def students() -> str:
     """The students of three seeds, each beside its own teacher."""
-    reports = [compression(), *(_compression(f"tuned_{seed}") for seed in (2, 3))]
+    reports = _of_seeds()
     rows = []
-    for name in ("tiny", "static"):
+    for name in STUDENTS:
         variants = [report.variants[name] for report in reports]
-        points = [report.points(name) for report in reports]
-        lows = [100 * each.difference.interval.low for each in variants if each.difference is not None]
+        points, lows = _points(name)
         sizes = max(each.size_ratio for each in variants)
         scores = (", ".join(f"{each.macro_f1:.4f}" for each in variants), ", ".join(f"{each:+.2f}" for each in points))
         rows.append((name, f"{sizes:.2%}", *scores, f"{fmean(points):+.2f}", ", ".join(f"{low:+.2f}" for low in lows)))
@@ -114,6 +118,85 @@ def students() -> str:
     rows.append(("original", "100%", ", ".join(f"{each.macro_f1:.4f}" for each in originals), "", "", ""))
     headings = ("seeds 1, 2, 3", "size", "macro F1", "points", "mean", "lower end of 95 %")
     return to_markdown(Table(headings[0], headings, rows))
+
+
+def _of_seeds() -> list[CompressionReport]:
+    return [compression(), *(_compression(f"tuned_{seed}") for seed in (2, 3))]
+
+
+def _points(name: str) -> tuple[list[float], list[float]]:
+    """Return a student's points of macro F1 from its teacher, and the lower ends of their intervals, by seed."""
+    reports = _of_seeds()
+    differences = [report.variants[name].difference for report in reports]
+    return [report.points(name) for report in reports], [
+        100 * each.interval.low for each in differences if each is not None
+    ]
+
+
+@block
+def versions() -> str:
+    """Speed of this version and of an earlier one."""
+    record = _versions()
+    sides = record["sides"]
+    first = next(iter(sides.values()))
+    rows = [
+        (
+            name,
+            f"{each['size_mb']:.1f}",
+            f"{each['alone_ms']:.2f} ({first['alone_ms'] / each['alone_ms']:.1f}x)",
+            f"{each['batch_ms']:.1f} ({first['batch_ms'] / each['batch_ms']:.1f}x)",
+            f"{each['rows_per_second']:,.0f}",
+            f"{each['memory_mb']:.0f}",
+        )
+        for name, each in sides.items()
+    ]
+    headings = ("model", "MB", "ms, one text", "ms, 32 texts", f"rows/s, {record['rows']:,} short rows", "MB, process")
+    hardware = record["hardware"]
+    place = f"On {hardware['cpu']}, {hardware['threads']} threads; medians of {record['rounds']} rounds."
+    return f"{to_markdown(Table(headings[0], headings, rows))}\n\n{wrapped(place)}"
+
+
+def _versions() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((REPORTS / "tuned" / "versions.json").read_text(encoding="utf-8"))
+    return found
+
+
+@block
+def frontier_goals() -> str:
+    """What was aimed at with compressed models, and what was reached."""
+    sides = _versions()["sides"]
+    first = sides["FP32 .pt of 257c271"]
+    svm = read_material("tuned").best.entry.baselines["tfidf_svm"].macro_f1
+
+    def measured(name: str) -> str:
+        size = max(report.variants[name].size_ratio for report in _of_seeds())
+        alone, batches = (first[key] / sides[name][key] for key in ("alone_ms", "batch_ms"))
+        return f"{size:.2%}, {alone:.1f}x, {batches:.1f}x"
+
+    def quality(name: str) -> str:
+        points, lows = _points(name)
+        return f"{-fmean(points):.2f} lost, lower ends {', '.join(f'{low:+.1f}' for low in lows)}"
+
+    def gain(name: str, before: str) -> str:
+        return f"{sides[name]['rows_per_second'] / sides[before]['rows_per_second']:.2f}x"
+
+    scores = ", ".join(f"{report.variants['static'].macro_f1:.4f}" for report in _of_seeds())
+    rows = [
+        ("`tiny`: size, one text, batches of 32", "<= 6 %, >= 12x, >= 10x", measured("tiny")),
+        ("`tiny`: macro F1, three seeds", "mean loss <= 0.5, lower ends >= -1.5", quality("tiny")),
+        ("`micro`: size, one text, batches of 32", "<= 3 % at >= 25x", measured("micro")),
+        ("`micro`: macro F1, three seeds", "mean loss <= 2.0", quality("micro")),
+        ("`static`: size, one text, batches of 32", ">= 50x", measured("static")),
+        ("`static`: macro F1", f"above TF-IDF with a linear SVM ({svm:.4f})", scores),
+        ("20,000 short rows, the same `tiny`", ">= 2.3x", gain("that tiny, now", "tiny of 257c271")),
+        ("the same, today's `tiny`", ">= 4x", gain("tiny", "tiny of 257c271")),
+        (
+            "the same `small`, `onnx_int8`",
+            ">= 1.7x, >= 1.2x",
+            f"{gain('that small, now', 'small of 257c271')}, {gain('that onnx_int8, now', 'onnx_int8 of 257c271')}",
+        ),
+    ]
+    return to_markdown(Table("what", ("what", "aim", "reached"), rows))
 
 
 @block
