@@ -25,7 +25,7 @@ from yaml import YAMLError
 from emotion.config import CONF, Config, check_choices, one_line, resolve, sweep_configs
 from emotion.errors import UserError, first_line, of_file
 from emotion.models.fast import keep_freed_memory
-from emotion.sweeps import of_launcher, recorded_sweep, require_launchers, share_cores, tell_jobs
+from emotion.sweeps import of_launcher, prepare_job, recorded_sweep, require_launchers, tell_jobs
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ def run_command(
     def checked_job(config: DictConfig) -> None:
         nonlocal begun
         begun = True
-        share_cores(HydraConfig.get().launcher)
+        prepare_job(HydraConfig.get())
         with _one_line_failure():
             job(resolve(config, schema()))
 

@@ -11,7 +11,7 @@ from emotion.errors import UserError, first_line
 
 
 @contextmanager
-def ray_cluster(cpus: int | None, address: str | None, key: str, shows_workers: bool = False) -> Iterator[None]:
+def ray_cluster(cpus: int | None, address: str | None, key: str) -> Iterator[None]:
     """Connect to a cluster, or start one here, and leave or end it; without Ray's own messages.
 
     Args:
@@ -19,7 +19,6 @@ def ray_cluster(cpus: int | None, address: str | None, key: str, shows_workers: 
         address: Of a cluster, such as ``ray://host:10001``, or ``auto`` for the one that this machine is part of;
             None = an instance of Ray on this machine.
         key: The setting that ``address`` comes from; errors begin with it.
-        shows_workers: Whether this process prints what the workers print.
 
     Raises:
         UserError: There is no such cluster.
@@ -27,11 +26,11 @@ def ray_cluster(cpus: int | None, address: str | None, key: str, shows_workers: 
     import ray
 
     if address is not None:
-        _require_listener(address, key)
+        require_listener(address, key)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     settings: dict[str, Any] = {"address": address} if address else {"num_cpus": cpus, "include_dashboard": False}
     try:
-        ray.init(**settings, log_to_driver=shows_workers, logging_level=logging.ERROR)
+        ray.init(**settings, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise UserError(f"{key}: must be of a Ray cluster, found none at {address}: {first_line(error)}") from error
     try:
@@ -40,7 +39,7 @@ def ray_cluster(cpus: int | None, address: str | None, key: str, shows_workers: 
         ray.shutdown()
 
 
-def _require_listener(address: str, key: str) -> None:
+def require_listener(address: str, key: str) -> None:
     """Raise :class:`UserError` if nobody listens at ``[ray://]host:port``, which Ray itself would try for long."""
     host, separator, port = address.removeprefix("ray://").rpartition(":")
     if not separator or not port.isdecimal():

@@ -4,16 +4,16 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
+from omegaconf import OmegaConf
 
 from emotion.config import CONF
 from emotion.errors import UserError, first_line
 from emotion.jobs import Job, digests, earlier_folders, job_identity
+from emotion.ray_cluster import require_listener
 
 LAUNCHERS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray"}
 """The extra that each of Hydra's launchers comes with."""
@@ -22,7 +22,7 @@ _JOBS = "EMOTION_SWEEP_JOBS"
 
 
 def require_launchers(overrides: Sequence[str]) -> None:
-    """Raise :class:`UserError` if a launcher is asked for that is not installed."""
+    """Raise :class:`UserError` if a launcher is asked for that is not installed, or a cluster that is not there."""
     from hydra.core.plugins import Plugins
     from hydra.plugins.launcher import Launcher
 
@@ -31,13 +31,15 @@ def require_launchers(overrides: Sequence[str]) -> None:
         if name == text or name not in LAUNCHERS:
             continue
         module = f"hydra_{name.split('_')[0]}_launcher"
-        if name == "ray" and find_spec("ray") is not None:
-            from emotion.ray_launcher import register
-
-            register()
-        elif not any(module in each.__module__ for each in Plugins.instance().discover(Launcher)):
+        if not any(module in each.__module__ for each in Plugins.instance().discover(Launcher)):
             extra = LAUNCHERS[name]
             raise UserError(f'hydra/launcher: {name} must be installed, found it missing: pip install -e ".[{extra}]"')
+        if name == "ray":
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    for text in overrides:
+        key, _, address = text.partition("=")
+        if key == "hydra.launcher.ray.init.address":
+            require_listener(address.strip("'\""), key)
 
 
 def tell_jobs(count: int) -> None:
@@ -45,18 +47,31 @@ def tell_jobs(count: int) -> None:
     os.environ[_JOBS] = str(count)
 
 
-def share_cores(launcher: DictConfig) -> None:
-    """Leave to the jobs that a launcher runs at the same time on this machine their share of the cores.
-
-    joblib and Ray do so themselves, and Slurm gives each job its own cores.
-    """
-    at_once = (
-        int(os.environ.get(_JOBS, 1)) if launcher.get("_target_", "").endswith("submitit_launcher.LocalLauncher") else 1
-    )
-    if at_once == 1 or "OMP_NUM_THREADS" in os.environ:
-        return
+def cores_per_job(address: str | None = None) -> int:
+    """Return the share of this machine's cores of each job of a sweep; 1 if they run elsewhere, at ``address``."""
+    if address is not None:
+        return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = max(1, cores // at_once)
+    return max(1, cores // int(os.environ.get(_JOBS, 1)))
+
+
+OmegaConf.register_new_resolver("cores_per_job", cores_per_job, replace=True)
+
+
+def prepare_job(hydra: Any) -> None:
+    """Give a job, in whatever process a launcher runs it, the command's folder and the job's share of the cores.
+
+    joblib and Ray share cores themselves, and Slurm gives each job its own.
+
+    Args:
+        hydra: Hydra's own settings in the job's config.
+    """
+    if not hydra.job.chdir:
+        os.chdir(hydra.runtime.cwd)  # on another machine of a cluster it is any folder
+    runs_at_once = hydra.launcher.get("_target_", "").endswith("submitit_launcher.LocalLauncher")
+    if not runs_at_once or int(os.environ.get(_JOBS, 1)) == 1 or "OMP_NUM_THREADS" in os.environ:
+        return
+    threads = cores_per_job()
     os.environ["OMP_NUM_THREADS"] = str(threads)  # of what is imported later
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(threads)
@@ -64,6 +79,8 @@ def share_cores(launcher: DictConfig) -> None:
 
 def of_launcher(error: Exception) -> Exception:
     """Return an error of a launcher, whose job ended without saying why, as one line; others as they are."""
+    if isinstance(error, ConnectionError):
+        return UserError(f"hydra/launcher: must reach its cluster, found {first_line(error)}")
     if type(error).__module__.split(".")[0] not in ("submitit", "joblib", "ray"):
         return error
     return UserError(f"hydra/launcher: must have jobs that end by themselves, found {first_line(error)}")

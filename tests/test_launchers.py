@@ -114,11 +114,28 @@ def test_of_ray_s_jobs_one_that_fails_leaves_the_others_and_a_sweep_goes_on(
     assert out.count("Over seeds, on validation") == again.count("Over seeds, on validation") == 1
 
 
+@pytest.mark.slow
+def test_jobs_on_a_cluster_find_the_files_of_the_folder_that_the_sweep_was_started_in(
+    backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster_utils = pytest.importorskip("ray.cluster_utils")
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    cluster = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    try:
+        corpus["train"].rename(tmp_path / "train.csv")
+        given = settings(backbones["minilm"], corpus | {"train": Path("train.csv")})
+        place = f"hydra.launcher.ray.init.address={cluster.address}"
+        finished(sweep(tmp_path, "seed=1,2", "hydra/launcher=ray", place, *given))
+    finally:
+        cluster.shutdown()
+    assert sorted(run["seed"] for run in read_report(tmp_path / "outputs")["runs"]) == [1, 2]
+
+
 def test_a_cluster_that_is_not_there_is_named_in_one_line(tmp_path: Path) -> None:
-    process = sweep(tmp_path, "seed=1,2", "hydra/launcher=ray", "hydra.launcher.address=ray://127.0.0.1:9")
+    process = sweep(tmp_path, "seed=1,2", "hydra/launcher=ray", "hydra.launcher.ray.init.address=ray://127.0.0.1:9")
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1
-    rule = "error: hydra.launcher.address: must be of a Ray cluster, found none at ray://127.0.0.1:9: "
+    rule = "error: hydra.launcher.ray.init.address: must be of a Ray cluster, found none at ray://127.0.0.1:9: "
     assert err.strip().startswith(rule)
     assert len(err.strip().splitlines()) == 1
 
@@ -126,7 +143,8 @@ def test_a_cluster_that_is_not_there_is_named_in_one_line(tmp_path: Path) -> Non
 def test_a_launcher_that_is_not_installed_is_named_in_one_line(tmp_path: Path) -> None:
     absent = tmp_path / "absent"
     absent.mkdir()
-    (absent / "sitecustomize.py").write_text("import sys; sys.modules['ray'] = None")
+    without_plugins = "import sys, types; sys.modules['hydra_plugins'] = it = types.ModuleType(''); it.__path__ = []"
+    (absent / "sitecustomize.py").write_text(without_plugins)
     process = sweep(tmp_path, "seed=1,2", "hydra/launcher=ray", PYTHONPATH=str(absent))
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1
