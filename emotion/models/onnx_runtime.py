@@ -3,9 +3,11 @@
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache, cached_property
 from importlib import import_module
 from itertools import chain, islice
+from threading import Lock
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -60,6 +62,7 @@ class OnnxClassifier:
     def __init__(self, serialized: bytes, config: PretrainedConfig, fast: bool = True) -> None:
         self.serialized, self.config, self.fast = serialized, config, fast
         self._session = self._new_session(torch.get_num_threads())
+        self._calls, self._counting = 0, Lock()
         self._outputs = [output.name for output in self._session.get_outputs()]
         self.has_features = "features" in self._outputs
 
@@ -75,20 +78,35 @@ class OnnxClassifier:
     def of_batches(self, batches: Iterable[tuple[T, dict[str, np.ndarray]]]) -> Iterator[tuple[T, BatchOutput]]:
         """Compute what a call of each batch does, in order, several batches at a time, each in one thread.
 
-        Several threads within one batch would wait for each other. A batch is taken when it is needed.
+        Several threads within one batch would wait for each other, and so would those of several calls: one that
+        begins while another is at work computes in the thread that it comes from. A batch is taken when it is needed.
 
         Args:
             batches: Anything that says which batch it is, and the arguments of the call as arrays.
         """
         threads, batches = torch.get_num_threads(), iter(batches)
-        first = list(islice(batches, 2))
-        if len(first) < 2 or threads == 1:
-            yield from ((name, self._run(self._session, inputs)) for name, inputs in chain(first, batches))
-            return
-        session, workers = self._one_thread, _workers(os.getpid(), threads)
-        yield from mapped(
-            lambda batch: (batch[0], self._run(session, batch[1])), chain(first, batches), workers, threads
-        )
+        with self._counted() as calls:
+            first = list(islice(batches, 2))
+            if threads == 1 or calls > 1 or len(first) < 2:
+                session = self._session if calls == 1 else self._one_thread
+                yield from ((name, self._run(session, inputs)) for name, inputs in chain(first, batches))
+                return
+            session, workers = self._one_thread, _workers(os.getpid(), threads)
+            yield from mapped(
+                lambda batch: (batch[0], self._run(session, batch[1])), chain(first, batches), workers, threads
+            )
+
+    @contextmanager
+    def _counted(self) -> Iterator[int]:
+        """Count a call while it is at work, and yield how many are."""
+        with self._counting:
+            self._calls += 1
+            calls = self._calls
+        try:
+            yield calls
+        finally:
+            with self._counting:
+                self._calls -= 1
 
     @cached_property
     def _one_thread(self) -> Any:

@@ -34,7 +34,7 @@ def create_app(predictor: Predictor, config: ServeConfig, token: str | None = No
     """Build the server's ASGI application.
 
     Args:
-        predictor: The model; used by one thread at a time.
+        predictor: The model.
         config: The limits.
         token: What clients must give as ``Authorization: Bearer``; None = nothing.
     """

@@ -1,6 +1,7 @@
 """Several batches at a time, each in one thread, give what each gives alone."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,15 @@ def test_a_batch_is_the_same_alone_and_among_others(exported: Predictor) -> None
         alone = exported.features([texts[place]])
         assert alone is not None
         torch.testing.assert_close(torch.tensor(features[place]), torch.tensor(alone[0]), rtol=1e-4, atol=1e-5)
+
+
+def test_calls_at_the_same_time_give_what_each_gives_alone(exported: Predictor) -> None:
+    calls = [[f"word {number} " * (number % 7 + 1) for number in range(size)] for size in (1, 2, 9, 40) * 6]
+    expected = [exported.predict_proba(texts) for texts in calls]
+    assert exported.calls_at_once == 3
+    with ThreadPoolExecutor(exported.calls_at_once) as threads:
+        for found, alone in zip(threads.map(exported.predict_proba, calls), expected, strict=True):
+            torch.testing.assert_close(found, alone, rtol=1e-4, atol=1e-5)
 
 
 def test_batches_hold_few_tokens_or_one_text(exported: Predictor) -> None:

@@ -17,12 +17,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from emotion.checkpoint import load
+from emotion.compression.steps.onnx import export_onnx
 from emotion.config import PROJECT
 from emotion.models import NotFiniteError, Predictions, Predictor
 from support.command_server import Commands
 from support.files import TEXTS
+from support.predictors import untrained
 from support.serving import Client, serving, wait_until
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -147,6 +150,26 @@ def test_too_many_waiting_texts_are_refused_and_the_server_recovers(
         gate.set()
         assert [first.result().status, waiting.result().status] == [200, 200]
         assert client.post({"inputs": "later"}).status == 200
+
+
+@pytest.fixture
+def exported(backbones: dict[str, Path]) -> Predictor:
+    """A model in ONNX Runtime, for two threads, until the fixture ``one_thread`` ends."""
+    torch.set_num_threads(2)
+    return export_onnx(untrained("minilm", backbones["minilm"]))
+
+
+def test_with_onnx_runtime_as_many_batches_are_computed_at_once_as_there_are_threads(
+    exported: Predictor, gate: threading.Event
+) -> None:
+    with serving(exported) as client, ThreadPoolExecutor(3) as clients:
+        requests = [clients.submit(client.post, {"inputs": text}) for text in TEXTS[:3]]
+        wait_until(lambda: "emotion_waiting_texts 1.0" in client.get("/metrics").content)
+        assert "emotion_batch_texts_count 2.0" in client.get("/metrics").content
+        gate.set()
+        replies = [request.result() for request in requests]
+    for text, reply in zip(TEXTS, replies, strict=False):
+        assert by_label(reply.content) == pytest.approx(alone(exported, text), abs=1e-5)
 
 
 def test_requests_that_were_taken_are_finished_when_the_server_stops(
