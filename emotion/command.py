@@ -25,7 +25,7 @@ from yaml import YAMLError
 from emotion.config import CONF, Config, check_choices, one_line, resolve, sweep_configs
 from emotion.errors import UserError, first_line, of_file
 from emotion.models.fast import keep_freed_memory
-from emotion.sweeps import of_launcher, prepare_job, recorded_sweep, require_launchers, tell_jobs
+from emotion.sweeps import absolute_folder, of_launcher, prepare_job, recorded_sweep, require_launchers, tell_jobs
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +76,8 @@ def run_command(
                 configs = ()  # they are shown, not run
             elif hasattr(schema(), "inputs"):
                 sweep = recorded_sweep(name, configs, arguments.overrides)
+            else:
+                sweep = nullcontext([absolute_folder(name, arguments.overrides)])
         try:
             with sweep as folder:
                 sys.argv += folder

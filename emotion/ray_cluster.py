@@ -28,7 +28,9 @@ def ray_cluster(cpus: int | None, address: str | None, key: str) -> Iterator[Non
     if address is not None:
         require_listener(address, key)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    settings: dict[str, Any] = {"address": address} if address else {"num_cpus": cpus, "include_dashboard": False}
+    settings: dict[str, Any] = (
+        {"address": address} if address else {"address": "local", "num_cpus": cpus, "include_dashboard": False}
+    )
     try:
         ray.init(**settings, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:

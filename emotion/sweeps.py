@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -47,15 +48,22 @@ def tell_jobs(count: int) -> None:
     os.environ[_JOBS] = str(count)
 
 
-def cores_per_job(address: str | None = None) -> int:
-    """Return the share of this machine's cores of each job of a sweep; 1 if they run elsewhere, at ``address``."""
-    if address is not None:
-        return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // int(os.environ.get(_JOBS, 1)))
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-OmegaConf.register_new_resolver("cores_per_job", cores_per_job, replace=True)
+def _cores_for_ray(address: str) -> int | None:
+    """Return how many cores an instance of Ray has; None if ``address`` is that of a cluster, which knows."""
+    return _cores() if address == "local" else None
+
+
+def _cores_per_job(address: str = "local") -> int:
+    """Return the share of this machine's cores of each job of a sweep; 1 if they run on the cluster at ``address``."""
+    return max(1, _cores() // int(os.environ.get(_JOBS, 1))) if address == "local" else 1
+
+
+OmegaConf.register_new_resolver("cores_for_ray", _cores_for_ray, replace=True)
+OmegaConf.register_new_resolver("cores_per_job", _cores_per_job, replace=True)
 
 
 def prepare_job(hydra: Any) -> None:
@@ -71,19 +79,19 @@ def prepare_job(hydra: Any) -> None:
     runs_at_once = hydra.launcher.get("_target_", "").endswith("submitit_launcher.LocalLauncher")
     if not runs_at_once or int(os.environ.get(_JOBS, 1)) == 1 or "OMP_NUM_THREADS" in os.environ:
         return
-    threads = cores_per_job()
+    threads = _cores_per_job()
     os.environ["OMP_NUM_THREADS"] = str(threads)  # of what is imported later
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(threads)
 
 
 def of_launcher(error: Exception) -> Exception:
-    """Return an error of a launcher, whose job ended without saying why, as one line; others as they are."""
-    if isinstance(error, ConnectionError):
-        return UserError(f"hydra/launcher: must reach its cluster, found {first_line(error)}")
-    if type(error).__module__.split(".")[0] not in ("submitit", "joblib", "ray"):
+    """Return an error of a launcher, such as of a cluster that is not there, as one line; those of jobs as they are."""
+    frames = [frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__)]
+    packages = {name.split(".")[0] for name in (type(error).__module__, *frames)}
+    if packages.isdisjoint(("submitit", "joblib", "ray")):
         return error
-    return UserError(f"hydra/launcher: must have jobs that end by themselves, found {first_line(error)}")
+    return UserError(f"hydra/launcher: must run jobs that end by themselves, found {first_line(error)}")
 
 
 @contextmanager
@@ -109,8 +117,17 @@ def recorded_sweep(name: str, configs: Sequence[Any], overrides: Sequence[str]) 
         # Hydra sets logging up later.
         print(f"resuming the sweep in {job.folder}, which ended early (resume=never would start a new one)")
     with job.recorded():
-        quoted = str(job.folder).replace("\\", "\\\\").replace("'", "\\'")
-        yield [f"hydra.sweep.dir='{quoted}'"]
+        yield [_sweep_dir(job.folder)]
+
+
+def absolute_folder(name: str, overrides: Sequence[str]) -> str:
+    """Return the override that gives a sweep its folder by an absolute path, for jobs that run in any other folder."""
+    return _sweep_dir(_folder(name, overrides))
+
+
+def _sweep_dir(folder: Path) -> str:
+    quoted = str(folder).replace("\\", "\\\\").replace("'", "\\'")
+    return f"hydra.sweep.dir='{quoted}'"
 
 
 def _folder(name: str, overrides: Sequence[str]) -> Path:

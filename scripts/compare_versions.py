@@ -51,7 +51,7 @@ def measure(weights: str, material: dict[str, list[str]]) -> dict[str, Any]:
         "alone_ms": 1000 * median(alone),
         "batch_ms": 1000 * median(batches),
         "rows_per_second": len(rows) / seconds,
-        "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6,
         "labels": sha256(bytes(labels)).hexdigest(),
     }
 
@@ -60,7 +60,9 @@ def material_of(path: Path, count: int) -> dict[str, list[str]]:
     """Return the texts of a CSV, and ``count`` rows of their first words, of which one is another's."""
     import pandas as pd
 
-    texts = pd.read_csv(path)["text"].tolist()
+    texts = [text for text in pd.read_csv(path)["text"] if text.strip()]
+    if len(texts) < BATCHES * BATCH:
+        sys.exit(f"{path}: must have at least {BATCHES * BATCH} texts, found {len(texts)}")
     words = np.array(" ".join(texts).split())
     rng = np.random.default_rng(0)
     rows = []
@@ -102,6 +104,9 @@ def main() -> None:
     for _ in range(options.rounds):
         for name, (checkout, weights) in sides.items():
             rounds[name].append(measured(checkout, weights, material))
+    for name, turns in rounds.items():
+        if len({each["labels"] for each in turns}) > 1:
+            sys.exit(f"{name}: must give the same labels in each round, found others")
     figures = ("alone_ms", "batch_ms", "rows_per_second", "memory_mb")
     found: dict[str, dict[str, Any]] = {
         name: {figure: median(each[figure] for each in turns) for figure in figures}

@@ -83,9 +83,10 @@ async def load(port: int, texts: list[str], clients: int, seconds: float, rate: 
         reader, writer = await asyncio.open_connection(HOST, port)
         turn = 0
         while (now := perf_counter() - start) < seconds:
-            if rate is not None and (due := (turn * clients + number) / rate) > now:
+            due = now if rate is None else (turn * clients + number) / rate
+            if due > now:
                 await asyncio.sleep(due - now)
-            asked = perf_counter()
+            asked = start + due  # so that a request that a stall delays counts as slow
             statuses[await post_over(reader, writer, texts[(turn * clients + number) % len(texts)])] += 1
             times.append(1000 * (perf_counter() - asked))
             turn += 1

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache, cached_property
+from functools import cache
 from importlib import import_module
 from itertools import chain, islice
 from threading import Lock
@@ -61,8 +61,10 @@ class OnnxClassifier:
 
     def __init__(self, serialized: bytes, config: PretrainedConfig, fast: bool = True) -> None:
         self.serialized, self.config, self.fast = serialized, config, fast
-        self._session = self._new_session(torch.get_num_threads())
-        self._calls, self._counting = 0, Lock()
+        threads = torch.get_num_threads()
+        self._session = self._new_session(threads)
+        self._single = self._session if threads == 1 else None
+        self._calls, self._lock = 0, Lock()
         self._outputs = [output.name for output in self._session.get_outputs()]
         self.has_features = "features" in self._outputs
 
@@ -99,19 +101,22 @@ class OnnxClassifier:
     @contextmanager
     def _counted(self) -> Iterator[int]:
         """Count a call while it is at work, and yield how many are."""
-        with self._counting:
+        with self._lock:
             self._calls += 1
             calls = self._calls
         try:
             yield calls
         finally:
-            with self._counting:
+            with self._lock:
                 self._calls -= 1
 
-    @cached_property
+    @property
     def _one_thread(self) -> Any:
         """The session for several batches at a time, which computes in the thread that calls it."""
-        return self._new_session(1)
+        with self._lock:
+            if self._single is None:
+                self._single = self._new_session(1)
+            return self._single
 
     def _new_session(self, threads: int) -> Any:
         (onnxruntime,) = require_packages("onnxruntime")

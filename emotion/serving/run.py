@@ -33,7 +33,11 @@ def serve(config: ServeConfig) -> None:
     listener = listen(config.host, config.port)
     try:
         predictor = load(config.weights, pick_device(config.accelerator), config.fast)
-        predictor.predict_texts(["the first text of a process takes longer"] * 2)
+        for texts in (
+            ["the first text of a process takes longer"],
+            ["and so does the first long text " * 40, "of two"],
+        ):
+            predictor.predict_texts(texts)
         host, port = listener.getsockname()[:2]
         if token is None and not _is_loopback(host):
             log.warning("host: whoever reaches %s can use the model, as %s is not set", host, TOKEN)

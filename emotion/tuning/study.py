@@ -88,7 +88,7 @@ class Study:
         A trial whose process has ended goes on first.
         """
         with self._lock:
-            self._adopt_left_trials()
+            self._adopt_left_trials(space)
             trials = self.trials
             begun = len(begun_trials(trials))
             found = None
@@ -100,7 +100,7 @@ class Study:
             if found is not None:
                 found.lock.release()
 
-    def _adopt_left_trials(self) -> None:
+    def _adopt_left_trials(self, space: Mapping[str, Range | Choices]) -> None:
         """Let trials that no process works on be done next, with the same settings and in the same folder."""
         trials = self.trials
         waiting = {trial.user_attrs.get(_PLACE) for trial in trials if trial.state == TrialState.WAITING}
@@ -116,7 +116,9 @@ class Study:
                     continue
                 lock.release()
                 if place not in waiting:  # a process was killed between the two lines
-                    self._study.enqueue_trial(trial.params, user_attrs={_PLACE: place})
+                    # With a part of the settings alone, the others would be drawn from random numbers of the first.
+                    params = trial.params if trial.params.keys() >= space.keys() else {}
+                    self._study.enqueue_trial(params, user_attrs={_PLACE: place})
             self._study.tell(trial.number, state=TrialState.FAIL)
 
 

@@ -3,7 +3,10 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import current_thread, main_thread
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -49,6 +52,39 @@ def test_calls_at_the_same_time_give_what_each_gives_alone(exported: Predictor) 
     with ThreadPoolExecutor(exported.calls_at_once) as threads:
         for found, alone in zip(threads.map(exported.predict_proba, calls), expected, strict=True):
             torch.testing.assert_close(found, alone, rtol=1e-4, atol=1e-5)
+
+
+def test_a_call_beside_another_computes_in_its_own_thread(exported: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the threads of both would wait for each other; a call that failed or was left early counts no more."""
+    model, places = exported.model, list[bool]()
+    assert isinstance(model, OnnxClassifier)
+    run = OnnxClassifier._run
+
+    def record(self: OnnxClassifier, session: Any, inputs: dict[str, np.ndarray]) -> Any:
+        if inputs["input_ids"].shape[1] == ids.shape[1]:
+            places.append(current_thread() is main_thread())
+        return run(self, session, inputs)
+
+    monkeypatch.setattr(OnnxClassifier, "_run", record)
+    ids = np.ones((1, 4), dtype=np.int64)
+    batches = [(number, {"input_ids": ids, "attention_mask": ids}) for number in range(4)]
+
+    def in_own_thread() -> bool:
+        places.clear()
+        assert len(list(model.of_batches(batches))) == 4
+        assert len(set(places)) == 1
+        return places[0]
+
+    assert not in_own_thread()
+    short = {"input_ids": ids[:, :2], "attention_mask": ids[:, :2]}
+    other = model.of_batches([(number, short) for number in range(4)])
+    next(other)
+    assert in_own_thread()
+    other.close()  # type: ignore[attr-defined]
+    assert not in_own_thread()
+    with pytest.raises(UserError, match="must be an ONNX model that runs"):
+        list(model.of_batches([(0, {"input_ids": ids}), *batches]))
+    assert not in_own_thread()
 
 
 def test_batches_hold_few_tokens_or_one_text(exported: Predictor) -> None:

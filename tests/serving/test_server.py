@@ -163,9 +163,10 @@ def test_with_onnx_runtime_as_many_batches_are_computed_at_once_as_there_are_thr
     exported: Predictor, gate: threading.Event
 ) -> None:
     with serving(exported) as client, ThreadPoolExecutor(3) as clients:
-        requests = [clients.submit(client.post, {"inputs": text}) for text in TEXTS[:3]]
-        wait_until(lambda: "emotion_waiting_texts 1.0" in client.get("/metrics").content)
-        assert "emotion_batch_texts_count 2.0" in client.get("/metrics").content
+        requests = []
+        for told in ("emotion_batch_texts_count 1.0", "emotion_batch_texts_count 2.0", "emotion_waiting_texts 1.0"):
+            requests.append(clients.submit(client.post, {"inputs": TEXTS[len(requests)]}))
+            wait_until(lambda told=told: told in client.get("/metrics").content)
         gate.set()
         replies = [request.result() for request in requests]
     for text, reply in zip(TEXTS, replies, strict=False):

@@ -58,7 +58,7 @@ class Work:
             return [*data, *steps, "rounds=1", f"weights={inputs / 'model.pt'}", "accelerator=cpu"]
         settings = ["trainer.max_epochs=2", "data.batch_size=8", "trainer.enable_progress_bar=false"]
         if self.kind == "tune":
-            search = "search={model.learning_rate: [1e-4, 1e-2, log]}"
+            search = "search={model.learning_rate: [1e-4, 1e-2, log], optimizer.weight_decay: [0, 0.1]}"
             return ["data=csv", f"model.backbone={inputs / 'minilm'}", *data, *settings, search, "trials=3"]
         seeds = {"sweep": ["-m", "seed=1,2"], "publish": ["seed=2"], "train": []}[self.kind]
         return [*seeds, f"model.backbone={inputs / 'minilm'}", *data, *settings, "save_every_minutes=0.001"]
