@@ -21,7 +21,7 @@ def ray_cluster(cpus: int | None, address: str | None, key: str) -> Iterator[Non
         key: The setting that ``address`` comes from; errors begin with it.
 
     Raises:
-        UserError: There is no such cluster.
+        UserError: There is no such cluster, or Ray does not start.
     """
     import ray
 
@@ -33,7 +33,9 @@ def ray_cluster(cpus: int | None, address: str | None, key: str) -> Iterator[Non
     )
     try:
         ray.init(**settings, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except Exception as error:  # where one of Ray's processes ends early, of no kind of its own
+        if address is None:
+            raise UserError(f"Ray must start on this machine, found that it did not: {first_line(error)}") from error
         raise UserError(f"{key}: must be of a Ray cluster, found none at {address}: {first_line(error)}") from error
     try:
         yield
