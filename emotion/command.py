@@ -25,7 +25,15 @@ from yaml import YAMLError
 from emotion.config import CONF, Config, check_choices, one_line, resolve, sweep_configs
 from emotion.errors import UserError, first_line, of_file
 from emotion.models.fast import keep_freed_memory
-from emotion.sweeps import absolute_folder, of_launcher, prepare_job, recorded_sweep, require_launchers, tell_jobs
+from emotion.sweeps import (
+    absolute_folder,
+    launcher_settings,
+    of_launcher,
+    prepare_job,
+    recorded_sweep,
+    require_launchers,
+    tell_jobs,
+)
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +80,7 @@ def run_command(
         if arguments.multirun:
             configs = sweep_configs(name, schema(), [*_further_folder(arguments), *arguments.overrides])
             tell_jobs(len(configs))
+            sys.argv += launcher_settings(arguments.overrides)
             if any((arguments.cfg, arguments.info, arguments.help, arguments.hydra_help)):
                 configs = ()  # they are shown, not run
             elif hasattr(schema(), "inputs"):

@@ -9,7 +9,6 @@ from traceback import walk_tb
 from typing import Any
 
 from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 
 from emotion.config import CONF
 from emotion.errors import UserError, first_line
@@ -52,18 +51,31 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _cores_for_ray(address: str) -> int | None:
-    """Return how many cores an instance of Ray has; None if ``address`` is that of a cluster, which knows."""
-    return _cores() if address == "local" else None
+def _cores_per_job() -> int:
+    """Return the share of this machine's cores of each job of a sweep."""
+    return max(1, _cores() // int(os.environ.get(_JOBS, 1)))
 
 
-def _cores_per_job(address: str = "local") -> int:
-    """Return the share of this machine's cores of each job of a sweep; 1 if they run on the cluster at ``address``."""
-    return max(1, _cores() // int(os.environ.get(_JOBS, 1))) if address == "local" else 1
+def launcher_settings(overrides: Sequence[str]) -> list[str]:
+    """Return overrides for what Ray's launcher needs here and the command line does not say.
 
-
-OmegaConf.register_new_resolver("cores_for_ray", _cores_for_ray, replace=True)
-OmegaConf.register_new_resolver("cores_per_job", _cores_per_job, replace=True)
+    An instance of Ray on this machine has all cores, and each job its share of them; on a cluster, a job has one core.
+    """
+    if "hydra/launcher=ray" not in overrides:
+        return []
+    ray = "hydra.launcher.ray."
+    given = dict(text.lstrip("+").split("=", 1) for text in overrides if "=" in text)
+    if given.get(f"{ray}init.address", "local") == "local":
+        own = {"init.address": "local", "init.num_cpus": _cores(), "init.include_dashboard": "false"}
+        settings = own | {"remote.num_cpus": _cores_per_job()}
+    else:
+        settings = {"init.object_store_memory": "null"}  # the launcher's own value cannot be given to a cluster
+    settings |= {"remote.max_retries": 0}
+    return [
+        f"++{ray}{key}={value}"
+        for key, value in settings.items()
+        if not any(f"{ray}{key}.".startswith(f"{other}.") for other in given)
+    ]
 
 
 def prepare_job(hydra: Any) -> None:

@@ -27,8 +27,7 @@ def techniques() -> str:
     wishes = {
         "onnx_int8": "a smaller and faster model, with no training",
         "small": "the smallest loss at an eighth of the size",
-        "tiny": "a sixteenth of the size",
-        "micro": "the smallest Transformer",
+        "micro": "a fiftieth of the size",
         "static": "the fastest, without a Transformer",
         "half": "less memory on a GPU",
         "prune": "the classic techniques, for an article",
@@ -42,7 +41,7 @@ def techniques() -> str:
         speed = f"{variant.speedup:.1f}x, {variant.speedup_batch_1:.1f}x"
         interval = "" if found is None else f"{100 * found.low:+.1f} to {100 * found.high:+.1f}"
         rows.append((wish, f"`{name}`", f"{variant.size_ratio:.0%}", speed, f"{report.points(name):+.2f}", interval))
-    rows.insert(4, ("the best of these, chosen for you", "`frontier`", "", "", "", "`max_drop=0.005`"))
+    rows.insert(3, ("the best of these, chosen for you", "`frontier`", "", "", "", "`max_drop=0.005`"))
     headings = ("you want", "`technique=`", "size", "speed on a CPU", "macro F1, points", "95 %")
     return f"{to_markdown(Table('you want', headings, rows))}\n\n{wrapped(machine(report))}"
 
