@@ -76,11 +76,12 @@ def run_command(
         check_choices(arguments.overrides)
         require_launchers(arguments.overrides)
         sweep: AbstractContextManager[list[str]] = nullcontext([])
+        settings: list[str] = []
         configs: Sequence[Any] = ()
         if arguments.multirun:
             configs = sweep_configs(name, schema(), [*_further_folder(arguments), *arguments.overrides])
             tell_jobs(len(configs))
-            sys.argv += launcher_settings(arguments.overrides)
+            settings = launcher_settings(arguments.overrides)
             if any((arguments.cfg, arguments.info, arguments.help, arguments.hydra_help)):
                 configs = ()  # they are shown, not run
             elif hasattr(schema(), "inputs"):
@@ -89,7 +90,7 @@ def run_command(
                 sweep = nullcontext([absolute_folder(name, arguments.overrides)])
         try:
             with sweep as folder:
-                sys.argv += folder
+                _add_overrides(arguments.overrides, [*settings, *folder])
                 failure: Exception | None = None
                 try:
                     hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(checked_job)()
@@ -108,6 +109,14 @@ def run_command(
             raise UserError(f"hydra: must have settings that Hydra can use, found {first_line(error)}") from error
 
     run(start)
+
+
+def _add_overrides(given: Sequence[str], added: Sequence[str]) -> None:
+    """Add overrides to the command line, beside the ``given`` ones: they must not stand on both sides of a flag."""
+    flags = sys.argv[1:]
+    for text in given:
+        flags.remove(text)
+    sys.argv[1:] = [*given, *added, *flags]
 
 
 def _further_folder(arguments: argparse.Namespace) -> list[str]:

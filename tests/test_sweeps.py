@@ -7,6 +7,15 @@ from support.files import sample_rows, write_csv
 from support.training import read_report, same, weights_of
 
 
+def test_the_flag_of_a_sweep_may_stand_last(
+    commands: Commands, backbones: dict[str, Path], corpus: dict[str, Path], tmp_path: Path
+) -> None:
+    csvs = [f"data.train={corpus['train']}", f"data.validation={corpus['validation']}"]
+    done = commands.run("train", tmp_path, f"model.backbone={backbones['minilm']}", *csvs, "trainer.max_epochs=1", "-m")
+    assert done.code == 0, done.err
+    assert len(read_report(tmp_path / "outputs")["runs"]) == 1
+
+
 def test_a_killed_sweep_goes_on(commands: Commands, backbones: dict[str, Path], tmp_path: Path) -> None:
     csv = write_csv(tmp_path / "train.csv", sample_rows("train", 200))
     validation = write_csv(tmp_path / "validation.csv", sample_rows("validation", 40))
