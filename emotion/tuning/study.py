@@ -16,6 +16,8 @@ from emotion.errors import UserError
 from emotion.tuning.search_space import Choices, Range, Value
 
 JOURNAL = "study.log"
+_BEGINNING = b'{"op_code"'
+"""How each line of a journal of Optuna's begins."""
 _LOCK = ".emotion.study.lock"
 _PLACE = "place"
 """Attribute of a trial: the number of its training. A trial that goes on with another's has the same."""
@@ -197,10 +199,11 @@ def _mend(path: Path) -> None:
     try:
         content = path.read_bytes()
         first, newline, _ = content.partition(b"\n")
-        if content and not (newline and first.startswith(b"{") and b'"op_code"' in first):
+        is_torn = not newline and content[: len(_BEGINNING)] == _BEGINNING[: len(content)]
+        if content and not is_torn and not (newline and first.startswith(_BEGINNING)):
             raise UserError(f"output_dir: must hold a study of this command or none, found {path}")
         if not content.endswith(b"\n") and content:
             with path.open("r+b") as file:
-                file.truncate(content.rindex(b"\n") + 1)
+                file.truncate(content.rfind(b"\n") + 1)
     finally:
         lock.release()

@@ -208,3 +208,8 @@ def test_a_journal_that_a_kill_cut_off_goes_on(
     with journal.open("ab") as file:
         file.write(b'{"op_code":8,"worker_')
     assert tune(config_for(backbones, corpus, tmp_path, "trials=2")).trials[0] == report.trials[0]
+    for number, rest in enumerate((b"{", b'{"op_code":0,"wor')):
+        folder = tmp_path / str(number)
+        (folder / "out").mkdir(parents=True)
+        (folder / "out" / "study.log").write_bytes(rest)
+        assert tune(config_for(backbones, corpus, folder, "trials=1")).trials == report.trials
