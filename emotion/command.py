@@ -95,7 +95,7 @@ def run_command(
                 try:
                     hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(checked_job)()
                 except Exception as error:  # in a sweep, the other jobs were done
-                    failure = of_launcher(error)
+                    failure = error if begun or isinstance(error, UserError) else of_launcher(error)
                 # Without a job that began, here or in a launcher's process, there is nothing new to tell.
                 has_jobs = failure is None or begun or isinstance(failure, UserError)
                 if configs and after_sweep is not None and has_jobs:

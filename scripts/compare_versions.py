@@ -60,7 +60,7 @@ def material_of(path: Path, count: int) -> dict[str, list[str]]:
     """Return the texts of a CSV, and ``count`` rows of their first words, of which one is another's."""
     import pandas as pd
 
-    texts = [text for text in pd.read_csv(path)["text"] if text.strip()]
+    texts = [text for text in pd.read_csv(path).get("text", ()) if str(text).strip()]
     if len(texts) < BATCHES * BATCH:
         sys.exit(f"{path}: must have at least {BATCHES * BATCH} texts, found {len(texts)}")
     words = np.array(" ".join(texts).split())
@@ -71,6 +71,15 @@ def material_of(path: Path, count: int) -> dict[str, list[str]]:
         row[rng.integers(len(row))] = str(rng.choice(words))
         rows.append(" ".join(row))
     return {"texts": texts, "rows": rows}
+
+
+def side(text: str) -> tuple[str, list[str]]:
+    """Parse ``NAME=CHECKOUT:WEIGHTS``."""
+    name, _, place = text.partition("=")
+    parts = place.split(":", 1)
+    if not name or len(parts) < 2 or not Path(parts[1]).is_file():
+        raise argparse.ArgumentTypeError(f"must be NAME=CHECKOUT:WEIGHTS with a file of weights, found {text}")
+    return name, parts
 
 
 def measured(checkout: str, weights: str, material: dict[str, list[str]]) -> dict[str, Any]:
@@ -93,12 +102,12 @@ def main() -> None:
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("texts", type=Path, help="a CSV with the column text")
-    parser.add_argument("sides", nargs="+", metavar="NAME=CHECKOUT:WEIGHTS")
+    parser.add_argument("sides", nargs="+", type=side, metavar="NAME=CHECKOUT:WEIGHTS")
     parser.add_argument("--rows", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path, help="where to write what was found, too")
     options = parser.parse_args()
-    sides = {name: place.split(":", 1) for name, place in (side.split("=", 1) for side in options.sides)}
+    sides = dict(options.sides)
     material = material_of(options.texts, options.rows)
     rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in sides}
     for _ in range(options.rounds):

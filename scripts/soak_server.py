@@ -158,7 +158,9 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--json", type=Path, help="where to write what was found, too")
     options = parser.parse_args()
-    texts = pd.read_csv(options.texts)["text"].tolist()
+    texts = list(pd.read_csv(options.texts).get("text", ()))
+    if not texts:
+        sys.exit(f"{options.texts}: must have texts in a column text, found none")
     with server(options.weights) as (process, port):
         found = asyncio.run(soak(process, port, texts, options))
     settings = {name: getattr(options, name) for name in ("minutes", "share", "clients")}

@@ -2,6 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+from joblib import Parallel, delayed
+
+from emotion.errors import UserError
+from emotion.sweeps import of_launcher
 from support.command_server import Commands, Death
 from support.files import sample_rows, write_csv
 from support.training import read_report, same, weights_of
@@ -46,3 +51,16 @@ def test_a_killed_sweep_goes_on(commands: Commands, backbones: dict[str, Path], 
     assert same(*(weights_of(tmp_path / out / "best_MiniLM.pt") for out in ("out", "whole")))
 
     assert "resuming" not in commands.run("train", tmp_path, *arguments, "output_dir=out").out, "it is finished"
+
+
+def test_what_fails_within_a_launcher_is_one_line_and_other_errors_stay() -> None:
+    with pytest.raises(ValueError, match="invalid literal") as within:
+        Parallel(n_jobs=1)([delayed(int)("x")])
+    told = of_launcher(within.value)
+    assert isinstance(told, UserError)
+    assert str(told).startswith("hydra/launcher: must run jobs that end by themselves, found invalid literal")
+    with pytest.raises(ValueError, match="invalid literal") as other:
+        int("x")
+    assert of_launcher(other.value) is other.value
+    pipe = BrokenPipeError()  # whoever reads the output wants no more
+    assert of_launcher(pipe) is pipe
