@@ -93,6 +93,7 @@ class Chains:
             UserError: A step cannot be done with this model, these settings or on this machine.
         """
         context = self.context(chain)
+        model.familiarity = None  # of the model as it was
         for step in chain.steps:
             if step.name == leave_out:
                 continue
@@ -113,7 +114,6 @@ class Chains:
         self.check(chain)
         settings = self.settings(chain)
         model.metadata = {**model.metadata, "compression": {"technique": chain.technique.name, "settings": settings}}
-        model.familiarity = None  # of the model as it was
         model = self.apply(chain, model)
         if chain.calibrate:
             calibrate_(model, self._validation)

@@ -7,8 +7,11 @@ import pytest
 from emotion.benchmark import BenchmarkConfig, compressed
 from emotion.benchmark.model_files import HUGGING_FACE
 from emotion.benchmark.sides import OURS
-from emotion.checkpoint import load
+from emotion.checkpoint import load, save
 from emotion.data import LabelledTexts
+from emotion.models import FEWEST_ROWS
+from emotion.scoring import calibrate_
+from support.files import sample_rows, write_csv
 from support.labels import EMOTION6
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -65,3 +68,17 @@ def test_a_technique_that_fails_is_left_out_and_logged(
 def test_distilling_is_left_out(config: BenchmarkConfig, data: LabelledTexts, tmp_path: Path) -> None:
     path = compressed._make("distill", Path(str(config.weights)), data, config, tmp_path)
     assert load(path).predict(data.texts) == load(str(config.weights)).predict(data.texts)
+
+
+def test_a_narrower_student_of_a_calibrated_model_is_made(
+    config: BenchmarkConfig, data: LabelledTexts, tmp_path: Path
+) -> None:
+    """Smoothing predicts with the student, whose features have another width than those of the familiarity."""
+    original = load(str(config.weights))
+    rows = sample_rows("train", FEWEST_ROWS)
+    calibrate_(original, LabelledTexts.read(write_csv(tmp_path / "more.csv", rows), "text", "label", EMOTION6, ""))
+    assert original.familiarity is not None
+    save(original, tmp_path / "calibrated.pt")
+    student = load(compressed._make("micro", tmp_path / "calibrated.pt", data, config, tmp_path))
+    assert student.familiarity is None
+    assert len(student.predict(data.texts)) == len(data.texts)
