@@ -2,16 +2,20 @@
 
 import json
 import logging
+import os
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryFile
 from time import monotonic, sleep
+from typing import IO
 
 import numpy as np
 
@@ -28,7 +32,7 @@ log = logging.getLogger(__name__)
 
 CLIENTS = 32
 SINGLE_REQUESTS = 500
-START_SECONDS = 120
+START_SECONDS, STOP_SECONDS = 120, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,30 +115,34 @@ def _running(server: _Server) -> Iterator[int]:
     """Start a server, wait until it answers, yield its port, and stop it."""
     with socket.create_server((HOST, 0)) as free:
         port: int = free.getsockname()[1]
-    with subprocess.Popen(
-        [*_COMMAND, server.side, str(server.file), str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    # A server may have processes of its own, which end with its group, and which would keep a pipe open.
+    with (
+        TemporaryFile("w+", encoding="utf-8", errors="replace") as errors,
+        subprocess.Popen(
+            [*_COMMAND, server.side, str(server.file), str(port)],
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            start_new_session=True,
+        ) as process,
+    ):
         try:
-            _wait(process, server.label, port)
+            _wait(process, server.label, port, errors)
             yield port
         finally:
             process.terminate()
-            try:
-                process.communicate(timeout=20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.communicate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=STOP_SECONDS)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
-def _wait(process: subprocess.Popen[str], label: str, port: int) -> None:
+def _wait(process: subprocess.Popen[bytes], label: str, port: int, errors: IO[str]) -> None:
     end = monotonic() + START_SECONDS
     while True:
         if process.poll() is not None or monotonic() > end:
-            errors = process.stderr.read() if process.stderr is not None and process.poll() is not None else "no answer"
-            raise UserError(f"serve: {label} must start, found {_last_line(errors)}")
+            errors.seek(0)
+            found = "no answer" if process.poll() is None else _last_line(errors.read())
+            raise UserError(f"serve: {label} must start, found {found}")
         try:
             ask(port, ["is anybody there"], 1)
         except (OSError, EOFError):
