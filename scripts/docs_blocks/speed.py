@@ -1,4 +1,4 @@
-"""Blocks of docs/speed.md."""
+"""Blocks on speed: docs/speed.md, and that of servers in docs/serving.md."""
 
 from docs_blocks.registry import REPORTS, block, machine, wrapped
 from emotion.reporting import (
@@ -25,3 +25,10 @@ def speed_compressed() -> str:
         table = benchmark_tables(read_json(path, BenchmarkReport)).get("compression")
         shown += [] if table is None else [to_markdown(table)]
     return "\n\n".join(shown)
+
+
+@block
+def serving() -> str:
+    """Speed of servers."""
+    report = read_json(REPORTS / "serving" / "benchmark_report.json", BenchmarkReport)
+    return "\n\n".join([to_markdown(benchmark_tables(report)["serving"]), wrapped(machine(report))])
