@@ -4,6 +4,7 @@ import ipaddress
 import logging
 import os
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from typing import Any
 
@@ -32,12 +33,10 @@ def serve(config: ServeConfig) -> None:
     token = os.environ.get(TOKEN) or None
     listener = listen(config.host, config.port)
     try:
-        predictor = load(config.weights, pick_device(config.accelerator), config.fast)
-        for texts in (
-            ["the first text of a process takes longer"],
-            ["and so does the first long text " * 40, "of two"],
-        ):
-            predictor.predict_texts(texts)
+        # A thread that computed keeps a team of OpenMP's threads until it ends, and these wait actively only while the
+        # process has no more of them than cores. So only the batcher's thread has a team: it is 1.5 times as fast.
+        with ThreadPoolExecutor(1) as starter:
+            predictor = starter.submit(_warm_predictor, config).result()
         host, port = listener.getsockname()[:2]
         if token is None and not _is_loopback(host):
             log.warning("host: whoever reaches %s can use the model, as %s is not set", host, TOKEN)
@@ -47,6 +46,14 @@ def serve(config: ServeConfig) -> None:
         server.run(sockets=[listener])
     finally:
         listener.close()
+
+
+def _warm_predictor(config: ServeConfig) -> Predictor:
+    """Load the model, and let it predict for the first time, which takes longer."""
+    predictor = load(config.weights, pick_device(config.accelerator), config.fast)
+    predictor.predict_texts(["the first text of a process takes longer"])
+    predictor.predict_texts(["and so does the first long text " * 40, "of two"])
+    return predictor
 
 
 def new_server(predictor: Predictor, config: ServeConfig, token: str | None) -> Any:
