@@ -96,11 +96,6 @@ class Predictor:
         return "int8" if is_int8(self.model.config) else str(self.model.config.dtype).removeprefix("torch.")
 
     @property
-    def calls_at_once(self) -> int:
-        """How many calls, each from a thread of its own, are faster at once than one after the other."""
-        return torch.get_num_threads() if isinstance(self.model, OnnxClassifier) else 1
-
-    @property
     def torch_model(self) -> PreTrainedModel:
         """The model, in torch. Raises :class:`UserError` if it is in ONNX Runtime."""
         if isinstance(self.model, OnnxClassifier):

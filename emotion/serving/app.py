@@ -1,10 +1,12 @@
 """The server's endpoints."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
 
 from emotion.models import Predictor
 from emotion.serving.config import ServeConfig
@@ -30,11 +32,22 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
+class _PlainRoute(APIRoute):
+    """Gives an endpoint its request as it is: what FastAPI can do with it takes longer than all that we do."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        async def handle(request: Request) -> Response:
+            response: Response = await self.endpoint(request=request, **request.path_params)
+            return response
+
+        return handle
+
+
 def create_app(predictor: Predictor, config: ServeConfig, token: str | None = None) -> FastAPI:
     """Build the server's ASGI application.
 
     Args:
-        predictor: The model.
+        predictor: The model; used by one thread at a time.
         config: The limits.
         token: What clients must give as ``Authorization: Bearer``; None = nothing.
     """
@@ -58,12 +71,6 @@ def _add_predict(app: FastAPI, service: Service) -> None:
     """Add the endpoint in the form of Hugging Face and text-embeddings-inference."""
     labels = service.predictor.labels
 
-    @app.post(
-        "/predict",
-        response_model=list[Score] | list[list[Score]],
-        responses=_ERRORS,
-        openapi_extra={"requestBody": _body(TextsRequest)},
-    )
     async def predict(request: Request) -> Response:
         """Give each text its labels and their calibrated probabilities, the most probable first."""
 
@@ -75,12 +82,13 @@ def _add_predict(app: FastAPI, service: Service) -> None:
 
         return await service.respond("predict", work)
 
+    _add_post(app, "/predict", predict, TextsRequest, response_model=list[Score] | list[list[Score]])
+
 
 def _add_open_inference(app: FastAPI, service: Service) -> None:
     """Add the Open Inference Protocol, version 2."""
     name, labels = service.predictor.model_name, service.predictor.labels
 
-    @app.post("/v2/models/{model}/infer", responses=_ERRORS, openapi_extra={"requestBody": _body(InferRequest)})
     async def infer(model: str, request: Request) -> Response:
         """Answer a request of the Open Inference Protocol: label, index, probabilities, truncated and unfamiliar."""
 
@@ -93,6 +101,8 @@ def _add_open_inference(app: FastAPI, service: Service) -> None:
             return infer_response(name, asked, await service.answers(texts), labels)
 
         return await service.respond("infer", work)
+
+    _add_post(app, "/v2/models/{model}/infer", infer, InferRequest)
 
     @app.get("/v2/models/{model}")
     async def metadata(model: str) -> Response:
@@ -159,6 +169,17 @@ def _require_name(asked: str, name: str) -> None:
         raise RequestError(f"model: must be {name}, found {asked!r}", 404)
 
 
-def _body(form: type[Any]) -> dict[str, Any]:
-    """Describe a body that the endpoint reads itself, as its errors are to have the server's form."""
-    return {"required": True, "content": {"application/json": {"schema": form.model_json_schema()}}}
+def _add_post(
+    app: FastAPI, path: str, endpoint: Callable[..., Any], form: type[BaseModel], response_model: Any = None
+) -> None:
+    """Add an endpoint that reads its body itself, as its errors are to have the server's form, and describe it."""
+    body = {"required": True, "content": {"application/json": {"schema": form.model_json_schema()}}}
+    app.router.add_api_route(
+        path,
+        endpoint,
+        methods=["POST"],
+        response_model=response_model,
+        responses=_ERRORS,
+        openapi_extra={"requestBody": body},
+        route_class_override=_PlainRoute,
+    )

@@ -62,8 +62,7 @@ class Batcher:
     """Collects the texts of requests while the model computes, and computes them together next, in their order.
 
     Args:
-        compute: Answers texts; called in threads of its own.
-        at_once: Most batches that are computed at the same time, >= 1.
+        compute: Answers texts; called in a thread of its own, once at a time.
         most_texts: Most texts of a batch; a request of more is a batch by itself.
         most_waiting: Most texts that may wait.
         on_batch: Called with the number of texts of each batch.
@@ -72,16 +71,15 @@ class Batcher:
     def __init__(
         self,
         compute: Callable[[Sequence[str]], list[Outcome]],
-        at_once: int,
         most_texts: int,
         most_waiting: int,
         on_batch: Callable[[int], object] = lambda _: None,
     ) -> None:
-        self._compute, self._at_once, self._most_texts, self._most_waiting = compute, at_once, most_texts, most_waiting
+        self._compute, self._most_texts, self._most_waiting = compute, most_texts, most_waiting
         self._on_batch = on_batch
         self._queue: deque[_Waiting] = deque()
-        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="model")
-        self._working, self._workers = 0, set[asyncio.Task[None]]()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
+        self._worker: asyncio.Task[None] | None = None
         self.waiting = 0
         """Texts that wait for the model."""
 
@@ -96,17 +94,15 @@ class Batcher:
         request = _Waiting(texts, asyncio.get_running_loop().create_future())
         self._queue.append(request)
         self.waiting += len(texts)
-        if self._working < self._at_once:
-            self._working += 1
-            worker = asyncio.create_task(self._work())
-            self._workers.add(worker)
-            worker.add_done_callback(self._workers.discard)
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._work())
         return await request.outcomes
 
     async def close(self) -> None:
-        """Finish what was taken, and end the threads."""
-        await asyncio.gather(*self._workers)
-        self._threads.shutdown()
+        """Finish what was taken, and end the thread."""
+        if self._worker is not None:
+            await self._worker
+        self._thread.shutdown()
 
     async def _work(self) -> None:
         """Compute until nothing waits."""
@@ -115,7 +111,7 @@ class Batcher:
             while batch := self._next_batch():
                 texts = [text for request in batch for text in request.texts]
                 try:
-                    outcomes = await loop.run_in_executor(self._threads, self._compute, texts)
+                    outcomes = await loop.run_in_executor(self._thread, self._compute, texts)
                 except Exception as error:
                     for request in batch:
                         if not request.outcomes.done():
@@ -127,7 +123,7 @@ class Batcher:
                         request.outcomes.set_result(outcomes[start : start + len(request.texts)])
                     start += len(request.texts)
         finally:
-            self._working -= 1
+            self._worker = None
 
     def _next_batch(self) -> list[_Waiting]:
         """Take the requests that are computed together; those whose clients have gone are left out."""

@@ -44,7 +44,7 @@ class TextsRequest(BaseModel):
     )
 
     inputs: str | list[str]
-    parameters: Parameters = Parameters()
+    parameters: Annotated[Parameters, Field(default_factory=Parameters)]
 
 
 class Score(BaseModel):

@@ -1,5 +1,6 @@
 """Start the server, and end it when it is told to."""
 
+import gc
 import ipaddress
 import logging
 import os
@@ -41,6 +42,9 @@ def serve(config: ServeConfig) -> None:
         if token is None and not _is_loopback(host):
             log.warning("host: whoever reaches %s can use the model, as %s is not set", host, TOKEN)
         server = new_server(predictor, config, token)
+        # What is there now stays: looking through it for garbage made clients wait for up to a quarter of a second.
+        gc.collect()
+        gc.freeze()
         listener.listen(_BACKLOG)  # whoever reads the next line may ask at once
         log.info("%s answers at http://%s:%d (POST /predict; docs at /docs)", predictor.model_name, host, port)
         server.run(sockets=[listener])

@@ -22,7 +22,7 @@ class Service:
     """A model that requests share.
 
     Args:
-        predictor: The model.
+        predictor: The model; used by one thread at a time.
         config: The limits.
     """
 
@@ -31,7 +31,6 @@ class Service:
         self.metrics = Metrics()
         self._batcher = Batcher(
             partial(answer, predictor, batch_size=config.batch_size),
-            predictor.calls_at_once,
             config.batch_size,
             config.max_waiting,
             self.metrics.batches.observe,

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import re
 import signal
 import socket
@@ -10,7 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -65,13 +66,24 @@ def test_a_text_has_its_labels_the_most_probable_first(client: Client, predictor
 
 def test_who_else_asks_changes_no_answer(client: Client, predictor: Predictor) -> None:
     texts = [f"{text} {number}" for number in range(6) for text in TEXTS]
+    _ask_at_once(client, predictor, texts)
+    counts = client.get("/metrics").content
+    assert f'emotion_requests_total{{endpoint="predict",status="200"}} {len(texts)}.0' in counts
+    assert f"emotion_batch_texts_sum {len(texts)}.0" in counts
+
+
+def test_nor_does_it_with_onnx_runtime_whose_threads_share_a_batch(backbones: dict[str, Path]) -> None:
+    torch.set_num_threads(2)  # until the fixture one_thread ends
+    exported = export_onnx(untrained("minilm", backbones["minilm"]))
+    with serving(exported) as client:
+        _ask_at_once(client, exported, [f"{text} {number}" for number in range(6) for text in TEXTS])
+
+
+def _ask_at_once(client: Client, predictor: Predictor, texts: Sequence[str]) -> None:
     with ThreadPoolExecutor(16) as clients:
         replies = list(clients.map(lambda text: client.post({"inputs": text}), texts))
     for text, reply in zip(texts, replies, strict=True):
         assert by_label(reply.content) == pytest.approx(alone(predictor, text), abs=1e-5)
-    counts = client.get("/metrics").content
-    assert f'emotion_requests_total{{endpoint="predict",status="200"}} {len(texts)}.0' in counts
-    assert f"emotion_batch_texts_sum {len(texts)}.0" in counts
 
 
 @pytest.mark.parametrize(
@@ -152,27 +164,6 @@ def test_too_many_waiting_texts_are_refused_and_the_server_recovers(
         assert client.post({"inputs": "later"}).status == 200
 
 
-@pytest.fixture
-def exported(backbones: dict[str, Path]) -> Predictor:
-    """A model in ONNX Runtime, for two threads, until the fixture ``one_thread`` ends."""
-    torch.set_num_threads(2)
-    return export_onnx(untrained("minilm", backbones["minilm"]))
-
-
-def test_with_onnx_runtime_as_many_batches_are_computed_at_once_as_there_are_threads(
-    exported: Predictor, gate: threading.Event
-) -> None:
-    with serving(exported) as client, ThreadPoolExecutor(3) as clients:
-        requests = []
-        for told in ("emotion_batch_texts_count 1.0", "emotion_batch_texts_count 2.0", "emotion_waiting_texts 1.0"):
-            requests.append(clients.submit(client.post, {"inputs": TEXTS[len(requests)]}))
-            wait_until(lambda told=told: told in client.get("/metrics").content)
-        gate.set()
-        replies = [request.result() for request in requests]
-    for text, reply in zip(TEXTS, replies, strict=False):
-        assert by_label(reply.content) == pytest.approx(alone(exported, text), abs=1e-5)
-
-
 def test_requests_that_were_taken_are_finished_when_the_server_stops(
     predictor: Predictor, gate: threading.Event
 ) -> None:
@@ -191,26 +182,44 @@ def test_requests_that_were_taken_are_finished_when_the_server_stops(
 def test_the_process_finishes_what_it_took_before_it_ends(
     number: signal.Signals, code: int, originals: dict[str, Path]
 ) -> None:
-    command = [sys.executable, str(PROJECT / "scripts" / "serve.py"), f"weights={originals['minilm']}", "port=0"]
-    with (
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process,
-        ThreadPoolExecutor(1) as clients,
-    ):
+    with server_process(originals["minilm"]) as (process, client), ThreadPoolExecutor(1) as clients:
+        texts = [f"so glad that day {number} is over " * 20 for number in range(100)]
+        taken = clients.submit(client.post, {"inputs": texts})
+        wait_until(lambda: taken.done() or "emotion_batch_texts_count 1.0" in client.get("/metrics").content)
+        process.send_signal(number)
+        assert taken.result().status == 200
+        assert process.wait(30) == code, "as shells expect of a process that a signal ends"
+        assert process.stdout is not None
+        assert "Traceback" not in process.stdout.read()
+
+
+@contextmanager
+def server_process(weights: Path, **environment: str) -> Iterator[tuple[subprocess.Popen[str], Client]]:
+    """Start scripts/serve.py, and end it if it still runs after the block."""
+    command = [sys.executable, str(PROJECT / "scripts" / "serve.py"), f"weights={weights}", "port=0"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | environment
+    ) as process:
         try:
             assert process.stdout is not None
             line = next(line for line in process.stdout if "answers at http://" in line)
             found = re.search(r"http://127\.0\.0\.1:(\d+)", line)
             assert found is not None, line
-            client = Client(int(found[1]))
-            texts = [f"so glad that day {number} is over " * 20 for number in range(100)]
-            taken = clients.submit(client.post, {"inputs": texts})
-            wait_until(lambda: taken.done() or "emotion_batch_texts_count 1.0" in client.get("/metrics").content)
-            process.send_signal(number)
-            assert taken.result().status == 200
-            assert process.wait(30) == code, "as shells expect of a process that a signal ends"
-            assert "Traceback" not in process.stdout.read()
+            yield process, Client(int(found[1]))
         finally:
             process.kill()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts threads in /proc")
+def test_no_thread_but_the_models_keeps_a_team_of_openmps(originals: dict[str, Path]) -> None:
+    threads = {}
+    for count in (1, 4):
+        with server_process(originals["minilm"], OMP_NUM_THREADS=str(count), OPENBLAS_NUM_THREADS="1") as (process, _):
+            folder = Path(f"/proc/{process.pid}/task")
+            with suppress(AssertionError):  # threads that have been told to end take their time
+                wait_until(lambda folder=folder: len(list(folder.iterdir())) <= threads.get(1, 0), seconds=2)
+            threads[count] = len(list(folder.iterdir()))
+    assert threads[4] == threads[1], "loading left threads behind, beside which the model's would wait passively"
 
 
 def test_a_client_that_leaves_takes_nobody_with_it(predictor: Predictor, gate: threading.Event) -> None:
