@@ -2,27 +2,21 @@
 
 import json
 import logging
-import os
-import signal
-import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryFile
-from time import monotonic, sleep
-from typing import IO
 
 import numpy as np
 
 from emotion.benchmark.config import BenchmarkConfig
-from emotion.benchmark.http_load import HOST, ask
+from emotion.benchmark.http_load import ask
 from emotion.benchmark.material import Material
 from emotion.benchmark.model_files import HUGGING_FACE, model_files
+from emotion.benchmark.server_process import last_line, running_server
 from emotion.benchmark.sides import OURS
 from emotion.benchmark.turns import in_turns
 from emotion.errors import UserError
@@ -32,7 +26,7 @@ log = logging.getLogger(__name__)
 
 CLIENTS = 32
 SINGLE_REQUESTS = 500
-START_SECONDS, STOP_SECONDS = 120, 20
+_COMMAND = [sys.executable, "-W", "ignore", "-m", "emotion.benchmark.serving_sides"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,62 +88,14 @@ def _model_alone(weights: Path, texts: Sequence[str]) -> _Figures:
     command = [*_COMMAND, "predictor", str(weights), "-"]
     done = subprocess.run(command, input=json.dumps(texts), capture_output=True, text=True, check=False)
     if done.returncode:
-        raise UserError(f"serve: {weights} must predict, found {_last_line(done.stderr)}")
+        raise UserError(f"serve: {weights} must predict, found {last_line(done.stderr)}")
     return _Figures(**json.loads(done.stdout.splitlines()[-1]))
 
 
 def _served(server: _Server, texts: Sequence[str]) -> _Figures:
-    with _running(server) as port:
+    with running_server([*_COMMAND, server.side, str(server.file)], server.label) as port:
         ask(port, texts[:64], 8)
         seconds, _ = ask(port, texts[:SINGLE_REQUESTS], 1)
         _, together = ask(port, texts, CLIENTS)
     p50, p99 = np.percentile(np.array(seconds) * 1000, [50, 99])
     return _Figures(float(p50), float(p99), len(texts) / together)
-
-
-_COMMAND = [sys.executable, "-W", "ignore", "-m", "emotion.benchmark.serving_sides"]
-
-
-@contextmanager
-def _running(server: _Server) -> Iterator[int]:
-    """Start a server, wait until it answers, yield its port, and stop it."""
-    with socket.create_server((HOST, 0)) as free:
-        port: int = free.getsockname()[1]
-    # A server may have processes of its own, which end with its group, and which would keep a pipe open.
-    with (
-        TemporaryFile("w+", encoding="utf-8", errors="replace") as errors,
-        subprocess.Popen(
-            [*_COMMAND, server.side, str(server.file), str(port)],
-            stdout=subprocess.DEVNULL,
-            stderr=errors,
-            start_new_session=True,
-        ) as process,
-    ):
-        try:
-            _wait(process, server.label, port, errors)
-            yield port
-        finally:
-            process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=STOP_SECONDS)
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-
-
-def _wait(process: subprocess.Popen[bytes], label: str, port: int, errors: IO[str]) -> None:
-    end = monotonic() + START_SECONDS
-    while True:
-        if process.poll() is not None or monotonic() > end:
-            errors.seek(0)
-            found = "no answer" if process.poll() is None else _last_line(errors.read())
-            raise UserError(f"serve: {label} must start, found {found}")
-        try:
-            ask(port, ["is anybody there"], 1)
-        except (OSError, EOFError):
-            sleep(0.2)
-        else:
-            return
-
-
-def _last_line(text: str) -> str:
-    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "nothing")
