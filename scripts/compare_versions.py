@@ -58,9 +58,13 @@ def measure(weights: str, material: dict[str, list[str]]) -> dict[str, Any]:
 
 def material_of(path: Path, count: int) -> dict[str, list[str]]:
     """Return the texts of a CSV, and ``count`` rows of their first words, of which one is another's."""
-    import pandas as pd
+    from emotion.data import open_csv
+    from emotion.errors import UserError
 
-    texts = [text for text in pd.read_csv(path).get("text", ()) if str(text).strip()]
+    try:
+        texts = open_csv(path, ["text"], "texts").texts("text")
+    except UserError as error:
+        sys.exit(str(error))
     if len(texts) < BATCHES * BATCH:
         sys.exit(f"{path}: must have at least {BATCHES * BATCH} texts, found {len(texts)}")
     words = np.array(" ".join(texts).split())

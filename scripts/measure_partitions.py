@@ -30,8 +30,7 @@ PREDICT = [sys.executable, str(PROJECT / "scripts" / "predict.py")]
 
 def write_rows(source: Path, folder: Path, rows: int, files: int) -> None:
     """Write ``files`` CSVs of together ``rows`` texts, each a text of ``source`` of which a word is another's."""
-    table = open_csv(str(source), ("text",))
-    texts = [text.split() for frame in table.chunks() for text in table.column(frame, "text") if text.strip()]
+    texts = [text.split() for text in open_csv(source, ["text"], "texts").texts("text")]
     words = np.array([word for text in texts for word in text], dtype=object)
     rng = np.random.default_rng(0)
     folder.mkdir(parents=True)
@@ -51,11 +50,11 @@ def run(commands: list[list[str]], outputs: list[Path], threads: int | None, pro
     started = perf_counter()
     running = [subprocess.Popen(each, env=environment, stdout=subprocess.DEVNULL) for each in commands]
     peak = 0.0
-    for process in running:
+    for process, command in zip(running, commands, strict=True):
         _, status, used = os.wait4(process.pid, 0)
         peak = max(peak, used.ru_maxrss / 1024)
         if status:
-            sys.exit(f"{' '.join(process.args)}: must succeed, found exit status {os.waitstatus_to_exitcode(status)}")
+            sys.exit(f"{' '.join(command)}: must succeed, found exit status {os.waitstatus_to_exitcode(status)}")
     seconds = perf_counter() - started
     entries = [json.loads(line) for folder in outputs for line in (folder / "_manifest.jsonl").read_text().splitlines()]
     rows, busy = sum(entry["rows"] for entry in entries), sum(entry["seconds"] for entry in entries)

@@ -21,9 +21,9 @@ from statistics import quantiles
 from time import perf_counter
 from typing import Any
 
-import pandas as pd
-
 from emotion.config import PROJECT
+from emotion.data import open_csv
+from emotion.errors import UserError
 from emotion.reporting import hardware
 
 HOST = "127.0.0.1"
@@ -158,9 +158,12 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--json", type=Path, help="where to write what was found, too")
     options = parser.parse_args()
-    texts = list(pd.read_csv(options.texts).get("text", ()))
+    try:
+        texts = open_csv(options.texts, ["text"], "texts").texts("text")
+    except UserError as error:
+        sys.exit(str(error))
     if not texts:
-        sys.exit(f"{options.texts}: must have texts in a column text, found none")
+        sys.exit(f"{options.texts}: must have texts in its column text, found none")
     with server(options.weights) as (process, port):
         found = asyncio.run(soak(process, port, texts, options))
     settings = {name: getattr(options, name) for name in ("minutes", "share", "clients")}

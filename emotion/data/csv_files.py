@@ -110,6 +110,10 @@ class CsvFile:
         cells: list[str] = frame.iloc[:, self.columns.index(name)].tolist()
         return cells
 
+    def texts(self, column: str) -> list[str]:
+        """Read the cells of ``column`` in all rows, without those that are blank."""
+        return [text for frame in self.chunks() for text in self.column(frame, column) if text.strip()]
+
 
 def open_csv(path: str | Path, required: Sequence[str] = (), key: str = "csv", pipe: bool = False) -> CsvFile:
     """Detect a CSV's encoding, separator and columns.

@@ -201,8 +201,7 @@ def _read_unlabelled(path: str | None, text_column: str) -> list[str]:
     """Read the texts of a CSV that are not empty; return none if no CSV is given."""
     if path is None:
         return []
-    file = open_csv(path, [text_column], "distill.unlabelled")
-    return [text for frame in file.chunks() for text in file.column(frame, text_column) if text.strip()]
+    return open_csv(path, [text_column], "distill.unlabelled").texts(text_column)
 
 
 def check(settings: DistillConfig, before: Sequence[str], context: Context) -> None:
