@@ -24,14 +24,17 @@ WORDS = 12
 """Most words of a row."""
 
 
-def measure(weights: str, material: dict[str, list[str]]) -> dict[str, Any]:
-    """Time the predictor of the version that this process imports."""
+def measure(checkout: str, weights: str, material: dict[str, list[str]]) -> dict[str, Any]:
+    """Time the predictor of the version in ``checkout``, which this process imports."""
     import resource
     from hashlib import sha256
     from time import perf_counter
 
+    import emotion
     from emotion.checkpoint import load
 
+    if not Path(emotion.__file__).is_relative_to(checkout):  # an installed version stands in for a missing one
+        sys.exit(f"{checkout}: must hold a version of this program, found none")
     model = load(weights)
 
     def timed(texts: list[str]) -> float:
@@ -86,12 +89,36 @@ def side(text: str) -> tuple[str, list[str]]:
     return name, parts
 
 
+def count(text: str) -> int:
+    """Parse a number of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a number of at least 1, found {text}")
+    return int(text)
+
+
+def commit(checkout: str) -> str | None:
+    """Return the commit of a checkout; None where git does not know."""
+    done = subprocess.run(
+        ["git", "-C", checkout, "rev-parse", "HEAD"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip() or None
+
+
 def measured(checkout: str, weights: str, material: dict[str, list[str]]) -> dict[str, Any]:
     """Measure in a process of its own, which imports the version in ``checkout``."""
-    environment = os.environ | {"PYTHONPATH": str(Path(checkout).resolve())}
-    command = [sys.executable, "-W", "ignore", __file__, "--measure", str(Path(weights).resolve())]
+    folder = str(Path(checkout).resolve())
+    command = [sys.executable, "-W", "ignore", __file__, "--measure", folder, str(Path(weights).resolve())]
     done = subprocess.run(
-        command, input=json.dumps(material), env=environment, stdout=subprocess.PIPE, text=True, check=False
+        command,
+        input=json.dumps(material),
+        env=os.environ | {"PYTHONPATH": folder},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
     )
     if done.returncode:
         sys.exit(f"{checkout} must predict with {weights}, found exit status {done.returncode}")
@@ -102,13 +129,13 @@ def measured(checkout: str, weights: str, material: dict[str, list[str]]) -> dic
 def main() -> None:
     """Parse the command line, let the predictors take turns, and print medians and ratios."""
     if sys.argv[1:2] == ["--measure"]:
-        print(json.dumps(measure(sys.argv[2], json.load(sys.stdin))))
+        print(json.dumps(measure(sys.argv[2], sys.argv[3], json.load(sys.stdin))))
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("texts", type=Path, help="a CSV with the column text")
     parser.add_argument("sides", nargs="+", type=side, metavar="NAME=CHECKOUT:WEIGHTS")
-    parser.add_argument("--rows", type=int, default=20_000)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rows", type=count, default=20_000)
+    parser.add_argument("--rounds", type=count, default=3)
     parser.add_argument("--json", type=Path, help="where to write what was found, too")
     options = parser.parse_args()
     sides = dict(options.sides)
@@ -123,7 +150,11 @@ def main() -> None:
     figures = ("alone_ms", "batch_ms", "rows_per_second", "memory_mb")
     found: dict[str, dict[str, Any]] = {
         name: {figure: median(each[figure] for each in turns) for figure in figures}
-        | {"labels": turns[0]["labels"], "size_mb": Path(sides[name][1]).stat().st_size / 1e6}
+        | {
+            "labels": turns[0]["labels"],
+            "size_mb": Path(sides[name][1]).stat().st_size / 1e6,
+            "commit": commit(sides[name][0]),
+        }
         for name, turns in rounds.items()
     }
     first = found[next(iter(sides))]

@@ -137,6 +137,18 @@ def test_unlabelled_texts_must_be_in_the_text_column(originals: dict[str, Path],
         chains(load(originals["minilm"]), tmp_path, config).check(config)
 
 
+@pytest.mark.parametrize("rows", [[], [("", "a"), ("  ", "b")]])
+def test_unlabelled_texts_must_not_all_be_blank(
+    rows: list[tuple[str, str]], originals: dict[str, Path], tmp_path: Path
+) -> None:
+    more = write_csv(tmp_path / "more.csv", rows, ("text", "mood"))
+    config = config_of("technique.steps=[distill]", f"distill.unlabelled={more}")
+    with pytest.raises(
+        UserError, match=r"distill\.unlabelled: must have a text that is not blank, found none in .*more"
+    ):
+        chains(load(originals["minilm"]), tmp_path, config).check(config)
+
+
 def test_unlabelled_texts_are_learned_from_and_validation_texts_are_not(
     originals: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

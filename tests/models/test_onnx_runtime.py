@@ -13,6 +13,7 @@ import torch
 from emotion.compression.steps.onnx import export_onnx
 from emotion.errors import UserError
 from emotion.models import OnnxClassifier, Predictor
+from emotion.models.onnx_runtime import BATCH_TOKENS
 from support.onnx_models import constant_logits
 from support.predictors import untrained
 
@@ -48,8 +49,7 @@ def test_a_batch_is_the_same_alone_and_among_others(exported: Predictor) -> None
 def test_calls_at_the_same_time_give_what_each_gives_alone(exported: Predictor) -> None:
     calls = [[f"word {number} " * (number % 7 + 1) for number in range(size)] for size in (1, 2, 9, 40) * 6]
     expected = [exported.predict_proba(texts) for texts in calls]
-    assert exported.calls_at_once == 3
-    with ThreadPoolExecutor(exported.calls_at_once) as threads:
+    with ThreadPoolExecutor(3) as threads:
         for found, alone in zip(threads.map(exported.predict_proba, calls), expected, strict=True):
             torch.testing.assert_close(found, alone, rtol=1e-4, atol=1e-5)
 
@@ -102,6 +102,20 @@ def test_batches_hold_few_tokens_or_one_text(exported: Predictor) -> None:
     for places, inputs in exported.batches(rows, 8, most_tokens=1):
         assert len(places) == 1
         torch.testing.assert_close(together[places], exported.model(**inputs).logits, rtol=1e-4, atol=1e-5)
+
+
+def test_predictions_are_made_in_such_batches(exported: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes: list[tuple[int, ...]] = []
+    computed = OnnxClassifier.of_batches
+
+    def spied(self: OnnxClassifier, batches: Any) -> Any:
+        batches = list(batches)
+        shapes.extend(inputs["input_ids"].shape for _, inputs in batches)
+        return computed(self, batches)
+
+    monkeypatch.setattr(OnnxClassifier, "of_batches", spied)
+    exported.predict([f"word {number} " * (number % 11 + 1) for number in range(100)])
+    assert max(rows * tokens for rows, tokens in shapes if rows > 1) in range(64, BATCH_TOKENS + 1)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 64])

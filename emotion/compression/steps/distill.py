@@ -206,8 +206,8 @@ def _read_unlabelled(path: str | None, text_column: str) -> list[str]:
 
 def check(settings: DistillConfig, before: Sequence[str], context: Context) -> None:
     """Refuse what could not be finished, as :meth:`emotion.compression.steps.registry.Step.check` says."""
-    if settings.unlabelled is not None:
-        open_csv(settings.unlabelled, [context.text_column], "distill.unlabelled")
+    if settings.unlabelled is not None and not _read_unlabelled(settings.unlabelled, context.text_column):
+        raise UserError(f"distill.unlabelled: must have a text that is not blank, found none in {settings.unlabelled}")
     if settings.model is not None and before:
         raise UserError(
             f"distill.model: must be null after other steps, whose work a new student does not have,"

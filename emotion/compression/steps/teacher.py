@@ -12,9 +12,6 @@ from emotion.data import LabelledTexts, TextEncoder, TokenisedRows
 from emotion.models import Predictor, mean_hidden_state
 from emotion.progress import progress_bar
 
-_MOST_KEPT = 1_000_000
-"""Texts whose answers are kept, some hundred bytes each; beyond that the teacher begins to forget."""
-
 
 class Teacher:
     """The fine-tuned model; its answers are computed once for all students, unless there are very many.
@@ -23,17 +20,18 @@ class Teacher:
 
     Args:
         predictor: Predictor in FP32.
+        most_kept: Answers to keep, some hundred bytes each; when there are more, those that are not asked for are
+            forgotten.
     """
 
-    def __init__(self, predictor: Predictor) -> None:
-        self.predictor = replace(predictor, temperature=1.0, familiarity=None)
+    def __init__(self, predictor: Predictor, most_kept: int = 1_000_000) -> None:
+        self.predictor, self.most_kept = replace(predictor, temperature=1.0, familiarity=None), most_kept
         self._log_probabilities: dict[str, Tensor] = {}
         self._hidden_states: dict[str, Tensor] = {}
 
     def log_probabilities(self, texts: Sequence[str]) -> Tensor:
         """Return the logarithms of the teacher's probabilities, (texts, classes), float32."""
-        if len(self._log_probabilities) > _MOST_KEPT:
-            self._log_probabilities.clear()
+        self._log_probabilities = self._kept(self._log_probabilities, texts)
         unknown = [text for text in dict.fromkeys(texts) if text not in self._log_probabilities]
         with progress_bar(transient=True) as progress:
             task = progress.add_task("the teacher's answers", total=len(unknown))
@@ -45,6 +43,7 @@ class Teacher:
     @torch.no_grad()
     def hidden_states(self, texts: Sequence[str]) -> Tensor:
         """Return the last layer's hidden states, averaged over a text's tokens: (texts, hidden size), float32."""
+        self._hidden_states = self._kept(self._hidden_states, texts)
         unknown = [text for text in dict.fromkeys(texts) if text not in self._hidden_states]
         model, rows = self.predictor.torch_model, self.predictor.encoder.encode(unknown)
         with progress_bar(transient=True) as progress:
@@ -55,6 +54,12 @@ class Teacher:
                 self._hidden_states |= zip((unknown[i] for i in batch), states, strict=True)
                 progress.advance(task, len(batch))
         return torch.stack([self._hidden_states[text] for text in texts])
+
+    def _kept(self, answers: dict[str, Tensor], texts: Sequence[str]) -> dict[str, Tensor]:
+        """Forget answers that ``texts`` do not ask for, if there are too many."""
+        if len(answers) <= self.most_kept:
+            return answers
+        return {text: answers[text] for text in texts if text in answers}
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from torch.nn.functional import cross_entropy
 from emotion.checkpoint import load, save
 from emotion.compression import CompressConfig
 from emotion.compression.steps.distill import DistilledClassifier, distill, soft_label_loss
-from emotion.compression.steps.registry import DistillConfig
+from emotion.compression.steps.narrow import narrow_
+from emotion.compression.steps.registry import DistillConfig, NarrowConfig
 from emotion.compression.steps.teacher import Lesson, Teacher, changed_copies, joined_copies
 from emotion.config import SAMPLE, compose_config, resolve
 from emotion.data import LabelledTexts
@@ -156,6 +157,36 @@ def test_the_teacher_answers_what_it_predicts_and_keeps_its_answers(teacher: Pre
             parameter.zero_()
     assert torch.equal(asked.log_probabilities(texts[::-1]), answers.flip(0)), "the teacher is asked only once"
     assert torch.equal(asked.hidden_states(texts), hidden)
+
+
+def test_a_teacher_of_too_many_answers_forgets_those_that_are_not_asked_for(teacher: Predictor) -> None:
+    texts = [text for text, _ in sample_rows("test", 9)]
+    fixed, copies = texts[:6], texts[6:]
+    asked = Teacher(teacher, most_kept=5)
+    answers, hidden = asked.log_probabilities(fixed + copies), asked.hidden_states(fixed + copies)
+    assert torch.equal(asked.log_probabilities(fixed), answers[:6])
+    asked.hidden_states(fixed)
+    with torch.no_grad():
+        for parameter in teacher.model.parameters():
+            parameter.zero_()
+    assert torch.equal(asked.log_probabilities(fixed), answers[:6]), "texts of every epoch are kept"
+    assert torch.equal(asked.hidden_states(fixed), hidden[:6])
+    assert not torch.equal(asked.log_probabilities(copies), answers[6:]), "those of one epoch are not"
+    assert not torch.equal(asked.hidden_states(copies), hidden[6:])
+
+
+def test_a_student_may_be_wider_than_its_teacher(
+    teacher: Predictor, backbones: dict[str, Path], tmp_path: Path
+) -> None:
+    """Its hidden states are compared through a projection to the teacher's width."""
+    narrow = untrained("minilm", backbones["minilm"])
+    train = labelled(tmp_path, "train", 16)
+    narrow_(narrow, NarrowConfig(ffn=1.0, heads=1.0, hidden=0.5), train.texts, train.labels)
+    assert narrow.model.config.hidden_size < teacher.model.config.hidden_size
+    config = settings("max_epochs=1", "hidden_weight=1")
+    before = teacher.predict_proba(train.texts)
+    student = distill(teacher, config, Teacher(narrow), train, [], train, tmp_path, seed=0)
+    assert not torch.equal(student.predict_proba(train.texts), before)
 
 
 def test_a_student_of_another_backbone_has_no_more_tokens_than_positions(
