@@ -23,6 +23,7 @@ import numpy as np
 
 from emotion.config import PROJECT
 from emotion.data import open_csv
+from emotion.errors import UserError
 from emotion.reporting import hardware
 
 PREDICT = [sys.executable, str(PROJECT / "scripts" / "predict.py")]
@@ -106,8 +107,11 @@ def main() -> None:
     parser.add_argument("--ray", action="store_true")
     parser.add_argument("--json", type=Path, help="where to write what was found, too")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        found = measure(options, Path(folder))
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            found = measure(options, Path(folder))
+    except UserError as error:
+        sys.exit(str(error))
     medians = {
         side: {name: median(each[name] for each in rounds) for name in rounds[0]} for side, rounds in found.items()
     }

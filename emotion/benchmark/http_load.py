@@ -11,16 +11,23 @@ from emotion.errors import UserError
 HOST = "127.0.0.1"
 
 
-def ask(port: int, texts: Sequence[str], clients: int) -> tuple[list[float], float]:
+def ask(port: int, texts: Sequence[str], clients: int, seconds: float | None = None) -> tuple[list[float], float]:
     """Send each text as a request of its own, over one connection a client.
+
+    Args:
+        port: Of the server, on this machine.
+        texts: At least one.
+        clients: Who ask at the same time, each for one text after the other.
+        seconds: How long all of it may take; None = any time.
 
     Returns:
         The seconds of each request, and those of all together.
 
     Raises:
         UserError: An answer is not 200.
+        TimeoutError: It takes longer than ``seconds``.
     """
-    return asyncio.run(_ask(port, texts, clients))
+    return asyncio.run(asyncio.wait_for(_ask(port, texts, clients), seconds))
 
 
 async def _ask(port: int, texts: Sequence[str], clients: int) -> tuple[list[float], float]:

@@ -13,7 +13,7 @@ from typing import IO
 from emotion.benchmark.http_load import HOST, ask
 from emotion.errors import UserError
 
-START_SECONDS, STOP_SECONDS = 120, 20
+START_SECONDS, ANSWER_SECONDS, STOP_SECONDS = 120, 10, 20
 
 
 @contextmanager
@@ -62,8 +62,8 @@ def _wait(process: subprocess.Popen[bytes], label: str, port: int, errors: IO[st
             found = "no answer" if process.poll() is None else last_line(errors.read())
             raise UserError(f"serve: {label} must start, found {found}")
         try:
-            ask(port, ["is anybody there"], 1)
-        except (OSError, EOFError):
+            ask(port, ["is anybody there"], 1, ANSWER_SECONDS)
+        except (OSError, EOFError):  # which TimeoutError is, too
             sleep(0.2)
         else:
             return

@@ -1,5 +1,6 @@
 """The server's endpoints."""
 
+import re
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from starlette.exceptions import HTTPException
 
 from emotion.models import Predictor
 from emotion.serving.config import ServeConfig
@@ -15,6 +17,7 @@ from emotion.serving.forms import (
     RequestError,
     Score,
     TextsRequest,
+    dumped,
     infer_response,
     model_metadata,
     parse_texts,
@@ -33,7 +36,7 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 
 
 class _PlainRoute(APIRoute):
-    """Gives an endpoint its request as it is: what FastAPI can do with it takes longer than all that we do."""
+    """Gives an endpoint its request as it is: FastAPI's own handling of requests takes longer than ours."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         async def handle(request: Request) -> Response:
@@ -59,7 +62,15 @@ def create_app(predictor: Predictor, config: ServeConfig, token: str | None = No
         await service.close()
 
     app = FastAPI(title=f"{predictor.model_name}: emotions of texts", lifespan=lifespan)
-    app.add_middleware(Limits, most_bytes=int(config.max_body_mb * 1e6), seconds=config.patience_seconds, token=token)
+    app.add_middleware(
+        Limits,
+        most_bytes=int(config.max_body_mb * 1e6),
+        seconds=config.patience_seconds,
+        token=token,
+        on_refusal=lambda status: service.metrics.requests.labels("refused", status).inc(),
+    )
+    app.add_exception_handler(HTTPException, _no_such_place)
+    app.add_exception_handler(Exception, _failed)
     _add_predict(app, service)
     _add_open_inference(app, service)
     _add_probes(app, service)
@@ -77,7 +88,7 @@ def _add_predict(app: FastAPI, service: Service) -> None:
         async def work() -> Any:
             asked = parse_texts(await request.body())
             texts = [asked.inputs] if isinstance(asked.inputs, str) else asked.inputs
-            found = [scores(each, labels, asked.parameters) for each in await service.answers(texts)]
+            found = [scores(each, labels, asked.parameters) for each in await service.answers(texts, request)]
             return found[0] if isinstance(asked.inputs, str) else found
 
         return await service.respond("predict", work)
@@ -95,10 +106,10 @@ def _add_open_inference(app: FastAPI, service: Service) -> None:
         async def work() -> Any:
             _require_name(model, name)
             length = request.headers.get("inference-header-content-length")
-            if length is not None and not (length.isascii() and length.isdigit()):
+            if length is not None and not re.fullmatch(r"[0-9]{1,18}", length):
                 raise RequestError("Inference-Header-Content-Length: must be a number of bytes")
             asked, texts = InferRequest.parse(await request.body(), None if length is None else int(length))
-            return infer_response(name, asked, await service.answers(texts), labels)
+            return infer_response(name, asked, await service.answers(texts, request), labels)
 
         return await service.respond("infer", work)
 
@@ -173,7 +184,9 @@ def _add_post(
     app: FastAPI, path: str, endpoint: Callable[..., Any], form: type[BaseModel], response_model: Any = None
 ) -> None:
     """Add an endpoint that reads its body itself, as its errors are to have the server's form, and describe it."""
-    body = {"required": True, "content": {"application/json": {"schema": form.model_json_schema()}}}
+    schema = form.model_json_schema()
+    schema = _without_references(schema, schema.pop("$defs", {}))
+    body = {"required": True, "content": {"application/json": {"schema": schema}}}
     app.router.add_api_route(
         path,
         endpoint,
@@ -183,3 +196,27 @@ def _add_post(
         openapi_extra={"requestBody": body},
         route_class_override=_PlainRoute,
     )
+
+
+def _without_references(schema: Any, definitions: dict[str, Any]) -> Any:
+    """Put definitions in the place of their references, which would be looked up in the whole document."""
+    if isinstance(schema, list):
+        return [_without_references(each, definitions) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if (reference := schema.get("$ref")) is not None:
+        return _without_references(definitions[reference.removeprefix("#/$defs/")], definitions)
+    return {key: _without_references(each, definitions) for key, each in schema.items()}
+
+
+async def _no_such_place(request: Request, error: Exception) -> Response:
+    """Refuse another path or method in the form that all errors of the server have."""
+    assert isinstance(error, HTTPException)
+    reason = f"must be one of those that /docs describes, found {request.method} {request.url.path}"
+    content = {"error": f"request: {reason}"}
+    return Response(dumped(content), error.status_code, error.headers, media_type="application/json")
+
+
+async def _failed(_: Request, __: Exception) -> Response:
+    """Tell that the server failed; what happened is in its log alone."""
+    return Response(dumped({"error": "server: failed; its log says why"}), 500, media_type="application/json")

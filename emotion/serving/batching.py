@@ -1,6 +1,7 @@
 """Compute texts together that wait for each other, and no text later because it would be faster together."""
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,9 +12,15 @@ import numpy as np
 from emotion.errors import UserError
 from emotion.models import Predictor
 
+log = logging.getLogger(__name__)
+
 
 class Overloaded(Exception):
     """So many texts wait that another request would wait too long."""
+
+
+class ClientGone(Exception):
+    """The client has closed its connection before its texts were computed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +43,9 @@ def answer(predictor: Predictor, texts: Sequence[str], batch_size: int) -> list[
     """Answer each text; one that the model fails on fails alone."""
     try:
         found = predictor.predict_texts(texts, batch_size)
-    except UserError as error:
+    except Exception as error:
         if len(texts) == 1:
-            return [error]
+            return [_told(error)]
         middle = len(texts) // 2
         return answer(predictor, texts[:middle], batch_size) + answer(predictor, texts[middle:], batch_size)
     strange = predictor.is_unfamiliar(found)
@@ -52,10 +59,19 @@ def answer(predictor: Predictor, texts: Sequence[str], batch_size: int) -> list[
     ]
 
 
+def _told(error: Exception) -> UserError:
+    """Return why there is no answer; what nobody foresaw goes to the log, where it can be looked into."""
+    if isinstance(error, UserError):
+        return error
+    log.error("a text could not be answered", exc_info=error)
+    return UserError(f"one that it fails on ({type(error).__name__})")
+
+
 @dataclass(slots=True)
 class _Waiting:
     texts: Sequence[str]
     outcomes: asyncio.Future[list[Outcome]]
+    has_gone: Callable[[], bool]
 
 
 class Batcher:
@@ -83,15 +99,22 @@ class Batcher:
         self.waiting = 0
         """Texts that wait for the model."""
 
-    async def submit(self, texts: Sequence[str]) -> list[Outcome]:
+    async def submit(self, texts: Sequence[str], has_gone: Callable[[], bool] = lambda: False) -> list[Outcome]:
         """Return the outcome of each text.
+
+        Args:
+            texts: At least one.
+            has_gone: Tells whether nobody waits for the outcomes any more.
 
         Raises:
             Overloaded: Too many texts wait already; a request may wait alone, whatever its size.
+            ClientGone: Nobody waits any more.
         """
-        if self._queue and self.waiting + len(texts) > self._most_waiting:
-            raise Overloaded
-        request = _Waiting(texts, asyncio.get_running_loop().create_future())
+        if self._is_too_much(len(texts)):
+            self._forget_gone()
+            if self._is_too_much(len(texts)):
+                raise Overloaded
+        request = _Waiting(texts, asyncio.get_running_loop().create_future(), has_gone)
         self._queue.append(request)
         self.waiting += len(texts)
         if self._worker is None:
@@ -103,6 +126,16 @@ class Batcher:
         if self._worker is not None:
             await self._worker
         self._thread.shutdown()
+
+    def _is_too_much(self, texts: int) -> bool:
+        return bool(self._queue) and self.waiting + texts > self._most_waiting
+
+    def _forget_gone(self) -> None:
+        """Leave out the requests whose clients have gone."""
+        for request in [each for each in self._queue if each.has_gone()]:
+            self._queue.remove(request)
+            self.waiting -= len(request.texts)
+            _forget(request)
 
     async def _work(self) -> None:
         """Compute until nothing waits."""
@@ -132,9 +165,16 @@ class Batcher:
         while self._queue and (not batch or count + len(self._queue[0].texts) <= self._most_texts):
             request = self._queue.popleft()
             self.waiting -= len(request.texts)
-            if not request.outcomes.done():
+            if request.has_gone():
+                _forget(request)
+            elif not request.outcomes.done():
                 batch.append(request)
                 count += len(request.texts)
         if batch:
             self._on_batch(count)
         return batch
+
+
+def _forget(request: _Waiting) -> None:
+    if not request.outcomes.done():
+        request.outcomes.set_exception(ClientGone())

@@ -3,13 +3,15 @@
 import asyncio
 import hmac
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 OPEN_PATHS = ("/", "/health", "/ready", "/v2/health/live", "/v2/health/ready")
 """Answered without the token: the page, which asks for it, and whether the server runs."""
+_READ_AND_THROWN_AWAY = 10
+"""Times the largest body, of one that is refused."""
 
 
 class Limits:
@@ -20,10 +22,18 @@ class Limits:
         most_bytes: Of a body.
         seconds: For a body, from its headers on.
         token: What ``Authorization: Bearer`` must give; None = nothing is asked for.
+        on_refusal: Called with the status of each request that is refused.
     """
 
-    def __init__(self, app: ASGIApp, most_bytes: int, seconds: float, token: str | None) -> None:
-        self.app, self.most_bytes, self.seconds = app, most_bytes, seconds
+    def __init__(
+        self,
+        app: ASGIApp,
+        most_bytes: int,
+        seconds: float,
+        token: str | None,
+        on_refusal: Callable[[int], object] = lambda _: None,
+    ) -> None:
+        self.app, self.most_bytes, self.seconds, self.on_refusal = app, most_bytes, seconds, on_refusal
         self.expected = None if token is None else b"Bearer " + token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -32,20 +42,21 @@ class Limits:
             return
         headers = dict(scope["headers"])
         if not self._may_enter(scope["path"], headers):
-            await refuse(send, 401, "must give the token: Authorization: Bearer ...", {"www-authenticate": "Bearer"})
+            reason = "must give the token: Authorization: Bearer ..."
+            await self._refuse(receive, send, 401, reason, {"www-authenticate": "Bearer"})
             return
         length = headers.get(b"content-length", b"")
         if length.isdigit() and int(length) > self.most_bytes:
-            await self._refuse_size(send)
+            await self._refuse_size(receive, send)
             return
         try:
             async with asyncio.timeout(self.seconds):
                 body = await self._read(receive)
         except TimeoutError:
-            await refuse(send, 408, f"must send the request within {self.seconds:g} seconds", {"connection": "close"})
+            await self._refuse(None, send, 408, f"must send the request within {self.seconds:g} seconds")
             return
         if body is None:
-            await self._refuse_size(send)
+            await self._refuse_size(receive, send)
             return
         messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
@@ -74,15 +85,39 @@ class Limits:
             if not message.get("more_body", False):
                 return b"".join(parts)
 
-    async def _refuse_size(self, send: Send) -> None:
-        reason = f"must have at most {self.most_bytes:,} bytes"
-        await refuse(send, 413, reason, {"connection": "close"})
+    async def _refuse_size(self, receive: Receive, send: Send) -> None:
+        await self._refuse(receive, send, 413, f"must have at most {self.most_bytes:,} bytes")
 
+    async def _refuse(
+        self, receive: Receive | None, send: Send, status: int, reason: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        """Send an error in the form that all errors of the server have, and close the connection.
 
-async def refuse(send: Send, status: int, reason: str, headers: Mapping[str, str] | None = None) -> None:
-    """Send an error in the form that all errors of the server have."""
-    body = json.dumps({"error": f"request: {reason}"}).encode()
-    given: dict[str, Any] = {"content-type": "application/json", "content-length": str(len(body)), **(headers or {})}
-    encoded = [(name.encode(), value.encode()) for name, value in given.items()]
-    await send({"type": "http.response.start", "status": status, "headers": encoded})
-    await send({"type": "http.response.body", "body": body})
+        Args:
+            receive: Gives the rest of the body, which is read first, and thrown away: a connection that is closed
+                while its client still sends takes the error with it. None = the client does not send.
+            send: Takes the response.
+            status: Of HTTP.
+            reason: What is wrong.
+            headers: Further headers.
+        """
+        self.on_refusal(status)
+        body = json.dumps({"error": f"request: {reason}"}).encode()
+        given = {"content-type": "application/json", "content-length": str(len(body)), "connection": "close"}
+        encoded = [(name.encode(), value.encode()) for name, value in {**given, **(headers or {})}.items()]
+        await send({"type": "http.response.start", "status": status, "headers": encoded})
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        if receive is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.seconds):
+                    await self._throw_away(receive)
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _throw_away(self, receive: Receive) -> None:
+        """Read the rest of a body, or as much of it as a client may send in good faith."""
+        size = 0
+        while size <= _READ_AND_THROWN_AWAY * self.most_bytes:
+            message = await receive()
+            size += len(message.get("body", b""))
+            if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                return

@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -31,11 +32,13 @@ def serve(config: ServeConfig) -> None:
     """
     for name in PACKAGES:
         _require(name)
+    _allow_connections()
     token = os.environ.get(TOKEN) or None
     listener = listen(config.host, config.port)
     try:
-        # A thread that computed keeps a team of OpenMP's threads until it ends, and these wait actively only while the
-        # process has no more of them than cores. So only the batcher's thread has a team: it is 1.5 times as fast.
+        # A thread that computed keeps a team of OpenMP's threads until it ends. Threads that wait for work answer 1.5
+        # times as fast while they spin, and they spin only while there are no more of them than cores: the batcher's
+        # thread is to be the only one with a team.
         with ThreadPoolExecutor(1) as starter:
             predictor = starter.submit(_warm_predictor, config).result()
         host, port = listener.getsockname()[:2]
@@ -45,8 +48,9 @@ def serve(config: ServeConfig) -> None:
         # What is there now stays: looking through it for garbage made clients wait for up to a quarter of a second.
         gc.collect()
         gc.freeze()
-        listener.listen(_BACKLOG)  # whoever reads the next line may ask at once
-        log.info("%s answers at http://%s:%d (POST /predict; docs at /docs)", predictor.model_name, host, port)
+        _listen(listener, config)  # whoever reads the next line may ask at once
+        name = f"[{host}]" if ":" in host else host
+        log.info("%s answers at http://%s:%d (POST /predict; docs at /docs)", predictor.model_name, name, port)
         server.run(sockets=[listener])
     finally:
         listener.close()
@@ -88,16 +92,40 @@ def listen(host: str, port: int) -> socket.socket:
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except OSError as error:
-        raise UserError(f"host: must be an address of this machine, found {host} ({error.strerror})") from error
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"host: must be an address of this machine, found {host} ({reason})") from error
     listener = socket.socket(family, kind, protocol)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if os.name == "posix":  # elsewhere it would let two servers have one port
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)
     except OSError as error:
         listener.close()
-        raise UserError(f"port: must be free to listen at, found {host}:{port} ({error.strerror})") from error
+        raise _port_in_use(host, port, error) from error
     return listener
+
+
+def _listen(listener: socket.socket, config: ServeConfig) -> None:
+    try:
+        listener.listen(_BACKLOG)
+    except OSError as error:  # another server was started at the same time, and was faster
+        raise _port_in_use(config.host, config.port, error) from error
+
+
+def _port_in_use(host: str, port: int, error: OSError) -> UserError:
+    return UserError(f"port: must be free to listen at, found {host}:{port} ({error.strerror})")
+
+
+def _allow_connections() -> None:
+    """Allow this process as many open connections as the system lets it: the usual 1,024 are soon taken."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # macOS does not take all that it says it would
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _is_loopback(host: str) -> bool:

@@ -6,16 +6,20 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
+from starlette.requests import Request
 from starlette.responses import Response
 
 from emotion.errors import UserError
 from emotion.models import Predictor
-from emotion.serving.batching import Answer, Batcher, Overloaded, answer
+from emotion.serving.batching import Answer, Batcher, ClientGone, Overloaded, answer
 from emotion.serving.config import ServeConfig
 from emotion.serving.forms import RequestError, check_texts, dumped
 from emotion.serving.metrics import Metrics
 
 log = logging.getLogger(__name__)
+
+CLIENT_GONE = 499
+"""What nginx counts such a request as; nobody reads the answer."""
 
 
 class Service:
@@ -41,18 +45,20 @@ class Service:
         """Finish what was taken."""
         await self._batcher.close()
 
-    async def answers(self, texts: list[str]) -> list[Answer]:
-        """Answer each text.
+    async def answers(self, texts: list[str], request: Request) -> list[Answer]:
+        """Answer each text of a request.
 
         Raises:
             RequestError: There are too many texts, or one is too long or cannot be answered.
             Overloaded: Too many texts wait already.
+            ClientGone: The client has gone.
         """
         check_texts(texts, self.config.max_texts, self.config.max_characters)
         if self.config.log_texts:
             for text in texts:
                 log.info("text: %r", text)
-        outcomes = await self._batcher.submit(texts)
+        has_gone = request.scope.get("state", {}).get("has_gone")  # of connections.py, if that runs the application
+        outcomes = await (self._batcher.submit(texts, has_gone) if has_gone else self._batcher.submit(texts))
         found = [each for each in outcomes if isinstance(each, Answer)]
         if len(found) < len(outcomes):
             place = next(place for place, each in enumerate(outcomes) if isinstance(each, UserError))
@@ -70,6 +76,11 @@ class Service:
             waiting, most = self._batcher.waiting, self.config.max_waiting
             reason = f"must wait: {waiting:,} texts wait already, of at most {most:,}"
             status, content, headers = 429, {"error": f"request: {reason}"}, {"retry-after": "1"}
+        except ClientGone:
+            status, content = CLIENT_GONE, {"error": "request: must be waited for, found that its client has gone"}
+        except Exception:
+            self.metrics.requests.labels(endpoint, 500).inc()
+            raise
         self.metrics.requests.labels(endpoint, status).inc()
         self.metrics.seconds.labels(endpoint).observe(perf_counter() - start)
         return Response(dumped(content), status, headers, media_type="application/json")

@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -70,6 +70,7 @@ def test_who_else_asks_changes_no_answer(client: Client, predictor: Predictor) -
     counts = client.get("/metrics").content
     assert f'emotion_requests_total{{endpoint="predict",status="200"}} {len(texts)}.0' in counts
     assert f"emotion_batch_texts_sum {len(texts)}.0" in counts
+    assert f'emotion_request_seconds_bucket{{endpoint="predict",le="+Inf"}} {len(texts)}.0' in counts
 
 
 def test_nor_does_it_with_onnx_runtime_whose_threads_share_a_batch(backbones: dict[str, Path]) -> None:
@@ -123,6 +124,31 @@ def test_a_body_without_a_length_is_counted_as_it_comes(client: Client) -> None:
     with suppress(BrokenPipeError, ConnectionResetError):  # it hangs up while the rest is still being sent
         assert client.send("POST", "/predict", chunks, {}).status == 413
     assert client.get("/health").status == 200
+
+
+def test_ten_megabytes_are_refused_to_a_client_that_sends_all_before_it_reads(predictor: Predictor) -> None:
+    with serving(predictor) as client:
+        for path, body in (("/predict", {"inputs": "x" * 12_000_000}), ("/predict", b"x" * 20_000_000)):
+            reply = client.post(body, path)
+            assert reply.status == 413
+            assert reply.content == {"error": "request: must have at most 10,000,000 bytes"}
+        counts = client.get("/metrics").content
+        assert 'emotion_requests_total{endpoint="refused",status="413"} 2.0' in counts
+
+
+def test_a_hundred_thousand_texts_are_refused(predictor: Predictor) -> None:
+    with serving(predictor) as client:
+        reply = client.post({"inputs": ["a"] * 100_000})
+        assert reply.status == 413
+        assert reply.content["error"] == "inputs: must hold at most 256 texts, found 100,000"
+
+
+def test_other_places_and_ways_are_refused_in_the_same_form(client: Client) -> None:
+    for method, path, status in (("GET", "/nowhere", 404), ("GET", "/predict", 405), ("POST", "/health", 405)):
+        reply = client.send(method, path, b"{}", {})
+        assert reply.status == status
+        reason = f"request: must be one of those that /docs describes, found {method} {path}"
+        assert reply.content == {"error": reason}
 
 
 def test_a_token_opens_what_it_guards(predictor: Predictor) -> None:
@@ -233,14 +259,41 @@ def test_a_client_that_leaves_takes_nobody_with_it(predictor: Predictor, gate: t
         assert other.result().status == 200
 
 
-def test_a_text_that_the_model_fails_on_fails_alone(
+def test_texts_of_clients_that_have_gone_are_not_computed(
     predictor: Predictor, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed: list[str] = []
+    predict = Predictor.predict_texts
+
+    def spied(self: Predictor, texts: Sequence[str], *arguments: Any) -> Predictions:
+        computed.extend(texts)
+        return predict(self, texts, *arguments)
+
+    monkeypatch.setattr(Predictor, "predict_texts", spied)
+    with serving(predictor, "max_waiting=2") as client, ThreadPoolExecutor(2) as clients:
+        first = clients.submit(client.post, {"inputs": "first"})
+        wait_until(lambda: "emotion_batch_texts_count 1.0" in client.get("/metrics").content)
+        body = json.dumps({"inputs": ["gone", "gone too"]}).encode()
+        with client.connect() as gone:
+            gone.sendall(b"POST /predict HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+            wait_until(lambda: "emotion_waiting_texts 2.0" in client.get("/metrics").content)
+        wait_until(lambda: client.get("/health").status == 200)
+        second = clients.submit(client.post, {"inputs": ["second", "waits in their place"]})
+        wait_until(lambda: 'endpoint="predict",status="499"} 1.0' in client.get("/metrics").content)
+        gate.set()
+        assert [first.result().status, second.result().status] == [200, 200]
+    assert computed == ["first", "second", "waits in their place"]
+
+
+@pytest.mark.parametrize("error", [NotFiniteError([0]), RuntimeError("of a library")])
+def test_a_text_that_the_model_fails_on_fails_alone(
+    error: Exception, predictor: Predictor, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     predict = Predictor.predict_texts
 
     def fail(self: Predictor, texts: Sequence[str], *arguments: Any) -> Predictions:
-        if bad := [place for place, text in enumerate(texts) if "bad" in text]:
-            raise NotFiniteError(bad)
+        if any("bad" in text for text in texts):
+            raise error
         return predict(self, texts, *arguments)
 
     monkeypatch.setattr(Predictor, "predict_texts", fail)
@@ -280,6 +333,49 @@ def test_slow_clients_are_not_waited_for(predictor: Predictor) -> None:
             each.close()
 
 
+@pytest.mark.parametrize(
+    "later", [b"POST /predict HTTP/1.1\r\n", b"POST /predict HTTP/1.1\r\nContent-Length: 99\r\n\r\n"]
+)
+def test_nor_is_a_later_request_of_a_connection_whatever_its_client_sends_a_byte_at_a_time(
+    later: bytes, predictor: Predictor
+) -> None:
+    with serving(predictor, "patience_seconds=0.5", token="a secret") as client, client.connect() as slow:
+        slow.sendall(b"GET /health HTTP/1.1\r\nHost: h\r\n\r\n")
+        received = b""
+        while b"}" not in received:
+            received += slow.recv(1000)
+        slow.sendall(later)
+        slow.settimeout(0.1)
+        start, closed = monotonic(), False
+        while not closed and monotonic() - start < 10:
+            try:
+                slow.sendall(b"x")
+                closed = slow.recv(1000) == b""
+            except TimeoutError:
+                continue
+            except (BrokenPipeError, ConnectionResetError):
+                closed = True
+        assert closed
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sets a limit of Linux")
+def test_a_thousand_silent_connections_keep_nobody_out(originals: dict[str, Path]) -> None:
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 4096:
+        pytest.skip("this machine allows too few open files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))  # the server inherits it
+    try:
+        with server_process(originals["minilm"]) as (_, client), ExitStack() as silent:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            for _ in range(1000):
+                silent.enter_context(client.connect())
+            assert client.post({"inputs": TEXTS[0]}).status == 200
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def test_a_connection_is_kept_for_a_client_that_goes_on(client: Client) -> None:
     with client.connect() as kept:
         for _ in range(3):
@@ -304,9 +400,15 @@ def test_no_text_is_logged_unless_asked_for(predictor: Predictor, caplog: pytest
 
 def test_the_interface_is_described(client: Client) -> None:
     described = client.get("/openapi.json").content
-    schema = described["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]
-    for example in schema["examples"]:
-        assert client.post(example).status == 200
+    for path in ("/predict", "/v2/models/{model}/infer"):
+        schema = described["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        assert schema["examples"]
+        for example in schema["examples"]:
+            assert client.post(example, path.replace("{model}", "MiniLM")).status == 200
+    for reference in re.findall(r'"\$ref": "([^"]*)"', json.dumps(described)):
+        found = described
+        for part in reference.removeprefix("#/").split("/"):
+            found = found[part]
     assert "text/html" in client.get("/docs").headers["content-type"]
 
 
@@ -358,7 +460,8 @@ def test_texts_in_binary_form_must_be_whole(client: Client) -> None:
         reply = client.post(head + data, path, **{header: str(len(head))})
         assert (reply.status, reason in reply.content["error"]) == (422, True)
     assert client.post(head + b"\x01\0\0\0a", path, **{header: str(len(head))}).status == 200
-    assert client.post(head, path, **{header: "many"}).status == 422
+    for length in ("many", "9" * 5000):
+        assert client.post(head, path, **{header: length}).status == 422
 
 
 def test_an_address_in_use_or_of_others_is_told_before_the_model_is_loaded(commands: Commands, tmp_path: Path) -> None:
@@ -367,5 +470,23 @@ def test_an_address_in_use_or_of_others_is_told_before_the_model_is_loaded(comma
         done = commands.run("serve", tmp_path, f"weights={tmp_path / 'none.pt'}", f"port={port}")
         assert done.code == 1
         assert f"port: must be free to listen at, found 127.0.0.1:{port}" in done.err
-    done = commands.run("serve", tmp_path, f"weights={tmp_path / 'none.pt'}", "host=no.such.host.invalid")
-    assert "host: must be an address of this machine, found no.such.host.invalid" in done.err
+    for host in ("no.such.host.invalid", "a..b"):
+        done = commands.run("serve", tmp_path, f"weights={tmp_path / 'none.pt'}", f"host={host}")
+        assert f"host: must be an address of this machine, found {host}" in done.err
+        assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(None, "weights: must be a checkpoint file, found no file"), (b"no", "must be a whole .pt checkpoint")],
+)
+def test_a_model_that_cannot_be_loaded_is_told_in_one_line(
+    content: bytes | None, reason: str, commands: Commands, tmp_path: Path
+) -> None:
+    weights = tmp_path / "model.pt"
+    if content is not None:
+        weights.write_bytes(content)
+    done = commands.run("serve", tmp_path, f"weights={weights}", "port=0")
+    assert done.code == 1
+    assert reason in done.err
+    assert len(done.err.splitlines()) == 1
