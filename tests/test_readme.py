@@ -18,7 +18,6 @@ DOCS = sorted((PROJECT / "docs").glob("*.md"))
 SHORTER = {
     "scripts/train.py": ["trainer.max_epochs=1", "trainer.limit_train_batches=2", "trainer.limit_val_batches=1"],
     "scripts/compress.py": ["rounds=1"],
-    "technique=frontier": ["distill.max_epochs=1", "data.train=train.csv", "data.validation=train.csv"],
 }
 
 

@@ -14,6 +14,7 @@ from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_su
 import emotion
 import emotion_classifier
 from emotion import compress_and_evaluate, run_inference
+from emotion.config import compose_config
 from emotion.reporting import CompressionReport, is_our_figure, read_rows
 from support.compression_runs import ROWS, alone, digest, run
 from support.files import files_in, write_csv
@@ -80,6 +81,36 @@ def test_all_writes_deliverables_that_predict_what_the_report_says(
         rows = read_rows(results / variant.predictions.file)
         assert rows.labels.tolist() == [label for _, label in ROWS]
         assert rows.probabilities.argmax(1).tolist() == labels[each]
+
+
+def test_frontier_makes_each_of_its_models_and_the_smallest_that_is_as_good(
+    originals: dict[str, Path], csv: Path, tmp_path: Path
+) -> None:
+    """As it is shipped, but for the length of the trainings and the depth of students: the original has two layers."""
+    out = tmp_path / "out"
+    overrides = ["distill.max_epochs=1", "drop_layers.keep=1", f"data.train={csv}", "max_drop=1", "rounds=1"]
+    run(
+        f"weights={originals['minilm']}",
+        f"data.validation={csv}",
+        f"output_dir={out}",
+        "technique=frontier",
+        *overrides,
+    )
+    results = out / "compression_results"
+    report = CompressionReport.model_validate_json((results / "compression_report.json").read_bytes())
+    assert report.failed == {}
+    students = {"small", "tiny", "micro", "static"}
+    assert report.variants.keys() == {"original", "quantize", "onnx", "onnx_int8", *students}
+    original = run_inference(str(originals["minilm"]), str(csv))
+    for name, variant in report.variants.items():
+        if name != "original":
+            assert variant.file is not None
+            labels = run_inference(str(results / variant.file), str(csv))
+            assert_is_what_the_file_predicts(variant, labels, original)
+    smallest = min(report.variants.values(), key=lambda variant: variant.size_mb)
+    (best,) = out.glob("best_MiniLM_compressed.*")
+    assert digest(best) == smallest.sha256
+    assert compose_config("compress", ["technique=frontier"]).max_drop == 0.005
 
 
 def test_the_report_gives_size_speed_and_sparsity(weights: Path, csv: Path) -> None:
