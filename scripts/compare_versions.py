@@ -97,15 +97,13 @@ def count(text: str) -> int:
 
 
 def commit(checkout: str) -> str | None:
-    """Return the commit of a checkout; None where git does not know."""
-    done = subprocess.run(
-        ["git", "-C", checkout, "rev-parse", "HEAD"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        check=False,
-    )
-    return done.stdout.strip() or None
+    """Return the commit of a checkout; None where there is no git, or the folder is only a part of a repository."""
+    command = ["git", "-C", checkout, "rev-parse", "--show-toplevel", "HEAD"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return found[1] if Path(found[0]) == Path(checkout).resolve() else None
 
 
 def measured(checkout: str, weights: str, material: dict[str, list[str]]) -> dict[str, Any]:
@@ -140,6 +138,7 @@ def main() -> None:
     options = parser.parse_args()
     sides = dict(options.sides)
     material = material_of(options.texts, options.rows)
+    commits = {name: commit(checkout) for name, (checkout, _) in sides.items()}
     rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in sides}
     for _ in range(options.rounds):
         for name, (checkout, weights) in sides.items():
@@ -153,7 +152,7 @@ def main() -> None:
         | {
             "labels": turns[0]["labels"],
             "size_mb": Path(sides[name][1]).stat().st_size / 1e6,
-            "commit": commit(sides[name][0]),
+            "commit": commits[name],
         }
         for name, turns in rounds.items()
     }

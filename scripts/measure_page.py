@@ -89,10 +89,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path, help="where to write what was found, too")
     options = parser.parse_args()
-    if shutil.which("chromium") is None:
-        sys.exit("measure_page.py needs chromium (apt-get install chromium)")
     try:
         texts = open_csv(options.texts, ["text"], "texts").texts("text")
+        if not texts:
+            sys.exit(f"{options.texts}: must have texts in its column text, found none")
+        if len({path.stem for path in options.models}) < len(options.models):
+            sys.exit("models: must have names of their own, found two alike")
+        if shutil.which("chromium") is None:
+            sys.exit("measure_page.py needs chromium (apt-get install chromium)")
         with TemporaryDirectory() as folder:
             found = measure(options.models, texts, options.rounds, Path(folder))
     except UserError as error:

@@ -19,6 +19,10 @@ class Overloaded(Exception):
     """So many texts wait that another request would wait too long."""
 
 
+CLIENT_GONE = 499
+"""The status that nginx counts such requests under; nobody reads it."""
+
+
 class ClientGone(Exception):
     """The client has closed its connection before its texts were computed."""
 
@@ -67,7 +71,7 @@ def _told(error: Exception) -> UserError:
     return UserError(f"one that it fails on ({type(error).__name__})")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Waiting:
     texts: Sequence[str]
     outcomes: asyncio.Future[list[Outcome]]

@@ -8,6 +8,8 @@ from contextlib import suppress
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from emotion.serving.batching import CLIENT_GONE, ClientGone
+
 OPEN_PATHS = ("/", "/health", "/ready", "/v2/health/live", "/v2/health/ready")
 """Answered without the token: the page, which asks for it, and whether the server runs."""
 _READ_AND_THROWN_AWAY = 10
@@ -52,6 +54,9 @@ class Limits:
         try:
             async with asyncio.timeout(self.seconds):
                 body = await self._read(receive)
+        except ClientGone:
+            self.on_refusal(CLIENT_GONE)
+            return
         except TimeoutError:
             await self._refuse(None, send, 408, f"must send the request within {self.seconds:g} seconds")
             return
@@ -71,13 +76,13 @@ class Limits:
         return hmac.compare_digest(headers.get(b"authorization", b""), self.expected)
 
     async def _read(self, receive: Receive) -> bytes | None:
-        """Return the body; None if it is too large."""
+        """Return the body; None if it is too large. Raises :class:`ClientGone`."""
         parts: list[bytes] = []
         size = 0
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
-                return b""  # nobody waits for an answer
+                raise ClientGone
             parts.append(message.get("body", b""))
             size += len(parts[-1])
             if size > self.most_bytes:

@@ -123,9 +123,13 @@ def _allow_connections() -> None:
         import resource
     except ImportError:  # Windows has no such limit
         return
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):  # macOS does not take all that it says it would
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for count in (most, 65_536, 10_240):  # macOS does not take all that it says it would
+        if count in (now, resource.RLIM_INFINITY) or count < now:
+            continue
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (count, most))
+            return
 
 
 def _is_loopback(host: str) -> bool:

@@ -11,15 +11,12 @@ from starlette.responses import Response
 
 from emotion.errors import UserError
 from emotion.models import Predictor
-from emotion.serving.batching import Answer, Batcher, ClientGone, Overloaded, answer
+from emotion.serving.batching import CLIENT_GONE, Answer, Batcher, ClientGone, Overloaded, answer
 from emotion.serving.config import ServeConfig
 from emotion.serving.forms import RequestError, check_texts, dumped
 from emotion.serving.metrics import Metrics
 
 log = logging.getLogger(__name__)
-
-CLIENT_GONE = 499
-"""What nginx counts such a request as; nobody reads the answer."""
 
 
 class Service:

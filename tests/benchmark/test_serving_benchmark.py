@@ -81,7 +81,7 @@ def is_running(process: int) -> bool:
     """Whether a process has not ended; one that nobody waited for has."""
     try:
         state = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
     return state != "Z"
 

@@ -121,8 +121,7 @@ def test_what_cannot_be_answered_is_refused_in_one_line(
 
 def test_a_body_without_a_length_is_counted_as_it_comes(client: Client) -> None:
     chunks = (b"x" * 10_000 for _ in range(50))
-    with suppress(BrokenPipeError, ConnectionResetError):  # it hangs up while the rest is still being sent
-        assert client.send("POST", "/predict", chunks, {}).status == 413
+    assert client.send("POST", "/predict", chunks, {}).status == 413
     assert client.get("/health").status == 200
 
 
@@ -259,8 +258,13 @@ def test_a_client_that_leaves_takes_nobody_with_it(predictor: Predictor, gate: t
         assert other.result().status == 200
 
 
+@pytest.mark.parametrize(
+    ("most_waiting", "texts"),
+    [(2, ["gone", "gone too"]), (2000, [f"gone {number} " * 1500 for number in range(20)])],
+    ids=["forgotten to make room", "forgotten in its turn, after a long body"],
+)
 def test_texts_of_clients_that_have_gone_are_not_computed(
-    predictor: Predictor, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+    most_waiting: int, texts: list[str], predictor: Predictor, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     computed: list[str] = []
     predict = Predictor.predict_texts
@@ -270,18 +274,20 @@ def test_texts_of_clients_that_have_gone_are_not_computed(
         return predict(self, texts, *arguments)
 
     monkeypatch.setattr(Predictor, "predict_texts", spied)
-    with serving(predictor, "max_waiting=2") as client, ThreadPoolExecutor(2) as clients:
+    with serving(predictor, f"max_waiting={most_waiting}") as client, ThreadPoolExecutor(2) as clients:
         first = clients.submit(client.post, {"inputs": "first"})
         wait_until(lambda: "emotion_batch_texts_count 1.0" in client.get("/metrics").content)
-        body = json.dumps({"inputs": ["gone", "gone too"]}).encode()
+        body = json.dumps({"inputs": texts}).encode()
         with client.connect() as gone:
             gone.sendall(b"POST /predict HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
-            wait_until(lambda: "emotion_waiting_texts 2.0" in client.get("/metrics").content)
-        wait_until(lambda: client.get("/health").status == 200)
+            wait_until(lambda: f"emotion_waiting_texts {len(texts)}.0" in client.get("/metrics").content)
+        sleep(0.5)  # until the server has heard of it
         second = clients.submit(client.post, {"inputs": ["second", "waits in their place"]})
-        wait_until(lambda: 'endpoint="predict",status="499"} 1.0' in client.get("/metrics").content)
+        if most_waiting == 2:
+            wait_until(lambda: 'endpoint="predict",status="499"} 1.0' in client.get("/metrics").content)
         gate.set()
         assert [first.result().status, second.result().status] == [200, 200]
+        assert 'endpoint="predict",status="499"} 1.0' in client.get("/metrics").content
     assert computed == ["first", "second", "waits in their place"]
 
 
@@ -334,10 +340,16 @@ def test_slow_clients_are_not_waited_for(predictor: Predictor) -> None:
 
 
 @pytest.mark.parametrize(
-    "later", [b"POST /predict HTTP/1.1\r\n", b"POST /predict HTTP/1.1\r\nContent-Length: 99\r\n\r\n"]
+    ("later", "drop"),
+    [
+        (b"POST /predict HTTP/1.1\r\n", b"x"),
+        (b"POST /predict HTTP/1.1\r\nContent-Length: 9999\r\n\r\n", b"x"),
+        (b"\r\n", b"\r\n"),
+    ],
+    ids=["headers", "a body that is refused", "blank lines"],
 )
 def test_nor_is_a_later_request_of_a_connection_whatever_its_client_sends_a_byte_at_a_time(
-    later: bytes, predictor: Predictor
+    later: bytes, drop: bytes, predictor: Predictor
 ) -> None:
     with serving(predictor, "patience_seconds=0.5", token="a secret") as client, client.connect() as slow:
         slow.sendall(b"GET /health HTTP/1.1\r\nHost: h\r\n\r\n")
@@ -349,13 +361,51 @@ def test_nor_is_a_later_request_of_a_connection_whatever_its_client_sends_a_byte
         start, closed = monotonic(), False
         while not closed and monotonic() - start < 10:
             try:
-                slow.sendall(b"x")
+                slow.sendall(drop)
                 closed = slow.recv(1000) == b""
             except TimeoutError:
                 continue
             except (BrokenPipeError, ConnectionResetError):
                 closed = True
         assert closed
+
+
+def test_a_request_that_has_begun_does_not_end_the_one_before_it(predictor: Predictor, gate: threading.Event) -> None:
+    with serving(predictor, "patience_seconds=0.5") as client, client.connect() as both:
+        body = json.dumps({"inputs": TEXTS[0]}).encode()
+        both.sendall(b"POST /predict HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        both.sendall(b"GET /hea")
+        sleep(1.5)
+        gate.set()
+        assert b" 200 OK" in both.recv(1000)
+
+
+@pytest.mark.parametrize(
+    ("head", "status", "reason"),
+    [
+        (b"GET / HTTP/1.1\r\nX: " + b"x" * 66_000, 431, "must have at most 65,536 bytes of headers"),
+        (b"no words of HTTP\r\n\r\n", 400, "must be of HTTP"),
+    ],
+)
+def test_what_does_not_become_a_request_is_refused_in_the_same_form(
+    head: bytes, status: int, reason: str, client: Client
+) -> None:
+    with client.connect() as connection:
+        for start in range(0, len(head), 10_000):  # what a server has not read when it closes takes its answer with it
+            connection.sendall(head[start : start + 10_000])
+            sleep(0.05)
+        received = b""
+        while part := connection.recv(1000):
+            received += part
+    assert f" {status} ".encode() in received.splitlines()[0]
+    assert json.loads(received.split(b"\r\n\r\n")[1]) == {"error": f"request: {reason}"}
+
+
+def test_a_client_that_leaves_while_it_sends_is_counted_as_gone(client: Client) -> None:
+    with client.connect() as leaves:
+        leaves.sendall(b"POST /predict HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n{")
+        sleep(0.2)
+    wait_until(lambda: 'endpoint="refused",status="499"} 1.0' in client.get("/metrics").content)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="sets a limit of Linux")
