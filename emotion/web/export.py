@@ -8,7 +8,7 @@ from emotion.errors import UserError
 from emotion.files import marked, require_unchanged, require_writable
 from emotion.models import OnnxClassifier
 from emotion.web.config import ExportPageConfig
-from emotion.web.model import description, tokenizer_json
+from emotion.web.model import offline_description, tokenizer_json
 from emotion.web.rendering import offline_page
 from emotion.web.runtime import read_files
 
@@ -40,7 +40,7 @@ def export_page(config: ExportPageConfig) -> ExportedPage:
         )
     tokenizer = tokenizer_json(predictor)
     runtime = read_files(config.runtime)
-    page = offline_page(description(predictor), tokenizer, predictor.model.serialized, runtime)
+    page = offline_page(offline_description(predictor), tokenizer, predictor.model.serialized, runtime)
     with marked(output, "output") as temporary:
         temporary.write_text(page, encoding="utf-8")
     return ExportedPage(output, output.stat().st_size / 1e6)

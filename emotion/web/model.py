@@ -12,20 +12,23 @@ from emotion.models import Predictor
 from emotion.models.familiarity import SLOPE
 
 NORMALIZATIONS = ("none", "cardiff")
+"""Those that the page does itself."""
 
 
 def description(predictor: Predictor) -> dict[str, Any]:
-    """Describe labels, confidence and distances, as JSON.
-
-    Raises:
-        UserError: The tokenizer does not exist in JavaScript.
-    """
-    (specials,) = predictor.encoder.encode([""])
-    middle = len(specials) // 2
+    """Describe for JSON what every page shows: the model's name, its labels and how many tokens it reads."""
     return {
         "name": predictor.model_name,
         "labels": list(predictor.labels.names),
         "maxLength": predictor.max_length,
+    }
+
+
+def offline_description(predictor: Predictor) -> dict[str, Any]:
+    """Add what a page needs that answers itself: how texts become tokens, the temperature and the distances."""
+    (specials,) = predictor.encoder.encode([""])
+    middle = len(specials) // 2
+    return description(predictor) | {
         "normalization": predictor.normalization,
         "before": specials[:middle].tolist(),
         "after": specials[middle:].tolist(),
@@ -56,7 +59,8 @@ def tokenizer_json(predictor: Predictor) -> dict[str, Any]:
     """Return the tokenizer in the form that Hugging Face's library for JavaScript reads.
 
     Raises:
-        UserError: It has none, as BERTweet's, which is written in Python.
+        UserError: It has none (BERTweet's is written in Python), or its normalisation is not one of
+            :data:`NORMALIZATIONS`.
     """
     tokenizer: PreTrainedTokenizerBase = predictor.tokenizer
     if not tokenizer.is_fast or predictor.normalization not in NORMALIZATIONS:

@@ -121,5 +121,7 @@ const backend = (() => {
     return found;
   }
 
-  return { model, start, answer, atOnce: BATCH, ids: (text) => encoded(text).ids };
+  const isTruncated = async (text) => encoded(text).truncated;
+
+  return { model, start, answer, isTruncated, atOnce: BATCH, ids: (text) => encoded(text).ids };
 })();

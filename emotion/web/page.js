@@ -1,18 +1,30 @@
 const element = (id) => document.getElementById(id);
 const { labels } = backend.model;
 const colour = (label) => `var(--c${Math.min(label, 6)})`;
+const number = (count) => count.toLocaleString("en");
+const counted = (count, noun) => `${number(count)} ${noun}${count === 1 ? "" : "s"}`;
 const percent = (share) => `${(100 * share).toFixed(share > 0.995 || share < 0.005 ? 1 : 0)} %`;
+
+// The model, or the reason why it cannot answer
+
+const ready = backend.start().catch((error) => {
+  throw new Error(`The model cannot run in this browser: ${error.message}`);
+});
 
 // One text
 
 let asked = 0;
+let explained = 0;
 let waiting;
 
 async function show(text) {
   const mine = ++asked;
-  element("answer").hidden = !text.trim();
+  explained++; // the words of the text before are no longer wanted
   element("status").textContent = "";
-  if (!text.trim()) return;
+  if (isBlank(text)) {
+    element("answer").hidden = true;
+    return;
+  }
   try {
     const [answer] = await backend.answer([text]);
     if (mine !== asked) return; // the text has changed meanwhile
@@ -20,20 +32,24 @@ async function show(text) {
     element("label").textContent = labels[label];
     element("confidence").textContent = `with ${percent(answer.probabilities[label])} confidence`;
     warn(answer);
+    element("answer").hidden = false;
     const explain = (which) => {
       fillBars(element("bars"), answer.probabilities, answer.probabilities.map(percent), explain, which);
-      return explainWords(text, which, mine);
+      explainWords(text, which);
     };
-    await explain(label);
+    explain(label);
   } catch (error) {
-    if (mine === asked) fail("status", error);
+    if (mine !== asked) return;
+    element("answer").hidden = true;
+    fail("status", error);
   }
 }
 
 function warn({ unfamiliar, truncated }) {
   const sentences = [];
   if (unfamiliar) sentences.push("This text is unlike those that the model learned from: expect more mistakes.");
-  if (truncated) sentences.push(`It is longer than the model reads: only its first ${backend.model.maxLength} tokens count.`);
+  const most = backend.model.maxLength;
+  if (truncated) sentences.push(`It is longer than the model reads: only its first ${most} tokens count.`);
   element("warning").textContent = sentences.join(" ");
   element("warning").hidden = !sentences.length;
 }
@@ -74,161 +90,172 @@ function fillBars(list, shares, values, onChoice, chosen) {
   if (focused) [...list.querySelectorAll("button")].find((button) => button.textContent === focused)?.focus();
 }
 
-const MOST_WORDS = 128;
-
-// Score words as `scripts/explain.py` does: by the log-probability that the label loses without the word.
-async function explainWords(text, label, mine) {
+async function explainWords(text, label) {
+  const mine = ++explained;
+  element("status").textContent = "";
   element("words-title").textContent = `Which words speak for ${labels[label]}`;
-  const parts = text.match(/\s+|\S+/gu) ?? [];
-  const words = parts.map((_, place) => place).filter((place) => parts[place].trim()).slice(0, MOST_WORDS);
   element("words").textContent = text;
-  const without = words.map((place) => parts.filter((_, other) => other !== place && other !== place + 1).join(""));
-  const found = [];
-  const batches = [text, ...without];
-  for (let start = 0; start < batches.length; start += backend.atOnce)
-    found.push(...(await backend.answer(batches.slice(start, start + backend.atOnce))));
-  if (mine !== asked) return;
-  const [whole, ...rest] = found.map((answer) => Math.log(Math.max(answer.probabilities[label], 1e-30)));
-  const scores = new Map(words.map((place, index) => [place, whole - rest[index]]));
-  const largest = Math.max(...[...scores.values()].map(Math.abs), 0.1);
-  element("words").replaceChildren(
-    ...parts.map((part, place) => {
-      const span = document.createElement("span");
-      span.textContent = part;
-      const score = scores.get(place) ?? 0;
-      if (Math.abs(score) < 0.1 * largest) return part.trim() ? span : document.createTextNode(part);
-      span.className = score > 0 ? "for" : "against";
-      span.title = `${score > 0 ? "for" : "against"}: ${Math.abs(score).toFixed(2)} nats`;
-      span.style.setProperty("--colour", colour(label));
-      span.style.setProperty("--share", (Math.abs(score) / largest).toFixed(2));
-      return span;
-    }),
-  );
+  element("words-note").textContent = "";
+  element("words").ariaBusy = "true";
+  try {
+    const found = await scoreWords(text, label, () => mine === explained);
+    if (!found) return;
+    element("words").replaceChildren(...markedWords(text, label, found));
+    element("words-note").textContent = wordsNote(found);
+  } catch (error) {
+    if (mine === explained) fail("status", error);
+  } finally {
+    if (mine === explained) element("words").ariaBusy = "false";
+  }
+}
+
+function markedWords(text, label, { groups, scores }) {
+  const largest = Math.max(...scores.map(Math.abs), 0.1);
+  const parts = [];
+  let end = 0;
+  groups.forEach(([start, next], place) => {
+    parts.push(text.slice(end, start), markedWord(text.slice(start, next), label, scores[place], largest));
+    end = next;
+  });
+  return [...parts, text.slice(end)];
+}
+
+function markedWord(word, label, score, largest) {
+  if (Math.abs(score) < 0.1 * largest) return word;
+  const direction = score > 0 ? "for" : "against";
+  const spoken = document.createElement("span"); // colours and lines say nothing to a screen reader
+  spoken.className = "hidden";
+  spoken.textContent = ` (${direction})`;
+  const span = document.createElement("span");
+  span.append(word, spoken);
+  span.className = direction;
+  span.title = `${direction}: ${Math.abs(score).toFixed(2)} nats`;
+  span.style.setProperty("--colour", colour(label));
+  span.style.setProperty("--share", (Math.abs(score) / largest).toFixed(2));
+  return span;
+}
+
+function wordsNote({ groups, words, read }) {
+  const sentences = [];
+  const left = words - read;
+  if (left) sentences.push(`The model does not read the last ${counted(left, "word")}, so nothing is said of them.`);
+  if (groups.length < read)
+    sentences.push(`${number(read)} words are scored in ${groups.length} groups of neighbours.`);
+  return sentences.join(" ");
 }
 
 // Many texts
 
-// Parse RFC 4180: fields in quotes may hold separators, line breaks and doubled quotes.
-function parseCsv(content) {
-  const separator = guessedSeparator(content);
-  const rows = [];
-  let row = [];
-  let field = "";
-  let quoted = false;
-  let begun = false;
-  for (let place = 0; place < content.length; place++) {
-    const character = content[place];
-    if (quoted) {
-      if (character !== '"') field += character;
-      else if (content[place + 1] === '"') field += content[++place];
-      else quoted = false;
-    } else if (character === '"' && !field) {
-      quoted = begun = true;
-    } else if (character === separator) {
-      row.push(field);
-      field = "";
-      begun = true;
-    } else if (character === "\n" || character === "\r") {
-      if (character === "\r" && content[place + 1] === "\n") place++;
-      if (begun || field) rows.push([...row, field]);
-      row = [];
-      field = "";
-      begun = false;
-    } else field += character;
-  }
-  if (quoted) throw new Error("The CSV must end outside quotes: one is never closed.");
-  if (begun || field) rows.push([...row, field]);
-  return rows;
-}
-
-function guessedSeparator(content) {
-  const head = content.split(/[\r\n]/, 1)[0];
-  const counts = [",", ";", "\t"].map((separator) => head.split(separator).length);
-  return [",", ";", "\t"][highest(counts)];
-}
-
-function decoded(buffer) {
-  const bytes = new Uint8Array(buffer, 0, Math.min(2, buffer.byteLength));
-  if (bytes[0] === 0xff && bytes[1] === 0xfe) return new TextDecoder("utf-16le").decode(buffer);
-  if (bytes[0] === 0xfe && bytes[1] === 0xff) return new TextDecoder("utf-16be").decode(buffer);
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(buffer);
-  } catch {
-    throw new Error("The CSV must be in UTF-8. Save it as “CSV UTF-8” and choose it again.");
-  }
-}
-
 const PREVIEW = 50;
+const ADDED = ["predicted_label", "predicted_emotion", "confidence", "unfamiliar"];
 let stopped = false;
 let running = false;
 let download = "";
 
-async function predictCsv(content, name) {
-  if (running) return;
+// `read` returns a table as `readTable` does.
+async function predictCsv(read, name) {
+  if (running) {
+    element("csv-note").textContent = `${name} is not read, as another CSV is not done yet. Stop that one, or wait.`;
+    return;
+  }
   running = true;
   stopped = false;
   element("csv-answer").hidden = true;
+  element("csv-status").textContent = `${name}: waiting for the model …`;
   try {
-    const [header, ...rows] = parseCsv(content);
-    if (!header) throw new Error("The CSV must have at least one row.");
-    let column = header.findIndex((cell) => cell.trim().toLowerCase() === "text");
-    let names = header;
-    let body = rows;
-    if (column < 0 && header.length === 1) {
-      column = 0; // lines without a header
-      names = ["text"];
-      body = [header, ...rows];
-    }
-    if (column < 0) throw new Error(`The CSV must have a column “text”; it has: ${header.join(", ").slice(0, 200)}.`);
-    if (!body.length) throw new Error("The CSV must have at least one row; it has only a header.");
-    const short = body.findIndex((row) => row.length <= column);
-    if (short >= 0) throw new Error(`Each row must have a text; row ${short + 2} has ${body[short].length} cells.`);
-    await predictRows(names, body, column, name);
+    await ready;
+    const table = await read();
+    if (!table.rows.length) throw new Error("The CSV must have at least one row; it has only a header.");
+    const clash = ADDED.find((column) => table.names.includes(column));
+    if (clash) throw new Error(`The CSV must not have a column “${clash}” yet; choose the original CSV.`);
+    await predictRows(table, name);
   } catch (error) {
     fail("csv-status", error);
   } finally {
     running = false;
+    element("csv-note").textContent = "";
     element("progress").hidden = element("stop").hidden = true;
   }
 }
 
-async function predictRows(names, rows, column, name) {
+async function predictRows(table, name) {
+  const { rows, column } = table;
+  element("progress").value = 0;
   element("progress").hidden = element("stop").hidden = false;
   const answers = [];
-  for (let start = 0; start < rows.length && !stopped; start += backend.atOnce) {
-    const texts = rows.slice(start, start + backend.atOnce).map((row) => row[column]);
-    answers.push(...(await backend.answer(texts)));
-    element("progress").value = answers.length / rows.length;
-    element("csv-status").textContent = `${name}: ${answers.length.toLocaleString("en")} of ${rows.length.toLocaleString("en")} rows`;
-    await new Promise((resolve) => setTimeout(resolve)); // the page stays alive
+  let failure;
+  try {
+    for (let start = 0; start < rows.length && !stopped; start += backend.atOnce) {
+      answers.push(...(await answersOrReasons(rows.slice(start, start + backend.atOnce).map((row) => row[column]))));
+      element("progress").value = answers.length / rows.length;
+      element("csv-status").textContent = `${name}: ${number(answers.length)} of ${number(rows.length)} rows`;
+      await new Promise((resolve) => setTimeout(resolve)); // the page stays alive
+    }
+  } catch (error) {
+    if (!answers.length) throw error;
+    failure = error; // what is done stays available
   }
+  element("csv-status").textContent = summary(table, answers, name, failure);
+  const done = answers.filter((answer) => !answer.reason);
+  if (!done.length) return;
   const counts = labels.map(() => 0);
-  for (const { probabilities } of answers) counts[highest(probabilities)]++;
-  const unlike = answers.filter((answer) => answer.unfamiliar).length;
-  const done = `${name}: ${answers.length.toLocaleString("en")} rows${stopped ? `, stopped before ${(rows.length - answers.length).toLocaleString("en")} more` : ""}.`;
-  element("csv-status").textContent =
-    unlike > 0.1 * answers.length
-      ? `${done} ${percent(unlike / answers.length)} of them are unlike the text that the model learned from (5 % would be usual): expect more mistakes.`
-      : done;
-  if (!answers.length) return;
-  fillBars(element("counts"), counts, counts.map((count) => count.toLocaleString("en")));
-  const added = answers.map((answer) => {
-    const label = highest(answer.probabilities);
-    const cells = [label, labels[label], answer.probabilities[label].toFixed(6)];
-    return answer.unfamiliar === null ? cells : [...cells, answer.unfamiliar ? "True" : "False"];
-  });
-  const more = ["predicted_label", "predicted_emotion", "confidence", ...(added[0].length > 3 ? ["unfamiliar"] : [])];
-  const lines = [[...names, ...more], ...added.map((cells, place) => [...rows[place], ...cells])];
-  URL.revokeObjectURL(download);
-  download = URL.createObjectURL(new Blob([lines.map(csvLine).join("")], { type: "text/csv" }));
-  element("download").href = download;
-  element("download").download = `${name.replace(/\.[^.]*$/, "")}_predictions.csv`;
+  for (const { probabilities } of done) counts[highest(probabilities)]++;
+  fillBars(element("counts"), counts, counts.map(number));
+  offerDownload(table, answers, name);
   preview(["text", "emotion", "confidence"], rows.slice(0, PREVIEW), column, answers);
   element("csv-answer").hidden = false;
 }
 
-const csvLine = (cells) =>
-  `${cells.map((cell) => (/[",\r\n]/.test(cell) ? `"${String(cell).replaceAll('"', '""')}"` : cell)).join(",")}\n`;
+// Answer texts; if the server refuses them, each alone, so that one that is too long does not stop the others.
+async function answersOrReasons(texts) {
+  try {
+    return await backend.answer(texts);
+  } catch (error) {
+    if (!error.isOfTexts) throw error;
+    if (texts.length === 1) return [{ reason: error.message }];
+  }
+  const answers = [];
+  for (const text of texts) answers.push(...(await answersOrReasons([text])));
+  return answers;
+}
+
+function summary({ rows, firstRow }, answers, name, failure) {
+  const left = number(rows.length - answers.length);
+  let end = ".";
+  if (failure) end = `, failed before ${left} more: ${failure.message}.`;
+  else if (stopped) end = `, stopped before ${left} more.`;
+  const sentences = [`${name}: ${counted(answers.length, "row")}${end}`];
+  const refused = answers.findIndex((answer) => answer.reason);
+  const done = answers.filter((answer) => !answer.reason);
+  if (refused >= 0) {
+    const without = `${counted(answers.length - done.length, "row")} without a prediction`;
+    const where = `row ${refused + firstRow}${firstRow === 2 ? " (the header is row 1)" : ""}`;
+    sentences.push(`${without}, the first is ${where}: ${answers[refused].reason}.`);
+  }
+  const unlike = done.filter((answer) => answer.unfamiliar).length;
+  if (unlike > 0.1 * done.length)
+    sentences.push(
+      `${percent(unlike / done.length)} of the predicted are unlike the text that the model learned from ` +
+        "(5 % would be usual): expect more mistakes.",
+    );
+  return sentences.join(" ");
+}
+
+function offerDownload({ names, rows }, answers, name) {
+  const hasDistances = answers.some((answer) => typeof answer.unfamiliar === "boolean");
+  const more = hasDistances ? ADDED : ADDED.slice(0, 3);
+  const cells = ({ probabilities, unfamiliar, reason }) => {
+    if (reason) return more.map(() => "");
+    const label = highest(probabilities);
+    const all = [label, labels[label], probabilities[label].toFixed(6), unfamiliar ? "True" : "False"];
+    return all.slice(0, more.length);
+  };
+  const lines = [[...names, ...more], ...answers.map((answer, place) => [...rows[place], ...cells(answer)])];
+  URL.revokeObjectURL(download);
+  download = URL.createObjectURL(new Blob([lines.map(csvLine).join("")], { type: "text/csv" }));
+  element("download").href = download;
+  element("download").download = `${name.replace(/\.[^.]*$/, "")}_predictions.csv`;
+}
 
 function preview(names, rows, column, answers) {
   const line = (cells, tag) => {
@@ -245,23 +272,19 @@ function preview(names, rows, column, answers) {
   table.tHead.replaceChildren(line(names, "th"));
   table.tBodies[0].replaceChildren(
     ...rows.slice(0, answers.length).map((row, place) => {
-      const { probabilities } = answers[place];
+      const { probabilities, reason } = answers[place];
+      const text = row[column].slice(0, 300);
+      if (reason) return line([text, "none", ""], "td");
       const label = highest(probabilities);
-      return line([row[column].slice(0, 300), labels[label], percent(probabilities[label])], "td");
+      return line([text, labels[label], percent(probabilities[label])], "td");
     }),
   );
 }
 
-async function readFile(file) {
-  try {
-    await predictCsv(decoded(await file.arrayBuffer()), file.name);
-  } catch (error) {
-    fail("csv-status", error);
-  }
-}
+const readFile = (file) => predictCsv(async () => readTable(decoded(await file.arrayBuffer())), file.name);
 
 function fail(id, error) {
-  element(id).textContent = error.message;
+  element(id).textContent = error.message[0].toUpperCase() + error.message.slice(1);
 }
 
 element("text").addEventListener("input", (event) => {
@@ -292,17 +315,20 @@ drop.addEventListener("paste", (event) => {
   event.preventDefault();
   const [file] = event.clipboardData.files;
   if (file) readFile(file);
-  else predictCsv(event.clipboardData.getData("text/plain"), "pasted.csv");
+  else {
+    const content = event.clipboardData.getData("text/plain");
+    predictCsv(() => readPasted(content), "pasted.csv");
+  };
 });
 
 (async () => {
   try {
-    await backend.start();
+    await ready;
     element("text").disabled = false;
     element("status").textContent = "";
     document.documentElement.dataset.ready = "true";
     await show(element("text").value);
   } catch (error) {
-    element("status").textContent = `The model cannot run in this browser: ${error.message}`;
+    fail("status", error);
   }
 })();

@@ -5,24 +5,39 @@ const backend = (() => {
   const model = JSON.parse(document.getElementById("model-description").textContent);
   let token = "";
 
+  async function reached(address, request) {
+    try {
+      return await fetch(address, request);
+    } catch {
+      throw new Error("the server cannot be reached");
+    }
+  }
+
   async function asked(texts) {
-    const response = await fetch(`v2/models/${encodeURIComponent(model.name)}/infer`, {
+    const response = await reached(`v2/models/${encodeURIComponent(model.name)}/infer`, {
       method: "POST",
       headers: { "Content-Type": "application/json", ...(token && { Authorization: `Bearer ${token}` }) },
       body: JSON.stringify({ inputs: [{ name: "text", shape: [texts.length], datatype: "BYTES", data: texts }] }),
     });
     if (response.status === 401) {
       token = window.prompt("This server asks for its token:") ?? "";
-      if (!token) throw new Error("The server asks for a token.");
+      if (!token) throw new Error("the server asks for a token");
       return asked(texts);
     }
     if (response.status === 429) {
       await new Promise((resolve) => setTimeout(resolve, 1000));
       return asked(texts);
     }
+    if (!response.ok) throw await refusal(response);
     const content = await response.json();
-    if (!response.ok) throw new Error(content.error);
     return Object.fromEntries(content.outputs.map((output) => [output.name, output.data]));
+  }
+
+  // `isOfTexts`: other texts may be answered.
+  async function refusal(response) {
+    const { error } = await response.json().catch(() => ({})); // a proxy between may answer in HTML
+    const reason = error?.replace(/^inputs\[0\]: /, "the text ") ?? `the server answers with status ${response.status}`;
+    return Object.assign(new Error(reason), { isOfTexts: [413, 422].includes(response.status) });
   }
 
   async function answer(texts) {
@@ -35,5 +50,7 @@ const backend = (() => {
     }));
   }
 
-  return { model, start: async () => {}, answer, atOnce: model.atOnce };
+  const isTruncated = async (text) => (await answer([text]))[0].truncated;
+
+  return { model, start: async () => {}, answer, isTruncated, atOnce: model.atOnce };
 })();

@@ -12,12 +12,21 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 _FOLDER = files("emotion.web")
+_SCRIPTS = ("spaces.js", "csv.js", "words.js", "page.js")
+"""In the order in which they use each other."""
 
 
 def offline_page(
     description: Mapping[str, Any], tokenizer: Mapping[str, Any], model: bytes, runtime: Mapping[str, bytes]
 ) -> str:
-    """Return a page that holds the model and all that runs it, and asks nobody for anything."""
+    """Return a page that holds the model and all that runs it, and asks nobody for anything.
+
+    Args:
+        description: As :func:`emotion.web.model.offline_description` returns it.
+        tokenizer: As :func:`emotion.web.model.tokenizer_json` returns it.
+        model: The ONNX file.
+        runtime: As :func:`emotion.web.runtime.read_files` returns it.
+    """
     data = {
         "model": model,
         "tokenizer": json.dumps(tokenizer).encode(),
@@ -29,12 +38,16 @@ def offline_page(
 
 
 def server_page(description: Mapping[str, Any]) -> str:
-    """Return a page that asks the server that it comes from."""
+    """Return a page that asks the server that it comes from.
+
+    Args:
+        description: As :func:`emotion.web.model.description` returns it, and ``atOnce``: texts of a request, >= 1.
+    """
     return _render("remote.js", description, {}, connect="'self'", extra="")
 
 
 def _render(backend: str, description: Mapping[str, Any], data: Mapping[str, bytes], connect: str, extra: str) -> str:
-    script = "\n".join(_FOLDER.joinpath(name).read_text(encoding="utf-8") for name in (backend, "page.js"))
+    script = "\n".join(_FOLDER.joinpath(name).read_text(encoding="utf-8") for name in (backend, *_SCRIPTS))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(_FOLDER.joinpath("page.html.j2").read_text(encoding="utf-8"))
