@@ -18,6 +18,10 @@ from emotion.serving.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
+CPU_FORWARD_TEXTS = 8
+"""Most texts of a forward pass on a CPU, where more take no less time a text: those that happen to come together differ
+in length, and are padded to the longest."""
+
 
 class Service:
     """A model that requests share.
@@ -30,8 +34,10 @@ class Service:
     def __init__(self, predictor: Predictor, config: ServeConfig) -> None:
         self.predictor, self.config = predictor, config
         self.metrics = Metrics()
+        on_cpu = predictor.model.device.type == "cpu"
+        forward = min(config.batch_size, CPU_FORWARD_TEXTS) if on_cpu else config.batch_size
         self._batcher = Batcher(
-            partial(answer, predictor, batch_size=config.batch_size),
+            partial(answer, predictor, batch_size=forward),
             config.batch_size,
             config.max_waiting,
             self.metrics.batches.observe,
