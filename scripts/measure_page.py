@@ -101,7 +101,7 @@ def main() -> None:
             found = measure(options.models, texts, options.rounds, Path(folder))
     except UserError as error:
         sys.exit(str(error))
-    record = {"texts": len(texts), "rounds": options.rounds, "hardware": hardware(), "models": found}
+    record = {"rows": len(texts), "rounds": options.rounds, "hardware": hardware(), "models": found}
     print(json.dumps(record, indent=1))
     if options.json is not None:
         options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

@@ -74,7 +74,7 @@ def page_speed() -> str:
             f"{each['first_seconds']:.2f}",
             f"{each['p50_ms']:.1f}",
             f"{each['p99_ms']:.1f}",
-            f"{each['other_labels']} of {record['texts']:,}",
+            f"{each['other_labels']} of {record['rows']:,}",
         )
         for name, each in record["models"].items()
     ]
