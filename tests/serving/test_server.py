@@ -475,7 +475,7 @@ def test_tritonclient_reads_the_open_inference_protocol(client: Client, predicto
         for binary in (True, False):
             tensor.set_data_from_numpy(np.array(TEXTS, dtype=object), binary_data=binary)
             found = public.infer("MiniLM", [tensor], request_id="7")
-            np.testing.assert_allclose(found.as_numpy("probabilities"), predictor.predict_proba(TEXTS), atol=1e-6)
+            np.testing.assert_allclose(found.as_numpy("probabilities"), predictor.predict_proba(TEXTS), atol=1e-5)
             assert found.as_numpy("index").tolist() == predictor.predict(TEXTS)
             assert found.get_response()["id"] == "7"
         labels = public.infer("MiniLM", [tensor], outputs=[triton.InferRequestedOutput("label")])
