@@ -12,7 +12,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 _FOLDER = files("emotion.web")
-_SCRIPTS = ("spaces.js", "csv.js", "words.js", "page.js")
+_SCRIPTS = ("spaces.js", "csv.js", "words.js", "display.js", "many_texts.js", "one_text.js")
 """In the order in which they use each other."""
 
 
