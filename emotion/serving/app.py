@@ -7,9 +7,12 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute
-from pydantic import BaseModel
+from fastapi_offline import FastAPIOffline
+from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
+from emotion import __version__
+from emotion.errors import quoted
 from emotion.models import Predictor
 from emotion.serving.config import ServeConfig
 from emotion.serving.forms import (
@@ -20,18 +23,36 @@ from emotion.serving.forms import (
     dumped,
     infer_response,
     model_metadata,
+    output_tensors,
     parse_texts,
     scores,
 )
-from emotion.serving.limits import Limits
+from emotion.serving.limits import DOCS_FILES, Limits
 from emotion.serving.service import Service
 from emotion.web import description, server_page
 
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    401: {"description": "The token is missing or wrong"},
-    413: {"description": "Too many texts, too long a text, or too large a request"},
-    422: {"description": "The request is malformed, or the model cannot answer one of its texts"},
-    429: {"description": "Too many texts wait; try again in a second"},
+
+class Problem(BaseModel):
+    """Why a request was not answered."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"error": "inputs: must be given, found none"}]})
+
+    error: str
+    """What is wrong: the key, the rule, and what was found."""
+
+
+_UNKNOWN: dict[int | str, dict[str, Any]] = {
+    404: {"model": Problem, "description": "The model has another name"},
+    "default": {"model": Problem, "description": "The token is missing, or the server failed"},
+}
+_REFUSED: dict[int | str, dict[str, Any]] = {
+    401: {"model": Problem, "description": "The token is missing or wrong"},
+    408: {"model": Problem, "description": "The request took too long to come"},
+    413: {"model": Problem, "description": "Too many texts, too long a text, or too large a request"},
+    422: {"model": Problem, "description": "The request is malformed, or the model cannot answer one of its texts"},
+    429: {"model": Problem, "description": "Too many texts wait; try again in a second"},
+    500: {"model": Problem, "description": "The server failed; its log says why"},
+    503: {"model": Problem, "description": "The server was stopped before it had an answer"},
 }
 
 
@@ -61,7 +82,14 @@ def create_app(predictor: Predictor, config: ServeConfig, token: str | None = No
         yield
         await service.close()
 
-    app = FastAPI(title=f"{predictor.model_name}: emotions of texts", lifespan=lifespan)
+    app = FastAPIOffline(
+        title=f"{predictor.model_name}: emotions of texts",
+        version=__version__,
+        redoc_url=None,
+        favicon_url="data:,",
+        static_url=DOCS_FILES,
+        lifespan=lifespan,
+    )
     app.add_middleware(
         Limits,
         most_bytes=int(config.max_body_mb * 1e6),
@@ -75,6 +103,8 @@ def create_app(predictor: Predictor, config: ServeConfig, token: str | None = No
     _add_open_inference(app, service)
     _add_probes(app, service)
     _add_page(app, service)
+    if token is not None:
+        _describe_token(app)
     return app
 
 
@@ -99,6 +129,7 @@ def _add_predict(app: FastAPI, service: Service) -> None:
 def _add_open_inference(app: FastAPI, service: Service) -> None:
     """Add the Open Inference Protocol, version 2."""
     name, labels = service.predictor.model_name, service.predictor.labels
+    tensors = output_tensors(labels, tells_unfamiliar=service.predictor.familiarity is not None)
 
     async def infer(model: str, request: Request) -> Response:
         """Answer a request of the Open Inference Protocol: label, index, probabilities, truncated and unfamiliar."""
@@ -109,23 +140,24 @@ def _add_open_inference(app: FastAPI, service: Service) -> None:
             if length is not None and not re.fullmatch(r"[0-9]{1,18}", length):
                 raise RequestError("Inference-Header-Content-Length: must be a number of bytes")
             asked, texts = InferRequest.parse(await request.body(), None if length is None else int(length))
-            return infer_response(name, asked, await service.answers(texts, request), labels)
+            wanted = asked.wanted(tensors)
+            return infer_response(name, asked, await service.answers(texts, request), labels, wanted)
 
         return await service.respond("infer", work)
 
     _add_post(app, "/v2/models/{model}/infer", infer, InferRequest)
 
-    @app.get("/v2/models/{model}")
+    @app.get("/v2/models/{model}", responses=_UNKNOWN)
     async def metadata(model: str) -> Response:
         """Describe the model."""
 
         async def work() -> Any:
             _require_name(model, name)
-            return model_metadata(name, labels)
+            return model_metadata(name, tensors)
 
         return await service.respond("metadata", work)
 
-    @app.get("/v2/models/{model}/ready")
+    @app.get("/v2/models/{model}/ready", responses=_UNKNOWN)
     async def model_ready(model: str) -> Response:
         """Tell whether the model answers."""
 
@@ -138,20 +170,20 @@ def _add_open_inference(app: FastAPI, service: Service) -> None:
     @app.get("/v2")
     async def server_metadata() -> dict[str, Any]:
         """Describe the server."""
-        from emotion import __version__
-
         return {"name": "emotion-classifier", "version": __version__, "extensions": ["binary_tensor_data"]}
 
 
 def _add_probes(app: FastAPI, service: Service) -> None:
     """Add what those who watch the server ask for."""
 
+    @app.head("/health", include_in_schema=False)
     @app.get("/health")
     @app.get("/v2/health/live")
     async def health() -> dict[str, bool]:
         """Tell that the server runs."""
         return {"live": True}
 
+    @app.head("/ready", include_in_schema=False)
     @app.get("/ready")
     @app.get("/v2/health/ready")
     async def ready() -> dict[str, bool]:
@@ -169,6 +201,7 @@ def _add_page(app: FastAPI, service: Service) -> None:
     at_once = min(service.config.batch_size, service.config.max_texts)
     page = server_page(description(service.predictor) | {"atOnce": at_once})
 
+    @app.head("/", include_in_schema=False)
     @app.get("/", include_in_schema=False)
     async def root() -> Response:
         """The page on which people try the model."""
@@ -177,7 +210,7 @@ def _add_page(app: FastAPI, service: Service) -> None:
 
 def _require_name(asked: str, name: str) -> None:
     if asked != name:
-        raise RequestError(f"model: must be {name}, found {asked!r}", 404)
+        raise RequestError(f"model: must be {name}, found {quoted(asked)}", 404)
 
 
 def _add_post(
@@ -192,7 +225,7 @@ def _add_post(
         endpoint,
         methods=["POST"],
         response_model=response_model,
-        responses=_ERRORS,
+        responses=_REFUSED if path == "/predict" else _REFUSED | _UNKNOWN,
         openapi_extra={"requestBody": body},
         route_class_override=_PlainRoute,
     )
@@ -209,10 +242,17 @@ def _without_references(schema: Any, definitions: dict[str, Any]) -> Any:
     return {key: _without_references(each, definitions) for key, each in schema.items()}
 
 
+def _describe_token(app: FastAPI) -> None:
+    """Let the description say, and its page ask, what clients must give."""
+    described = app.openapi()  # made once, and kept
+    described["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    described["security"] = [{"token": []}]
+
+
 async def _no_such_place(request: Request, error: Exception) -> Response:
     """Refuse another path or method in the form that all errors of the server have."""
     assert isinstance(error, HTTPException)
-    reason = f"must be one of those that /docs describes, found {request.method} {request.url.path}"
+    reason = f"must be one of those that /docs describes, found {request.method} {quoted(request.url.path)}"
     content = {"error": f"request: {reason}"}
     return Response(dumped(content), error.status_code, error.headers, media_type="application/json")
 

@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import re
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MOST_HEAD_BYTES = 65_536
 """Of the request line and the headers; other servers allow 8 to 64 KiB."""
+_UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 
 
 def impatient(seconds: float) -> type[asyncio.Protocol]:
@@ -28,7 +30,7 @@ def impatient(seconds: float) -> type[asyncio.Protocol]:
 
         def data_received(self, data: bytes) -> None:
             self._head_bytes += len(data)
-            super().data_received(data)
+            super().data_received(_without_upgrade(data) if self._timer is not None else data)
             if self._timer is not None and self._head_bytes > MOST_HEAD_BYTES:
                 reason = f"must have at most {MOST_HEAD_BYTES:,} bytes of headers"
                 self._refuse("431 Request Header Fields Too Large", reason)
@@ -85,3 +87,12 @@ def impatient(seconds: float) -> type[asyncio.Protocol]:
             self.transport.close()
 
     return ImpatientProtocol
+
+
+def _without_upgrade(data: bytes) -> bytes:
+    """Rename the header ``Upgrade`` in the head that ``data`` begins in: curl and Java offer HTTP/2 by it.
+
+    A server may ignore the offer, but the parser ends at it, and would lose the body.
+    """
+    head, end, body = data.partition(b"\r\n\r\n")
+    return _UPGRADE.sub(b"\r\nignored:", head) + end + body

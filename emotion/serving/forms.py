@@ -1,20 +1,28 @@
 """The forms of requests and answers: Hugging Face's, and the Open Inference Protocol's second version."""
 
 import json
+from collections.abc import Iterator, Mapping, Sequence
+from math import prod
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from emotion.errors import quoted
 from emotion.labels import LabelSet
 from emotion.serving.batching import Answer
 
+_LONGEST_REASON = 300
+_MOST_MISTAKES = 100
+"""Of a request whose first one is told: pydantic lists all or none, and a large request may hold millions."""
+_MOST_DIMENSIONS, _LARGEST_DIMENSION, _MOST_OUTPUTS = 8, 2**31, 32
+
 
 class RequestError(ValueError):
-    """A request that cannot be answered, with the HTTP status that says so."""
+    """A request that cannot be answered, with the HTTP status that says so; what it quotes is cut where it is long."""
 
     def __init__(self, reason: str, status: int = 422) -> None:
-        super().__init__(reason)
+        super().__init__(reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]} ...")
         self.status = status
 
 
@@ -23,7 +31,7 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    top_k: Annotated[int, Field(ge=1)] | None = None
+    top_k: Annotated[int, Field(ge=1, strict=True)] | None = None
     """How many labels, the most probable first; None = all."""
     function_to_apply: Literal["softmax", "none"] = "softmax"
     """``softmax`` = calibrated probabilities; ``none`` = their logarithms, which are logits. Classes exclude each
@@ -43,8 +51,8 @@ class TextsRequest(BaseModel):
         },
     )
 
-    inputs: str | list[str]
-    parameters: Annotated[Parameters, Field(default_factory=Parameters)]
+    inputs: str | Annotated[list[str], Field(fail_fast=True)]
+    parameters: Parameters | None = None
 
 
 class Score(BaseModel):
@@ -54,9 +62,10 @@ class Score(BaseModel):
     score: float
 
 
-def scores(answer: Answer, labels: LabelSet, parameters: Parameters) -> list[dict[str, Any]]:
+def scores(answer: Answer, labels: LabelSet, parameters: Parameters | None) -> list[dict[str, Any]]:
     """Return the labels of an answer, the most probable first, in Hugging Face's form."""
     values = answer.probabilities
+    parameters = parameters or Parameters()
     order = np.argsort(-values, kind="stable")[: parameters.top_k]
     if parameters.function_to_apply == "none":
         values = np.log(np.maximum(values, np.finfo(np.float32).tiny))
@@ -67,10 +76,18 @@ class InferInput(BaseModel):
     """A tensor of the Open Inference Protocol."""
 
     name: str
-    shape: list[int]
+    shape: Annotated[
+        list[Annotated[int, Field(ge=0, le=_LARGEST_DIMENSION)]], Field(max_length=_MOST_DIMENSIONS, fail_fast=True)
+    ]
     datatype: str
     parameters: dict[str, Any] = {}
     data: list[Any] | None = None
+
+
+class InferOutput(BaseModel):
+    """A tensor that a client of the Open Inference Protocol asks for."""
+
+    name: str
 
 
 class InferRequest(BaseModel):
@@ -86,14 +103,15 @@ class InferRequest(BaseModel):
 
     id: str | None = None
     inputs: Annotated[list[InferInput], Field(min_length=1, max_length=1)]
-    outputs: list[dict[str, Any]] = []
+    outputs: Annotated[list[InferOutput], Field(max_length=_MOST_OUTPUTS, fail_fast=True)] = []
+    """None = all."""
     parameters: dict[str, Any] = {}
 
     @field_validator("inputs")
     @classmethod
     def _is_text(cls, inputs: list[InferInput]) -> list[InferInput]:
         if inputs[0].datatype != "BYTES":
-            raise ValueError(f"must be one tensor of BYTES, the texts, found {inputs[0].datatype}")
+            raise ValueError(f"must be one tensor of BYTES, the texts, found {quoted(inputs[0].datatype)}")
         return inputs
 
     @classmethod
@@ -115,16 +133,32 @@ class InferRequest(BaseModel):
         if tensor.data is None:
             texts = _binary_texts(body[len(body) if json_bytes is None else json_bytes :])
         else:
-            texts = [text for text in _flat(tensor.data) if isinstance(text, str)]
-            if len(texts) != len(_flat(tensor.data)):
-                raise RequestError("inputs.data: must hold texts alone")
-        if len(texts) != int(np.prod(tensor.shape, dtype=object)):
+            texts = list(_flat(tensor.data))
+        if len(texts) != prod(tensor.shape):
             raise RequestError(f"inputs.shape: must be that of the data, {len(texts)} texts, found {tensor.shape}")
         return found, texts
 
+    def wanted(self, tensors: Mapping[str, Any]) -> list[str]:
+        """Return the names of the tensors to answer with.
 
-def _flat(data: list[Any]) -> list[Any]:
-    return [each for part in data for each in (part if isinstance(part, list) else [part])]
+        Raises:
+            RequestError: One is none of ``tensors``.
+        """
+        names = list(dict.fromkeys(output.name for output in self.outputs)) or list(tensors)
+        if unknown := [name for name in names if name not in tensors]:
+            raise RequestError(f"outputs: must be of {', '.join(tensors)}, found {quoted(unknown[0])}")
+        return names
+
+
+def _flat(data: list[Any]) -> Iterator[str]:
+    """Yield the texts of a tensor, row by row."""
+    for part in data:
+        if isinstance(part, list):
+            yield from _flat(part)
+        elif isinstance(part, str):
+            yield part
+        else:
+            raise RequestError(f"inputs.data: must hold texts alone, found {_found(part)}")
 
 
 def _binary_texts(data: bytes) -> list[str]:
@@ -143,40 +177,56 @@ def _binary_texts(data: bytes) -> list[str]:
     return texts
 
 
-def infer_response(name: str, request: InferRequest, answers: list[Answer], labels: LabelSet) -> dict[str, Any]:
-    """Return label, index, probabilities, and what else is known, of each text, as tensors of the protocol."""
-    places = [int(each.probabilities.argmax()) for each in answers]
-    tensors: dict[str, tuple[str, list[int], list[Any]]] = {
-        "label": ("BYTES", [len(answers)], [labels.names[place] for place in places]),
-        "index": ("INT64", [len(answers)], places),
-        "probabilities": (
-            "FP32",
-            [len(answers), len(labels)],
-            [float(value) for each in answers for value in each.probabilities],
-        ),
-        "truncated": ("BOOL", [len(answers)], [each.truncated for each in answers]),
+def output_tensors(labels: LabelSet, *, tells_unfamiliar: bool) -> dict[str, tuple[str, list[int]]]:
+    """Return datatype and shape of each tensor of an answer; -1 = as many as there are texts."""
+    tensors = {
+        "label": ("BYTES", [-1]),
+        "index": ("INT64", [-1]),
+        "probabilities": ("FP32", [-1, len(labels)]),
+        "truncated": ("BOOL", [-1]),
     }
-    if all(each.unfamiliar is not None for each in answers):
-        tensors["unfamiliar"] = ("BOOL", [len(answers)], [each.unfamiliar for each in answers])
-    wanted = [str(output.get("name")) for output in request.outputs] or list(tensors)
-    if unknown := [each for each in wanted if each not in tensors]:
-        raise RequestError(f"outputs: must be of {', '.join(tensors)}, found {unknown[0]}")
+    return tensors | ({"unfamiliar": ("BOOL", [-1])} if tells_unfamiliar else {})
+
+
+def infer_response(
+    name: str, request: InferRequest, answers: Sequence[Answer], labels: LabelSet, wanted: Sequence[str]
+) -> dict[str, Any]:
+    """Return what is ``wanted`` of each text as tensors of the protocol.
+
+    Args:
+        name: The model's.
+        request: What was asked.
+        answers: One a text.
+        labels: The model's.
+        wanted: Names of tensors, of :func:`output_tensors`.
+    """
+    places = [int(each.probabilities.argmax()) for each in answers]
+    tensors = output_tensors(labels, tells_unfamiliar=True)
+    content: dict[str, list[Any]] = {
+        "label": [labels.names[place] for place in places],
+        "index": places,
+        "probabilities": [float(value) for each in answers for value in each.probabilities],
+        "truncated": [each.truncated for each in answers],
+        "unfamiliar": [each.unfamiliar for each in answers],
+    }
     outputs = [
-        {"name": each, "datatype": tensors[each][0], "shape": tensors[each][1], "data": tensors[each][2]}
-        for each in dict.fromkeys(wanted)
+        {"name": each, "datatype": tensors[each][0], "shape": _sized(tensors[each][1], answers), "data": content[each]}
+        for each in wanted
     ]
     return {"model_name": name, "id": request.id or "", "outputs": outputs}
 
 
-def model_metadata(name: str, labels: LabelSet) -> dict[str, Any]:
-    """Describe the model as the protocol does."""
-    outputs = {"label": ("BYTES", [-1]), "index": ("INT64", [-1]), "probabilities": ("FP32", [-1, len(labels)])}
+def _sized(shape: Sequence[int], answers: Sequence[Answer]) -> list[int]:
+    return [len(answers), *shape[1:]]
+
+
+def model_metadata(name: str, tensors: Mapping[str, tuple[str, list[int]]]) -> dict[str, Any]:
+    """Describe the model as the protocol does, with its output ``tensors``."""
     return {
         "name": name,
-        "versions": ["1"],
         "platform": "emotion-classifier",
         "inputs": [{"name": "text", "datatype": "BYTES", "shape": [-1]}],
-        "outputs": [{"name": each, "datatype": kind, "shape": shape} for each, (kind, shape) in outputs.items()],
+        "outputs": [{"name": each, "datatype": kind, "shape": shape} for each, (kind, shape) in tensors.items()],
     }
 
 
@@ -190,19 +240,45 @@ def parse_texts(body: bytes) -> TextsRequest:
 
 def reason_of(error: ValidationError) -> str:
     """Say in one line what is wrong with a request, without its texts."""
-    first = error.errors(include_url=False, include_input=False)[0]
+    if error.error_count() > _MOST_MISTAKES:
+        return f"body: must be of the form that /docs describes, found {error.error_count():,} mistakes"
+    mistakes = error.errors(include_url=False)
+    first = mistakes[0]
     if first["type"] == "json_invalid":
         return f"body: must be JSON in UTF-8, found {first['ctx']['error']}"
-    if first["loc"][:2] in (("inputs", "str"), ("inputs", "list[str]")):
-        return "inputs: must be a text or a list of texts"
-    return f"{'.'.join(map(str, first['loc'])) or 'body'}: {first['msg'][:1].lower()}{first['msg'][1:]}"
+    key, found = ".".join(map(str, first["loc"])) or "body", _found(first["input"])
+    match first["type"]:
+        case "missing":
+            return f"{key}: must be given, found none"
+        case "extra_forbidden":
+            above = ".".join(map(str, first["loc"][:-1])) or "body"
+            return f"{above}: must have the keys that /docs describes alone, found {quoted(first['loc'][-1])}"
+        case "too_long" | "too_short":
+            rule = first["msg"].replace("List should", "must").replace(" after validation, not", ", found")
+            return f"{key}: {rule}"
+        case "value_error":
+            return f"{key}: {first['msg'].removeprefix('Value error, ')}"
+    if first["loc"] == ("inputs", "str"):  # nor is it a list of texts: the last mistake says why
+        *_, last = (each for each in mistakes if each["loc"][0] == "inputs")
+        if len(last["loc"]) == 2:
+            return f"inputs: must be a text or a list of texts, found {found}"
+        return f"inputs[{last['loc'][2]}]: must be a text, found {_found(last['input'])}"
+    rule = first["msg"].replace("Input should", "must", 1)
+    return f"{key}: {rule[:1].lower()}{rule[1:]}, found {found}"
+
+
+def _found(value: Any) -> str:
+    """Return a value of JSON as it was written, cut where it is long, or what it is."""
+    if isinstance(value, dict | list):
+        return "a list" if isinstance(value, list) else "an object"
+    return quoted(value) if isinstance(value, str) else json.dumps(value)
 
 
 def check_texts(texts: list[str], most_texts: int, most_characters: int) -> None:
     """Refuse what no model should be asked.
 
     Raises:
-        RequestError: There is no text, there are too many, or one is too long or no text at all.
+        RequestError: There is no text, there are too many, or one is too long.
     """
     if not texts:
         raise RequestError("inputs: must hold at least one text, found none")
@@ -212,10 +288,6 @@ def check_texts(texts: list[str], most_texts: int, most_characters: int) -> None
         if len(text) > most_characters:
             reason = f"inputs[{place}]: must have at most {most_characters:,} characters, found {len(text):,}"
             raise RequestError(reason, 413)
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise RequestError(f"inputs[{place}]: must be text in UTF-8, found half a surrogate pair") from error
 
 
 def dumped(content: Any) -> bytes:

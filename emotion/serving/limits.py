@@ -10,8 +10,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from emotion.serving.batching import CLIENT_GONE, ClientGone
 
-OPEN_PATHS = ("/", "/health", "/ready", "/v2/health/live", "/v2/health/ready")
-"""Answered without the token: the page, which asks for it, and whether the server runs."""
+DOCS_FILES = "/docs-files"
+"""Where the script and the style of ``/docs`` are."""
+OPEN_PATHS = ("/", "/docs", "/openapi.json", "/health", "/ready", "/v2/health/live", "/v2/health/ready")
+"""Answered without the token, as is :data:`DOCS_FILES`: the pages, which ask for it, and whether the server runs."""
 _READ_AND_THROWN_AWAY = 10
 """Times the largest body, of one that is refused."""
 
@@ -36,7 +38,7 @@ class Limits:
         on_refusal: Callable[[int], object] = lambda _: None,
     ) -> None:
         self.app, self.most_bytes, self.seconds, self.on_refusal = app, most_bytes, seconds, on_refusal
-        self.expected = None if token is None else b"Bearer " + token.encode()
+        self.token = None if token is None else token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -44,12 +46,14 @@ class Limits:
             return
         headers = dict(scope["headers"])
         if not self._may_enter(scope["path"], headers):
-            reason = "must give the token: Authorization: Bearer ..."
+            reason = "must give the token, as Authorization: Bearer TOKEN, found " + (
+                "another" if b"authorization" in headers else "none"
+            )
             await self._refuse(receive, send, 401, reason, {"www-authenticate": "Bearer"})
             return
         length = headers.get(b"content-length", b"")
         if length.isdigit() and int(length) > self.most_bytes:
-            await self._refuse_size(receive, send)
+            await self._refuse_size(receive, send, f"{int(length):,}")
             return
         try:
             async with asyncio.timeout(self.seconds):
@@ -58,10 +62,10 @@ class Limits:
             self.on_refusal(CLIENT_GONE)
             return
         except TimeoutError:
-            await self._refuse(None, send, 408, f"must send the request within {self.seconds:g} seconds")
+            await self._refuse(None, send, 408, f"must come within {self.seconds:g} seconds, found a part of it")
             return
         if body is None:
-            await self._refuse_size(receive, send)
+            await self._refuse_size(receive, send, "more")
             return
         messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
@@ -71,9 +75,10 @@ class Limits:
         await self.app(scope, replay, send)
 
     def _may_enter(self, path: str, headers: Mapping[bytes, bytes]) -> bool:
-        if self.expected is None or path in OPEN_PATHS:
+        if self.token is None or path in OPEN_PATHS or path.startswith(f"{DOCS_FILES}/"):
             return True
-        return hmac.compare_digest(headers.get(b"authorization", b""), self.expected)
+        scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
+        return scheme.lower() == b"bearer" and hmac.compare_digest(given.strip(), self.token)
 
     async def _read(self, receive: Receive) -> bytes | None:
         """Return the body; None if it is too large. Raises :class:`ClientGone`."""
@@ -90,8 +95,8 @@ class Limits:
             if not message.get("more_body", False):
                 return b"".join(parts)
 
-    async def _refuse_size(self, receive: Receive, send: Send) -> None:
-        await self._refuse(receive, send, 413, f"must have at most {self.most_bytes:,} bytes")
+    async def _refuse_size(self, receive: Receive, send: Send, found: str) -> None:
+        await self._refuse(receive, send, 413, f"must have at most {self.most_bytes:,} bytes, found {found}")
 
     async def _refuse(
         self, receive: Receive | None, send: Send, status: int, reason: str, headers: Mapping[str, str] | None = None

@@ -1,10 +1,14 @@
 """Start the server, and end it when it is told to."""
 
+import errno
 import gc
 import ipaddress
 import logging
+import math
 import os
+import re
 import socket
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from importlib import import_module
@@ -17,7 +21,7 @@ from emotion.serving.config import ServeConfig
 
 log = logging.getLogger(__name__)
 
-PACKAGES = ("fastapi", "uvicorn", "httptools", "prometheus_client")
+PACKAGES = ("fastapi", "fastapi_offline", "uvicorn", "httptools", "prometheus_client")
 _BACKLOG = 2048
 """Connections that may wait to be accepted, as many as uvicorn's own default."""
 TOKEN = "EMOTION_API_TOKEN"
@@ -33,7 +37,7 @@ def serve(config: ServeConfig) -> None:
     for name in PACKAGES:
         _require(name)
     _allow_connections()
-    token = os.environ.get(TOKEN) or None
+    token = read_token(os.environ)
     listener = listen(config.host, config.port)
     try:
         # A thread that computed keeps a team of OpenMP's threads until it ends. Threads that wait for work answer 1.5
@@ -54,6 +58,18 @@ def serve(config: ServeConfig) -> None:
         server.run(sockets=[listener])
     finally:
         listener.close()
+
+
+def read_token(environment: Mapping[str, str]) -> str | None:
+    """Return what clients must give, or None if :data:`TOKEN` is not set or empty.
+
+    Raises:
+        UserError: No header can hold it.
+    """
+    token = environment.get(TOKEN) or None
+    if token is not None and not re.fullmatch(r"[!-~]+", token):
+        raise UserError(f"{TOKEN}: must consist of printable ASCII characters without spaces, found others")
+    return token
 
 
 def _warm_predictor(config: ServeConfig) -> Predictor:
@@ -79,7 +95,7 @@ def new_server(predictor: Predictor, config: ServeConfig, token: str | None) -> 
             access_log=False,
             log_config=None,
             log_level="warning",
-            timeout_graceful_shutdown=round(config.stop_seconds),
+            timeout_graceful_shutdown=math.ceil(config.stop_seconds),
         )
     )
 
@@ -102,7 +118,7 @@ def listen(host: str, port: int) -> socket.socket:
         listener.bind(address)
     except OSError as error:
         listener.close()
-        raise _port_in_use(host, port, error) from error
+        raise _unusable(host, port, error) from error
     return listener
 
 
@@ -110,11 +126,15 @@ def _listen(listener: socket.socket, config: ServeConfig) -> None:
     try:
         listener.listen(_BACKLOG)
     except OSError as error:  # another server was started at the same time, and was faster
-        raise _port_in_use(config.host, config.port, error) from error
+        raise _unusable(config.host, config.port, error) from error
 
 
-def _port_in_use(host: str, port: int, error: OSError) -> UserError:
-    return UserError(f"port: must be free to listen at, found {host}:{port} ({error.strerror})")
+def _unusable(host: str, port: int, error: OSError) -> UserError:
+    if error.errno == errno.EADDRINUSE:
+        return UserError(f"port: must be free to listen at, found {host}:{port} ({error.strerror})")
+    if error.errno == errno.EACCES:
+        return UserError(f"port: must be one that this user may listen at, found {port} ({error.strerror})")
+    return UserError(f"host: must be an address of this machine, found {host} ({error.strerror})")
 
 
 def _allow_connections() -> None:

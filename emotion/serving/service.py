@@ -1,5 +1,6 @@
 """What every endpoint does: have texts answered, count requests, and turn refusals into responses."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -81,6 +82,9 @@ class Service:
             status, content, headers = 429, {"error": f"request: {reason}"}, {"retry-after": "1"}
         except ClientGone:
             status, content = CLIENT_GONE, {"error": "request: must be waited for, found that its client has gone"}
+        except asyncio.CancelledError:  # uvicorn cancels what takes too long, and still sends an answer
+            reason = f"must be done {self.config.stop_seconds:g} seconds after the server was stopped, found it was not"
+            status, content = 503, {"error": f"request: {reason}"}
         except Exception:
             self.metrics.requests.labels(endpoint, 500).inc()
             raise

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from http.client import HTTPResponse
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -93,19 +94,24 @@ def _ask_at_once(client: Client, predictor: Predictor, texts: Sequence[str]) -> 
         (b'{"inputs": ', 422, "body: must be JSON in UTF-8, found "),
         (b'{"inputs": "\xff"}', 422, "body: must be JSON in UTF-8, found "),
         (b'{"inputs": "\\ud800"}', 422, "body: must be JSON in UTF-8, found "),
-        ({"inputs": 5}, 422, "inputs: must be a text or a list of texts"),
-        ({"inputs": ["a", None]}, 422, "inputs: must be a text or a list of texts"),
+        ({"inputs": 5}, 422, "inputs: must be a text or a list of texts, found 5$"),
+        ({"inputs": ["a", None]}, 422, r"inputs\[1\]: must be a text, found null$"),
+        ({"inputs": [["a"]]}, 422, r"inputs\[0\]: must be a text, found a list$"),
         ({"inputs": []}, 422, "inputs: must hold at least one text, found none"),
-        ({"texts": "a"}, 422, "inputs: field required"),
+        ({"texts": "a"}, 422, "inputs: must be given, found none$"),
+        ({"inputs": "a", "k": 1}, 422, "body: must have the keys that /docs describes alone, found 'k'$"),
         (
             {"inputs": "a", "parameters": {"top_k": 0}},
             422,
-            "parameters.top_k: input should be greater than",
+            "parameters.top_k: must be greater than or equal to 1, found 0$",
         ),
+        ({"inputs": "a", "parameters": {"top_k": True}}, 422, "parameters.top_k: must be a valid integer, found true$"),
         ({"inputs": "a", "parameters": {"function_to_apply": "sigmoid"}}, 422, "parameters.function_to_apply: "),
         ({"inputs": ["a"] * 65}, 413, "inputs: must hold at most 64 texts, found 65"),
         ({"inputs": ["a", "b" * 1001]}, 413, r"inputs\[1\]: must have at most 1,000 characters, found 1,001"),
-        ({"inputs": "x" * 100_000}, 413, "request: must have at most 100,000 bytes"),
+        ({"inputs": "x" * 100_000}, 413, "request: must have at most 100,000 bytes, found 100,014$"),
+        ({f"key{n}": 1 for n in range(6000)}, 422, "body: must be of the form that /docs describes, found 6,001 mist"),
+        ({"k" * 90_000: 1, "inputs": "a"}, 422, "body: must have the keys that /docs describes alone, found .{80}$"),
     ],
 )
 def test_what_cannot_be_answered_is_refused_in_one_line(
@@ -130,7 +136,7 @@ def test_ten_megabytes_are_refused_to_a_client_that_sends_all_before_it_reads(pr
         for path, body in (("/predict", {"inputs": "x" * 12_000_000}), ("/predict", b"x" * 20_000_000)):
             reply = client.post(body, path)
             assert reply.status == 413
-            assert reply.content == {"error": "request: must have at most 10,000,000 bytes"}
+            assert reply.content["error"].startswith("request: must have at most 10,000,000 bytes, found ")
         counts = client.get("/metrics").content
         assert 'emotion_requests_total{endpoint="refused",status="413"} 2.0' in counts
 
@@ -146,17 +152,74 @@ def test_other_places_and_ways_are_refused_in_the_same_form(client: Client) -> N
     for method, path, status in (("GET", "/nowhere", 404), ("GET", "/predict", 405), ("POST", "/health", 405)):
         reply = client.send(method, path, b"{}", {})
         assert reply.status == status
-        reason = f"request: must be one of those that /docs describes, found {method} {path}"
+        reason = f"request: must be one of those that /docs describes, found {method} {path!r}"
         assert reply.content == {"error": reason}
 
 
 def test_a_token_opens_what_it_guards(predictor: Predictor) -> None:
-    with serving(predictor, token="a secret") as client:
-        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "a secret"}):
+    with serving(predictor, token="secret") as client:
+        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "secret"}):
             for reply in (client.post({"inputs": "a"}, **headers), client.get("/metrics", **headers)):
                 assert reply.status == 401
-        assert client.post({"inputs": "a"}, Authorization="Bearer a secret").status == 200
-        assert [client.get(path).status for path in ("/health", "/ready", "/v2/health/ready")] == [200] * 3
+                assert f"found {'another' if headers else 'none'}" in reply.content["error"]
+        for scheme in ("Bearer", "bearer"):
+            assert client.post({"inputs": "a"}, Authorization=f"{scheme} secret").status == 200
+        described = client.get("/openapi.json").content
+        scheme = described["components"]["securitySchemes"]["token"]
+        assert (scheme, described["security"]) == ({"type": "http", "scheme": "bearer"}, [{"token": []}])
+        for path in ("/health", "/ready", "/v2/health/ready", "/", "/docs", "/docs-files/swagger-ui.css"):
+            assert client.get(path).status == 200
+
+
+@pytest.mark.parametrize("token", ["a secret", "secret\r", "geheim\u00e9"])
+def test_a_token_that_no_header_can_hold_is_refused_before_the_model_is_loaded(
+    token: str, commands: Commands, tmp_path: Path
+) -> None:
+    done = commands.run("serve", tmp_path, "weights=none.pt", EMOTION_API_TOKEN=token)
+    assert done.code == 1
+    assert "EMOTION_API_TOKEN: must consist of printable ASCII characters without spaces, found others" in done.err
+
+
+def test_whoever_watches_may_ask_for_heads_alone(client: Client) -> None:
+    for path in ("/", "/health", "/ready"):
+        assert client.send("HEAD", path, None, {}).status == 200
+
+
+def test_a_client_that_offers_http_2_is_answered_over_http_1(client: Client, predictor: Predictor) -> None:
+    body = json.dumps({"inputs": TEXTS[0]}).encode()
+    offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+    head = b"POST /predict HTTP/1.1\r\nHost: a\r\n" + offer + f"Content-Length: {len(body)}\r\n\r\n".encode()
+    for parts in ((head + body,), (head, body)):
+        with client.connect() as connection:
+            for part in parts:
+                connection.sendall(part)
+                sleep(0.05)
+            answer = HTTPResponse(connection)
+            answer.begin()
+            assert answer.status == 200
+            assert by_label(json.loads(answer.read())) == pytest.approx(alone(predictor, TEXTS[0]), abs=1e-6)
+
+
+@pytest.mark.parametrize("path", ["/predict", "/v2/models/MiniLM/infer"])
+@pytest.mark.parametrize("key", ["inputs", "shape", "outputs", "key"])
+def test_ten_megabytes_of_mistakes_stop_nobody_else(key: str, path: str, predictor: Predictor) -> None:
+    ones = f"[{'9,' * 4_000_000}9]"
+    tensor = f'{{"name": "t", "datatype": "BYTES", "data": ["a"], "shape": {ones if key == "shape" else [1]}}}'
+    many = ",".join(f'"{number}": 1' for number in range(600_000))
+    body = {
+        "inputs": f'{{"inputs": {ones}}}',
+        "shape": f'{{"inputs": [{tensor}]}}',
+        "outputs": f'{{"inputs": [{tensor}], "outputs": {ones}}}',
+        "key": f'{{"inputs": 5, "parameters": {{{many}}}}}',
+    }[key]
+    with serving(predictor) as client, ThreadPoolExecutor(1) as clients:
+        client.post({"inputs": "a"})
+        start = monotonic()
+        refused = clients.submit(client.post, body.encode(), path)
+        assert client.get("/health").status == 200
+        assert refused.result().status == 422
+        assert len(refused.result().content["error"]) < 400
+        assert monotonic() - start < 10  # it took minutes, or gigabytes
 
 
 @pytest.fixture
@@ -200,6 +263,27 @@ def test_requests_that_were_taken_are_finished_when_the_server_stops(
         assert taken.result().status == 200
     with pytest.raises(ConnectionRefusedError):
         client.connect()
+
+
+def test_a_request_that_takes_too_long_is_told_so_when_the_server_stops(
+    predictor: Predictor, gate: threading.Event, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ThreadPoolExecutor(1) as clients:
+        with serving(predictor, "stop_seconds=1") as client:
+            taken = clients.submit(client.post, {"inputs": TEXTS})
+            wait_until(lambda: "emotion_batch_texts_count 1.0" in client.get("/metrics").content)
+            threading.Timer(3, gate.set).start()
+        assert taken.result().status == 503
+    assert "must be done 1 seconds after the server was stopped" in taken.result().content["error"]
+    assert "Traceback" not in caplog.text
+
+
+def test_what_nobody_foresaw_has_the_form_of_all_errors(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emotion.serving.app.scores", None)  # a mistake of the server's own
+    with serving(predictor) as client:
+        reply = client.post({"inputs": "a"})
+        assert (reply.status, reply.content) == (500, {"error": "server: failed; its log says why"})
+        assert 'emotion_requests_total{endpoint="predict",status="500"} 1.0' in client.get("/metrics").content
 
 
 @pytest.mark.usefixtures("default_handlers")
@@ -454,7 +538,17 @@ def test_the_interface_is_described(client: Client) -> None:
         found = described
         for part in reference.removeprefix("#/").split("/"):
             found = found[part]
-    assert "text/html" in client.get("/docs").headers["content-type"]
+    for path in described["paths"].values():
+        for operation in path.values():
+            for response in operation["responses"].values():
+                schema = response.get("content", {}).get("application/json", {}).get("schema", {})
+                assert "HTTPValidationError" not in str(schema)
+    docs = client.get("/docs")
+    assert "text/html" in docs.headers["content-type"]
+    addresses = re.findall(r"""(?:src|href)=["']([^"']*)""", docs.content)
+    assert addresses
+    for address in addresses:
+        assert address == "data:," or client.get(address).status == 200
 
 
 def test_tritonclient_reads_the_open_inference_protocol(client: Client, predictor: Predictor) -> None:
@@ -466,6 +560,7 @@ def test_tritonclient_reads_the_open_inference_protocol(client: Client, predicto
         assert not public.is_model_ready("other")
         metadata = public.get_model_metadata("MiniLM")
         assert metadata["outputs"][2] == {"name": "probabilities", "datatype": "FP32", "shape": [-1, 6]}
+        names = [output["name"] for output in metadata["outputs"]]
         tensor = triton.InferInput("text", [len(TEXTS)], "BYTES")
         for binary in (True, False):
             tensor.set_data_from_numpy(np.array(TEXTS, dtype=object), binary_data=binary)
@@ -473,6 +568,7 @@ def test_tritonclient_reads_the_open_inference_protocol(client: Client, predicto
             np.testing.assert_allclose(found.as_numpy("probabilities"), predictor.predict_proba(TEXTS), atol=1e-5)
             assert found.as_numpy("index").tolist() == predictor.predict(TEXTS)
             assert found.get_response()["id"] == "7"
+            assert [output["name"] for output in found.get_response()["outputs"]] == names
         labels = public.infer("MiniLM", [tensor], outputs=[triton.InferRequestedOutput("label")])
         assert labels.as_numpy("label").tolist() == [predictor.labels.names[i] for i in predictor.predict(TEXTS)]
         assert labels.as_numpy("index") is None
@@ -482,10 +578,13 @@ def test_tritonclient_reads_the_open_inference_protocol(client: Client, predicto
     ("change", "status", "reason"),
     [
         ({"inputs": []}, 422, "inputs: "),
-        ({"datatype": "FP32"}, 422, r"inputs: .*must be one tensor of BYTES, the texts, found FP32"),
-        ({"data": [5]}, 422, "inputs.data: must hold texts alone"),
+        ({"datatype": "FP32"}, 422, r"inputs: .*must be one tensor of BYTES, the texts, found 'FP32'"),
+        ({"data": [5]}, 422, "inputs.data: must hold texts alone, found 5"),
+        ({"data": [[["a"]]], "shape": [1, 1, 1]}, 200, ""),
+        ({"shape": [-1, -1]}, 422, "inputs.0.shape.0: must be greater than or equal to 0, found -1"),
+        ({"shape": [1] * 9}, 422, "inputs.0.shape: must have at most 8 items, found 9"),
         ({"shape": [3]}, 422, r"inputs.shape: must be that of the data, 1 texts, found \[3\]"),
-        ({"outputs": [{"name": "other"}]}, 422, "outputs: must be of label, index, .* found other"),
+        ({"outputs": [{"name": "other"}]}, 422, "outputs: must be of label, index, .* found 'other'"),
         ({"model": "other"}, 404, "model: must be MiniLM, found 'other'"),
     ],
 )
@@ -495,7 +594,7 @@ def test_malformed_tensors_are_refused(change: dict[str, Any], status: int, reas
     request |= {key: value for key, value in change.items() if key in ("inputs", "outputs")}
     reply = client.post(request, f"/v2/models/{change.get('model', 'MiniLM')}/infer")
     assert reply.status == status
-    assert re.match(reason, reply.content["error"])
+    assert re.match(reason, reply.content.get("error", ""))
 
 
 def test_texts_in_binary_form_must_be_whole(client: Client) -> None:
@@ -515,7 +614,7 @@ def test_an_address_in_use_or_of_others_is_told_before_the_model_is_loaded(comma
         done = commands.run("serve", tmp_path, f"weights={tmp_path / 'none.pt'}", f"port={port}")
         assert done.code == 1
         assert f"port: must be free to listen at, found 127.0.0.1:{port}" in done.err
-    for host in ("no.such.host.invalid", "a..b"):
+    for host in ("no.such.host.invalid", "a..b", "192.0.2.1"):
         done = commands.run("serve", tmp_path, f"weights={tmp_path / 'none.pt'}", f"host={host}")
         assert f"host: must be an address of this machine, found {host}" in done.err
         assert "Traceback" not in done.err

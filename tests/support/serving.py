@@ -46,7 +46,7 @@ class Client:
             data = response.read()
         finally:
             connection.close()
-        is_json = response.headers["content-type"].startswith("application/json")
+        is_json = data and response.headers["content-type"].startswith("application/json")
         return Reply(response.status, json.loads(data) if is_json else data.decode(), dict(response.headers))
 
     def connect(self) -> socket.socket:
