@@ -1,7 +1,7 @@
 // Many texts: the predictions of a CSV's rows, a chart of them, and a download
 
 const PREVIEW = 50;
-const ADDED = ["predicted_label", "predicted_emotion", "confidence", "unfamiliar"];
+const ADDED = ["predicted_label", "predicted_emotion", "confidence", "empty_text", "truncated_text", "unfamiliar"];
 let stopped = false;
 let running = false;
 let download = "";
@@ -28,6 +28,7 @@ async function predictCsv(read, name) {
   } finally {
     running = false;
     element("csv-note").textContent = "";
+    element("done").textContent = "";
     element("progress").hidden = element("stop").hidden = true;
   }
 }
@@ -36,14 +37,17 @@ async function predictRows(table, name) {
   const { rows, column } = table;
   element("progress").value = 0;
   element("progress").hidden = element("stop").hidden = false;
+  element("csv-status").textContent = `${name}: ${counted(rows.length, "row")} to predict …`;
   const answers = [];
   let failure;
   try {
     for (let start = 0; start < rows.length && !stopped; start += backend.atOnce) {
-      answers.push(...(await answersOrReasons(rows.slice(start, start + backend.atOnce).map((row) => row[column]))));
+      const texts = rows.slice(start, start + backend.atOnce).map((row) => row[column]);
+      const found = await answersOrReasons(texts);
+      answers.push(...found.map((answer, place) => ({ ...answer, empty: isBlank(texts[place]) })));
       element("progress").value = answers.length / rows.length;
-      element("csv-status").textContent = `${name}: ${number(answers.length)} of ${number(rows.length)} rows`;
-      await new Promise((resolve) => setTimeout(resolve)); // the page stays alive
+      element("done").textContent = `${number(answers.length)} of ${number(rows.length)} rows`;
+      await pause();
     }
   } catch (error) {
     if (!answers.length) throw error;
@@ -56,8 +60,20 @@ async function predictRows(table, name) {
   for (const { probabilities } of done) counts[highest(probabilities)]++;
   fillBars(element("counts"), counts, counts.map(number));
   offerDownload(table, answers, name);
-  preview(["text", "emotion", "confidence"], rows.slice(0, PREVIEW), column, answers);
+  preview(rows.slice(0, PREVIEW), column, answers);
   element("csv-answer").hidden = false;
+}
+
+// Let the page live. A timer would wait for a second in a tab that nobody looks at; a message does not.
+function pause() {
+  const { port1, port2 } = new MessageChannel();
+  return new Promise((resolve) => {
+    port1.onmessage = () => {
+      port1.close();
+      resolve();
+    };
+    port2.postMessage(null);
+  });
 }
 
 // Answer texts; if the server refuses them, each alone, so that one that is too long does not stop the others.
@@ -86,6 +102,12 @@ function summary({ rows, firstRow }, answers, name, failure) {
     const where = `row ${refused + firstRow}${firstRow === 2 ? " (the header is row 1)" : ""}`;
     sentences.push(`${without}, the first is ${where}: ${answers[refused].reason}.`);
   }
+  const marked = (key, what) => {
+    const found = done.filter((answer) => answer[key]).length;
+    if (found) sentences.push(`${counted(found, "row")} ${found === 1 ? "has" : "have"} ${what}.`);
+  };
+  marked("empty", "no text");
+  marked("truncated", `more than ${backend.model.maxLength} tokens, of which only the first are read`);
   const unlike = done.filter((answer) => answer.unfamiliar).length;
   if (unlike > 0.1 * done.length)
     sentences.push(
@@ -97,12 +119,12 @@ function summary({ rows, firstRow }, answers, name, failure) {
 
 function offerDownload({ names, rows }, answers, name) {
   const hasDistances = answers.some((answer) => typeof answer.unfamiliar === "boolean");
-  const more = hasDistances ? ADDED : ADDED.slice(0, 3);
-  const cells = ({ probabilities, unfamiliar, reason }) => {
+  const more = hasDistances ? ADDED : ADDED.slice(0, -1);
+  const cells = ({ probabilities, reason, empty, truncated, unfamiliar }) => {
     if (reason) return more.map(() => "");
     const label = highest(probabilities);
-    const all = [label, labels[label], probabilities[label].toFixed(6), unfamiliar ? "True" : "False"];
-    return all.slice(0, more.length);
+    const marks = [empty, truncated, unfamiliar].map((mark) => (mark ? "True" : "False"));
+    return [label, labels[label], probabilities[label].toFixed(6), ...marks].slice(0, more.length);
   };
   const lines = [[...names, ...more], ...answers.map((answer, place) => [...rows[place], ...cells(answer)])];
   URL.revokeObjectURL(download);
@@ -111,10 +133,20 @@ function offerDownload({ names, rows }, answers, name) {
   element("download").download = `${name.replace(/\.[^.]*$/, "")}_predictions.csv`;
 }
 
-function preview(names, rows, column, answers) {
-  const line = (cells, tag) => {
+function preview(rows, column, answers) {
+  const lines = rows.slice(0, answers.length).map((row, place) => {
+    const { probabilities, reason, ...marks } = answers[place];
+    const text = row[column].slice(0, 300);
+    if (reason) return [text, "none", "", ""];
+    const label = highest(probabilities);
+    const notes = { empty: "empty", truncated: "cut off", unfamiliar: "unfamiliar" };
+    const note = Object.keys(notes).filter((mark) => marks[mark]).map((mark) => notes[mark]).join(", ");
+    return [text, labels[label], percent(probabilities[label]), note];
+  });
+  const width = lines.some((line) => line[3]) ? 4 : 3;
+  const tableRow = (cells, tag) => {
     const row = document.createElement("tr");
-    cells.forEach((cell, place) => {
+    cells.slice(0, width).forEach((cell, place) => {
       const made = document.createElement(tag);
       made.textContent = cell;
       if (place === 2) made.className = "number";
@@ -123,16 +155,8 @@ function preview(names, rows, column, answers) {
     return row;
   };
   const table = element("preview");
-  table.tHead.replaceChildren(line(names, "th"));
-  table.tBodies[0].replaceChildren(
-    ...rows.slice(0, answers.length).map((row, place) => {
-      const { probabilities, reason } = answers[place];
-      const text = row[column].slice(0, 300);
-      if (reason) return line([text, "none", ""], "td");
-      const label = highest(probabilities);
-      return line([text, labels[label], percent(probabilities[label])], "td");
-    }),
-  );
+  table.tHead.replaceChildren(tableRow(["text", "emotion", "confidence", "note"], "th"));
+  table.tBodies[0].replaceChildren(...lines.map((line) => tableRow(line, "td")));
 }
 
 const readFile = (file) => predictCsv(async () => readTable(decoded(await file.arrayBuffer())), file.name);
@@ -145,24 +169,31 @@ element("file").addEventListener("change", (event) => {
 element("stop").addEventListener("click", () => {
   stopped = true;
 });
-const drop = element("drop");
-drop.addEventListener("dragover", (event) => {
+const carriesFiles = (event) => event.dataTransfer.types.includes("Files");
+document.addEventListener("dragover", (event) => {
+  if (!carriesFiles(event)) return;
   event.preventDefault();
-  drop.classList.add("over");
+  element("drop").classList.add("over");
 });
-drop.addEventListener("dragleave", () => drop.classList.remove("over"));
-drop.addEventListener("drop", (event) => {
-  event.preventDefault();
-  drop.classList.remove("over");
+document.addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) element("drop").classList.remove("over"); // the file has left the page
+});
+document.addEventListener("drop", (event) => {
+  if (!carriesFiles(event)) return;
+  event.preventDefault(); // beside its place, too: the browser would open the file instead of this page
+  element("drop").classList.remove("over");
   const [file] = event.dataTransfer.files;
   if (file) readFile(file);
 });
-drop.addEventListener("paste", (event) => {
+const predictPasted = (content) => predictCsv(() => readPasted(content), "pasted.csv");
+element("paste").addEventListener("paste", (event) => {
   event.preventDefault();
   const [file] = event.clipboardData.files;
   if (file) readFile(file);
-  else {
-    const content = event.clipboardData.getData("text/plain");
-    predictCsv(() => readPasted(content), "pasted.csv");
-  }
+  else predictPasted(event.clipboardData.getData("text/plain"));
+});
+element("paste").addEventListener("change", (event) => {
+  const { value } = event.target; // typed, or put there by a phone's keyboard
+  event.target.value = "";
+  if (!isBlank(value)) predictPasted(value);
 });

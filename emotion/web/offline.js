@@ -4,6 +4,7 @@
 const backend = (() => {
   const model = JSON.parse(document.getElementById("model-description").textContent);
   const BATCH = 32;
+  const LONG = 20_000; // characters of a text that is not tokenized whole
   let session, tokenizer, ort;
 
   async function unpacked(name) {
@@ -40,9 +41,12 @@ const backend = (() => {
     return text.split(" ").map(word).join(" ");
   }
 
+  const tokens = (text) => tokenizer.encode(normalized(text), { add_special_tokens: false }).ids;
+
   function encoded(text) {
-    const { ids } = tokenizer.encode(normalized(text), { add_special_tokens: false });
     const room = model.maxLength - model.before.length - model.after.length;
+    let ids = text.length > LONG ? tokens(text.slice(0, text.lastIndexOf(" ", LONG) + 1)) : [];
+    if (ids.length <= room) ids = tokens(text); // unless the first words of a long text are more than is read
     return { ids: [...model.before, ...ids.slice(0, room), ...model.after], truncated: ids.length > room };
   }
 

@@ -9,7 +9,7 @@ async function show(text) {
   explained++; // the words of the text before are no longer wanted
   element("status").textContent = "";
   if (isBlank(text)) {
-    element("answer").hidden = true;
+    reveal(false);
     return;
   }
   try {
@@ -18,8 +18,7 @@ async function show(text) {
     const label = highest(answer.probabilities);
     element("label").textContent = labels[label];
     element("confidence").textContent = `with ${percent(answer.probabilities[label])} confidence`;
-    warn(answer);
-    element("answer").hidden = false;
+    reveal(true, warnings(answer));
     const explain = (which) => {
       fillBars(element("bars"), answer.probabilities, answer.probabilities.map(percent), explain, which);
       explainWords(text, which);
@@ -27,18 +26,24 @@ async function show(text) {
     explain(label);
   } catch (error) {
     if (mine !== asked) return;
-    element("answer").hidden = true;
+    reveal(false);
     fail("status", error);
   }
 }
 
-function warn({ unfamiliar, truncated }) {
+function warnings({ unfamiliar, truncated }) {
   const sentences = [];
   if (unfamiliar) sentences.push("This text is unlike those that the model learned from: expect more mistakes.");
   const most = backend.model.maxLength;
   if (truncated) sentences.push(`It is longer than the model reads: only its first ${most} tokens count.`);
-  element("warning").textContent = sentences.join(" ");
-  element("warning").hidden = !sentences.length;
+  return sentences.join(" ");
+}
+
+// Show the answer, or nothing. Screen readers say what appears within the part that they watch.
+function reveal(isAnswered, warning = "") {
+  element("verdict").hidden = element("answer").hidden = !isAnswered;
+  element("warning").textContent = warning;
+  element("warning").hidden = !warning;
 }
 
 async function explainWords(text, label) {

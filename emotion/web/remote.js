@@ -4,6 +4,17 @@
 const backend = (() => {
   const model = JSON.parse(document.getElementById("model-description").textContent);
   let token = "";
+  let hasDeclined = false;
+
+  // Ask for another token than `used`, unless that has been done for another request meanwhile.
+  function askForToken(used) {
+    if (token !== used) return;
+    const problem = used ? "The server refuses this token." : "This server asks for its token.";
+    token = hasDeclined ? "" : (window.prompt(`${problem} Its token:`) ?? "").trim();
+    hasDeclined = !token;
+    if (hasDeclined) throw new Error("the server asks for its token: load this page again to give it");
+    if (!/^[!-~]+$/.test(token)) askForToken(token); // no header can hold it
+  }
 
   async function reached(address, request) {
     try {
@@ -14,14 +25,14 @@ const backend = (() => {
   }
 
   async function asked(texts) {
+    const used = token;
     const response = await reached(`v2/models/${encodeURIComponent(model.name)}/infer`, {
       method: "POST",
-      headers: { "Content-Type": "application/json", ...(token && { Authorization: `Bearer ${token}` }) },
+      headers: { "Content-Type": "application/json", ...(used && { Authorization: `Bearer ${used}` }) },
       body: JSON.stringify({ inputs: [{ name: "text", shape: [texts.length], datatype: "BYTES", data: texts }] }),
     });
     if (response.status === 401) {
-      token = window.prompt("This server asks for its token:") ?? "";
-      if (!token) throw new Error("the server asks for a token");
+      askForToken(used);
       return asked(texts);
     }
     if (response.status === 429) {

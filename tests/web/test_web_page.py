@@ -26,12 +26,14 @@ from emotion.errors import UserError
 from emotion.evaluation import occlusion
 from emotion.evaluation.words import split_words
 from emotion.models import Predictor
+from emotion.prediction import predict_csv
 from emotion.scoring import calibrate_
 from emotion.web import ExportPageConfig, description, export_page, server_page
 from emotion.web.runtime import PACKAGES, read_files
 from support.csv_cases import CsvCase, csv_cases
 from support.files import TEXTS, sample_rows
 from support.labels import EMOTION6
+from support.prediction import predict_config
 from support.predictors import untrained
 from support.serving import serving, wait_until
 from support.unfamiliar import labelled, made_of
@@ -358,6 +360,9 @@ def test_it_warns_of_text_that_it_cannot_judge(visit: Visit) -> None:
     page.locator("#warning", has_text="unlike those that the model learned from").wait_for()
     page.locator("#text").fill("word " * 100)
     page.locator("#warning", has_text="only its first 48 tokens count").wait_for()
+    assert page.locator("[aria-live]").evaluate_all("parts => parts.map(part => part.innerText)") == [
+        f"{page.locator('#verdict').inner_text()}\n\n{page.locator('#warning').inner_text()}"
+    ]
 
 
 def choose(page: Any, content: bytes, name: str = "my file.csv") -> None:
@@ -506,20 +511,27 @@ def test_csvs_are_parsed_as_python_does(visit: Visit) -> None:
 
 
 def paste(page: Any, text: str) -> None:
+    """Copy ``text`` elsewhere, and paste it with the keyboard."""
     page.evaluate(
         """text => {
-          const data = new DataTransfer();
-          data.setData("text/plain", text);
-          document.getElementById("drop").dispatchEvent(new ClipboardEvent("paste", { clipboardData: data }));
+          const source = document.createElement("textarea");
+          source.value = text;
+          document.body.append(source);
+          source.select();
         }""",
         text,
     )
+    page.keyboard.press("Control+X")
+    page.evaluate("document.activeElement.remove()")
+    page.locator("#paste").focus()
+    page.keyboard.press("Control+V")
 
 
 def test_a_long_run_can_be_stopped_and_refuses_another_meanwhile(visit: Visit) -> None:
     page = visit.page
     paste(page, "text\n" + "so happy\n" * 100_000)
-    page.locator("#csv-status", has_text="of 100,000 rows").wait_for()
+    page.locator("#csv-status", has_text="pasted.csv: 100,000 rows to predict").wait_for()
+    page.locator("#done", has_text="of 100,000 rows").wait_for()
     choose(page, b"text\nso sad\n", "another.csv")
     page.locator("#csv-note", has_text="another.csv is not read, as another CSV is not done yet").wait_for()
     page.locator("#stop").click()
@@ -565,6 +577,72 @@ HOLD_THE_RUNTIME = """
 """
 
 
+def test_typed_rows_are_predicted_as_pasted_ones(visit: Visit) -> None:
+    visit.page.locator("#paste").fill("so happy\nso sad")
+    visit.page.locator("#text").focus()
+    visit.page.locator("#csv-status", has_text="pasted.csv: 2 rows.").wait_for()
+    assert visit.page.locator("#paste").input_value() == ""
+
+
+def test_a_file_that_is_dropped_anywhere_is_predicted(visit: Visit) -> None:
+    stopped = visit.page.evaluate(
+        """() => {
+          const dataTransfer = new DataTransfer();
+          dataTransfer.items.add(new File(["text\\nso happy\\n"], "dropped.csv"));
+          const event = (kind) => new DragEvent(kind, { dataTransfer, bubbles: true, cancelable: true });
+          return ["dragover", "drop"].map((kind) => !document.querySelector("h1").dispatchEvent(event(kind)));
+        }"""
+    )
+    assert stopped == [True, True]  # or the browser would leave the page for the file
+    visit.page.locator("#csv-status", has_text="dropped.csv: 1 row.").wait_for()
+
+
+def test_empty_long_and_unfamiliar_rows_are_marked_as_python_does(visit: Visit, tmp_path: Path) -> None:
+    content = b"text\nso happy\n  \n" + b"word " * 100 + b"\n"
+    choose(visit.page, content)
+    visit.page.locator("#csv-status", has_text="1 row has no text.").wait_for()
+    visit.page.locator("#csv-status", has_text="1 row has more than 48 tokens, of which only the first").wait_for()
+    rows = downloaded(visit.page)
+    (tmp_path / "texts.csv").write_bytes(content)
+    save(visit.predictor, tmp_path / "model.onnx")
+    output = tmp_path / "predictions.csv"
+    predict_csv(predict_config(weights=tmp_path / "model.onnx", csv=tmp_path / "texts.csv", output=output))
+    with output.open(encoding="utf-8", newline="") as file:
+        expected = list(csv.DictReader(file))
+    assert list(rows[0]) == list(expected[0])
+    columns = ("predicted_label", "predicted_emotion", "empty_text", "truncated_text", "unfamiliar")
+    assert [[row[name] for name in columns] for row in rows] == [[row[name] for name in columns] for row in expected]
+    notes = visit.page.locator("#preview tbody tr").evaluate_all("rows => rows.map(row => row.cells[3].textContent)")
+    names = {"empty_text": "empty", "truncated_text": "cut off", "unfamiliar": "unfamiliar"}
+    assert notes == [", ".join(names[key] for key in names if row[key] == "True") for row in expected]
+
+
+def test_a_csv_is_predicted_in_a_tab_whose_timers_sleep(browser: Any, minilm: tuple[Predictor, str]) -> None:
+    predictor, address = minilm
+    with opened(browser, address, predictor, "window.setTimeout = () => 0;") as visit:
+        choose(visit.page, b"text\n" + b"so happy\n" * 100)
+        visit.page.locator("#csv-status", has_text="my file.csv: 100 rows.").wait_for()
+
+
+def test_of_a_very_long_text_only_the_beginning_is_tokenized(visit: Visit) -> None:
+    text = "so very happy " * 700_000
+    short = visit.page.evaluate("text => backend.ids(text.slice(0, 2000))", text)
+    seconds = visit.page.evaluate(
+        """text => {
+          const start = performance.now();
+          for (let turn = 0; turn < 20; turn++) backend.ids(text);
+          return (performance.now() - start) / 1000;
+        }""",
+        text,
+    )
+    assert visit.page.evaluate("text => backend.ids(text)", text) == short
+    assert seconds < 10  # it took minutes
+    for spaces in ("x" + " " * 30_000 + "so happy", "x" * 30_000 + " so happy"):
+        ids = visit.page.evaluate("text => backend.ids(text)", spaces)
+        (expected,) = visit.predictor.encoder.encode([spaces])
+        assert ids == expected.tolist()
+
+
 def test_a_csv_waits_until_the_model_is_loaded(browser: Any, minilm: tuple[Predictor, str]) -> None:
     predictor, address = minilm
     with opened(browser, address, predictor, HOLD_THE_RUNTIME) as visit:
@@ -607,10 +685,16 @@ def test_it_fits_a_phone(scheme: str, browser: Any, backbones: dict[str, Path], 
 def test_a_servers_page_asks_its_server(originals: dict[str, Path], browser: Any) -> None:
     predictor = load(originals["bertweet"])
     with (
-        serving(predictor, token="a secret") as client,
+        serving(predictor, token="secret") as client,
         opened(browser, f"http://127.0.0.1:{client.port}/", predictor) as visit,
     ):
-        visit.page.on("dialog", lambda dialog: dialog.accept("a secret"))
+        answers, questions = iter(["wrong", "no header holds \u20ac", "secret"]), list[str]()
+
+        def answer(dialog: Any) -> None:
+            questions.append(dialog.message)
+            dialog.accept(next(answers))
+
+        visit.page.on("dialog", answer)
         visit.page.locator("#text").fill(TEXTS[0])
         label = visit.predictor.labels.names[visit.predictor.predict([TEXTS[0]])[0]]
         visit.page.locator("#label", has_text=label).wait_for()
@@ -618,6 +702,29 @@ def test_a_servers_page_asks_its_server(originals: dict[str, Path], browser: Any
         rows = downloaded(visit.page)
         assert [int(row["predicted_label"]) for row in rows] == predictor.predict([row["text"] for row in rows])
         assert {url.split("/")[2] for url in visit.requests if url.startswith("http")} == {f"127.0.0.1:{client.port}"}
+        refused = "The server refuses this token. Its token:"
+        assert questions == ["This server asks for its token. Its token:", refused, refused]
+
+
+def test_who_does_not_give_the_token_is_asked_once(originals: dict[str, Path], browser: Any) -> None:
+    predictor = load(originals["minilm"])
+    with (
+        serving(predictor, token="secret") as client,
+        opened(browser, f"http://127.0.0.1:{client.port}/", predictor) as visit,
+    ):
+        questions = list[str]()
+
+        def decline(dialog: Any) -> None:
+            questions.append(dialog.message)
+            dialog.dismiss()
+
+        visit.page.on("dialog", decline)
+        for text in ("so happy", "so sad"):
+            visit.page.locator("#text").fill(text)
+            visit.page.locator("#status", has_text="the server asks for its token: load this page again").wait_for()
+            visit.page.locator("#text").fill("")
+            visit.page.locator("#status:empty").wait_for(state="attached")
+        assert len(questions) == 1
 
 
 def test_a_servers_page_tells_its_errors_and_goes_on(originals: dict[str, Path], browser: Any) -> None:
@@ -656,7 +763,7 @@ def test_a_server_that_is_gone_leaves_what_is_done(originals: dict[str, Path], b
             page = visit.page
             explain(page, "so happy")
             choose(page, b"text\n" + b"".join(b"so sad %d\n" % number for number in range(20_000)))
-            page.locator("#csv-status", has_text="of 20,000 rows").wait_for()
+            page.locator("#done", has_text="of 20,000 rows").wait_for()
         page.locator("#csv-status", has_text=re.compile("rows, failed before .* more: the server cannot be")).wait_for()
         rows = downloaded(page)
         assert 0 < len(rows) < 20_000
