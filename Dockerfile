@@ -12,5 +12,6 @@ USER 10001
 WORKDIR /tmp
 ENV PATH=/opt/emotion/bin:$PATH HF_HUB_OFFLINE=1 PYTHONUNBUFFERED=1
 EXPOSE 8000
-HEALTHCHECK --start-period=60s CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/health')"]
+# For port=8000; a proxy of the environment would not reach this machine.
+HEALTHCHECK --start-period=60s CMD ["env", "-u", "http_proxy", "python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/health')"]
 ENTRYPOINT ["emotion-serve", "host=0.0.0.0"]

@@ -10,6 +10,7 @@ import argparse
 import json
 import shutil
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -95,8 +96,10 @@ def main() -> None:
             sys.exit(f"{options.texts}: must have texts in its column text, found none")
         if len({path.stem for path in options.models}) < len(options.models):
             sys.exit("models: must have names of their own, found two alike")
-        if shutil.which("chromium") is None:
-            sys.exit("measure_page.py needs chromium (apt-get install chromium)")
+        if options.rounds < 1:
+            sys.exit(f"--rounds: must be >= 1, found {options.rounds}")
+        if shutil.which("chromium") is None or find_spec("playwright") is None:
+            sys.exit("measure_page.py needs a browser: apt-get install chromium; pip install playwright")
         with TemporaryDirectory() as folder:
             found = measure(options.models, texts, options.rounds, Path(folder))
     except UserError as error:

@@ -10,6 +10,7 @@ of that speed. Then 100 clients ask for 64 texts at a time for ten seconds, and 
 import argparse
 import asyncio
 import json
+import os
 import re
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from emotion.config import PROJECT
 from emotion.data import open_csv
 from emotion.errors import UserError
 from emotion.reporting import hardware
+from emotion.serving import TOKEN
 
 HOST = "127.0.0.1"
 FULL_SECONDS, OVERLOAD_SECONDS = 15, 10
@@ -35,17 +37,22 @@ OVERLOADING_CLIENTS, OVERLOADING_TEXTS, MAX_WAITING = 100, 64, 200
 def server(weights: Path) -> Iterator[tuple[int, int]]:
     """Start the server; yield its process and its port."""
     command = [sys.executable, str(PROJECT / "scripts" / "serve.py"), f"weights='{weights.resolve()}'", "port=0"]
+    environment = {name: value for name, value in os.environ.items() if name != TOKEN}
     with subprocess.Popen(
-        [*command, f"max_waiting={MAX_WAITING}"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [*command, f"max_waiting={MAX_WAITING}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
     ) as process:
         try:
             assert process.stdout is not None
-            found = next(
-                (re.search(r"answers at http://\S+:(\d+)", line) for line in process.stdout if "answers" in line), None
-            )
-            if found is None:
-                sys.exit(f"{weights}: must be served, found exit status {process.wait()}")
-            yield process.pid, int(found[1])
+            line = ""
+            for line in process.stdout:
+                if found := re.search(r"answers at http://\S+:(\d+)", line):
+                    yield process.pid, int(found[1])
+                    return
+            sys.exit(f"{weights}: must be served, found: {line.strip()}")
         finally:
             process.terminate()
 
@@ -158,6 +165,11 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--json", type=Path, help="where to write what was found, too")
     options = parser.parse_args()
+    for name in ("minutes", "share", "clients"):
+        if not getattr(options, name) > 0:
+            sys.exit(f"--{name}: must be > 0, found {getattr(options, name)}")
+    if not Path("/proc/self/status").is_file():
+        sys.exit("soak_server.py needs Linux: it reads the server's memory in /proc")
     try:
         texts = open_csv(options.texts, ["text"], "texts").texts("text")
     except UserError as error:

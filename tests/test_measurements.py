@@ -81,3 +81,23 @@ def test_a_page_is_measured_beside_python(model: Path, texts: Path, tmp_path: Pa
     assert found["other_labels"] <= 6, "of 1,200; at random, 1,000 would be others"
     assert found["size_mb"] < 25
     assert 0 < found["p50_ms"] <= found["p99_ms"]
+
+
+@pytest.mark.parametrize(
+    ("script", "option", "problem"),
+    [
+        ("soak_server.py", ("--minutes", "0"), "--minutes: must be > 0, found 0.0"),
+        ("soak_server.py", ("--clients", "0"), "--clients: must be > 0, found 0"),
+        ("soak_server.py", (), "none.onnx: must be served, found: error: weights: must be a checkpoint file, found no"),
+        ("measure_page.py", ("--rounds", "0"), "--rounds: must be >= 1, found 0"),
+    ],
+)
+def test_what_cannot_be_measured_is_told_in_one_line(
+    script: str, option: tuple[str, ...], problem: str, texts: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "none.onnx"
+    places = [model, texts] if script == "soak_server.py" else [texts, model]
+    done = run(script, *places, *option)
+    assert done.returncode != 0
+    assert problem in done.stderr
+    assert "Traceback" not in done.stderr

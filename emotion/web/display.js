@@ -30,6 +30,7 @@ function fillBars(list, shares, values, onChoice, chosen) {
       track.ariaHidden = "true";
       const fill = document.createElement("div");
       fill.className = "fill";
+      fill.hidden = !shares[label]; // the smallest bar is not of nothing
       fill.style.width = `${(100 * shares[label]) / most}%`;
       fill.style.setProperty("--colour", colour(label));
       track.append(fill);

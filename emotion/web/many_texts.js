@@ -1,6 +1,8 @@
 // Many texts: the predictions of a CSV's rows, a chart of them, and a download
 
-const PREVIEW = 50;
+const PREVIEW = 50; // rows
+const SHOWN = 160; // characters of each
+const NOTES = { empty: "empty", truncated: "cut off", unfamiliar: "unfamiliar" };
 const ADDED = ["predicted_label", "predicted_emotion", "confidence", "empty_text", "truncated_text", "unfamiliar"];
 let stopped = false;
 let running = false;
@@ -134,29 +136,30 @@ function offerDownload({ names, rows }, answers, name) {
 }
 
 function preview(rows, column, answers) {
-  const lines = rows.slice(0, answers.length).map((row, place) => {
-    const { probabilities, reason, ...marks } = answers[place];
-    const text = row[column].slice(0, 300);
-    if (reason) return [text, "none", "", ""];
-    const label = highest(probabilities);
-    const notes = { empty: "empty", truncated: "cut off", unfamiliar: "unfamiliar" };
-    const note = Object.keys(notes).filter((mark) => marks[mark]).map((mark) => notes[mark]).join(", ");
-    return [text, labels[label], percent(probabilities[label]), note];
-  });
-  const width = lines.some((line) => line[3]) ? 4 : 3;
-  const tableRow = (cells, tag) => {
+  const cell = (tag, content, className = "") => {
+    const made = document.createElement(tag);
+    made.textContent = content;
+    made.className = className;
+    return made;
+  };
+  const line = (...cells) => {
     const row = document.createElement("tr");
-    cells.slice(0, width).forEach((cell, place) => {
-      const made = document.createElement(tag);
-      made.textContent = cell;
-      if (place === 2) made.className = "number";
-      row.append(made);
-    });
+    row.append(...cells);
     return row;
   };
-  const table = element("preview");
-  table.tHead.replaceChildren(tableRow(["text", "emotion", "confidence", "note"], "th"));
-  table.tBodies[0].replaceChildren(...lines.map((line) => tableRow(line, "td")));
+  const titles = [cell("th", "text"), cell("th", "emotion"), cell("th", "confidence", "number")];
+  element("preview").tHead.replaceChildren(line(...titles));
+  const lines = rows.slice(0, answers.length).map((row, place) => {
+    const text = row[column];
+    const shown = cell("td", text.length > SHOWN ? `${text.slice(0, SHOWN)} …` : text);
+    const { probabilities, reason, ...marks } = answers[place];
+    if (reason) return line(shown, cell("td", "none"), cell("td", ""));
+    const label = highest(probabilities);
+    const emotion = cell("td", labels[label]);
+    for (const [mark, note] of Object.entries(NOTES)) if (marks[mark]) emotion.append(cell("small", note, "muted"));
+    return line(shown, emotion, cell("td", percent(probabilities[label]), "number"));
+  });
+  element("preview").tBodies[0].replaceChildren(...lines);
 }
 
 const readFile = (file) => predictCsv(async () => readTable(decoded(await file.arrayBuffer())), file.name);
