@@ -58,6 +58,8 @@ class TextsRequest(BaseModel):
 class Score(BaseModel):
     """A label and its score."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"label": "joy", "score": 0.9918}]})
+
     label: str
     score: float
 

@@ -35,6 +35,7 @@ def test_long_runs(campaign: Campaign, originals: dict[str, Path], tmp_path: Pat
     checks = [
         partial(child, weights, "fork"),
         partial(many_rows, weights, tmp_path, rows),
+        partial(many_rows, onnx, tmp_path, rows, threads=2),
         partial(child, onnx, "fork"),
         partial(child, weights, "spawn"),
         partial(many_calls, f"{calls} calls of a predictor", "call_predictor", weights, calls),
@@ -60,12 +61,15 @@ def many_calls(name: str, *work: object) -> str:
     return f"{name} ({growth['megabytes']:+.1f} MB, {growth['files']:+d} files, {growth['threads']:+d} threads)"
 
 
-def many_rows(weights: Path, folder: Path, rows: int) -> str:
-    """Predict a long CSV in another process; look at its memory and at the growing output from outside."""
+def many_rows(weights: Path, folder: Path, rows: int, threads: int = 1) -> str:
+    """Predict a long CSV in another process; look at its memory and at the growing output from outside.
+
+    An ONNX model has as many sessions as threads.
+    """
     path = folder / "long.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([("row", "text"), *((row, text_of(row)) for row in range(rows))])
-    process = start("predict_file", weights, path)
+    process = start("predict_file", weights, path, threads=threads)
     watched: list[tuple[float, float, int]] = []  # seconds, megabytes, bytes written
     while process.poll() is None:
         with suppress(FileNotFoundError):  # it is renamed at the end
@@ -76,8 +80,8 @@ def many_rows(weights: Path, folder: Path, rows: int) -> str:
     assert sum(counts) == rows
     assert compared(folder / "long_predictions.csv", checkpoint.load(weights).predict) == counts
     if rows <= 2 * CHUNK_ROWS:
-        return f"{rows} rows"
-    return figures(watched, (folder / "long_predictions.csv").stat().st_size, rows)
+        return f"{rows} rows ({weights.suffix})"
+    return f"{weights.suffix}: " + figures(watched, (folder / "long_predictions.csv").stat().st_size, rows)
 
 
 def text_of(row: int) -> str:
