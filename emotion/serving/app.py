@@ -1,70 +1,25 @@
 """The server's endpoints."""
 
 import re
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
-from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
-from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
 from emotion import __version__
 from emotion.errors import quoted
 from emotion.models import Predictor
 from emotion.serving.config import ServeConfig
-from emotion.serving.forms import (
-    InferRequest,
-    RequestError,
-    Score,
-    TextsRequest,
-    dumped,
-    infer_response,
-    model_metadata,
-    output_tensors,
-    parse_texts,
-    scores,
-)
+from emotion.serving.hugging_face import Score, TextsRequest, parse_texts, scores
+from emotion.serving.interface import REFUSED, UNKNOWN, add_post, describe_token
 from emotion.serving.limits import DOCS_FILES, Limits
+from emotion.serving.open_inference import InferRequest, infer_response, model_metadata, output_tensors
+from emotion.serving.requests import RequestError, dumped
 from emotion.serving.service import Service
 from emotion.web import description, server_page
-
-
-class Problem(BaseModel):
-    """Why a request was not answered."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"error": "inputs: must be given, found none"}]})
-
-    error: str
-    """What is wrong: the key, the rule, and what was found."""
-
-
-_UNKNOWN: dict[int | str, dict[str, Any]] = {
-    404: {"model": Problem, "description": "The model has another name"},
-    "default": {"model": Problem, "description": "The token is missing, or the server failed"},
-}
-_REFUSED: dict[int | str, dict[str, Any]] = {
-    401: {"model": Problem, "description": "The token is missing or wrong"},
-    408: {"model": Problem, "description": "The request took too long to come"},
-    413: {"model": Problem, "description": "Too many texts, too long a text, or too large a request"},
-    422: {"model": Problem, "description": "The request is malformed, or the model cannot answer one of its texts"},
-    429: {"model": Problem, "description": "Too many texts wait; try again in a second"},
-    500: {"model": Problem, "description": "The server failed; its log says why"},
-    503: {"model": Problem, "description": "The server was stopped before it had an answer"},
-}
-
-
-class _PlainRoute(APIRoute):
-    """Gives an endpoint its request as it is: FastAPI's own handling of requests takes longer than ours."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        async def handle(request: Request) -> Response:
-            response: Response = await self.endpoint(request=request, **request.path_params)
-            return response
-
-        return handle
 
 
 def create_app(predictor: Predictor, config: ServeConfig, token: str | None = None) -> FastAPI:
@@ -104,7 +59,7 @@ def create_app(predictor: Predictor, config: ServeConfig, token: str | None = No
     _add_probes(app, service)
     _add_page(app, service)
     if token is not None:
-        _describe_token(app)
+        describe_token(app)
     return app
 
 
@@ -123,7 +78,7 @@ def _add_predict(app: FastAPI, service: Service) -> None:
 
         return await service.respond("predict", work)
 
-    _add_post(app, "/predict", predict, TextsRequest, response_model=list[Score] | list[list[Score]])
+    add_post(app, "/predict", predict, TextsRequest, REFUSED, response_model=list[Score] | list[list[Score]])
 
 
 def _add_open_inference(app: FastAPI, service: Service) -> None:
@@ -145,9 +100,9 @@ def _add_open_inference(app: FastAPI, service: Service) -> None:
 
         return await service.respond("infer", work)
 
-    _add_post(app, "/v2/models/{model}/infer", infer, InferRequest)
+    add_post(app, "/v2/models/{model}/infer", infer, InferRequest, REFUSED | UNKNOWN)
 
-    @app.get("/v2/models/{model}", responses=_UNKNOWN)
+    @app.get("/v2/models/{model}", responses=UNKNOWN)
     async def metadata(model: str) -> Response:
         """Describe the model."""
 
@@ -157,7 +112,7 @@ def _add_open_inference(app: FastAPI, service: Service) -> None:
 
         return await service.respond("metadata", work)
 
-    @app.get("/v2/models/{model}/ready", responses=_UNKNOWN)
+    @app.get("/v2/models/{model}/ready", responses=UNKNOWN)
     async def model_ready(model: str) -> Response:
         """Tell whether the model answers."""
 
@@ -211,42 +166,6 @@ def _add_page(app: FastAPI, service: Service) -> None:
 def _require_name(asked: str, name: str) -> None:
     if asked != name:
         raise RequestError(f"model: must be {name}, found {quoted(asked)}", 404)
-
-
-def _add_post(
-    app: FastAPI, path: str, endpoint: Callable[..., Any], form: type[BaseModel], response_model: Any = None
-) -> None:
-    """Add an endpoint that reads its body itself, as its errors are to have the server's form, and describe it."""
-    schema = form.model_json_schema()
-    schema = _without_references(schema, schema.pop("$defs", {}))
-    body = {"required": True, "content": {"application/json": {"schema": schema}}}
-    app.router.add_api_route(
-        path,
-        endpoint,
-        methods=["POST"],
-        response_model=response_model,
-        responses=_REFUSED if path == "/predict" else _REFUSED | _UNKNOWN,
-        openapi_extra={"requestBody": body},
-        route_class_override=_PlainRoute,
-    )
-
-
-def _without_references(schema: Any, definitions: dict[str, Any]) -> Any:
-    """Put definitions in the place of their references, which would be looked up in the whole document."""
-    if isinstance(schema, list):
-        return [_without_references(each, definitions) for each in schema]
-    if not isinstance(schema, dict):
-        return schema
-    if (reference := schema.get("$ref")) is not None:
-        return _without_references(definitions[reference.removeprefix("#/$defs/")], definitions)
-    return {key: _without_references(each, definitions) for key, each in schema.items()}
-
-
-def _describe_token(app: FastAPI) -> None:
-    """Let the description say, and its page ask, what clients must give."""
-    described = app.openapi()  # made once, and kept
-    described["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-    described["security"] = [{"token": []}]
 
 
 async def _no_such_place(request: Request, error: Exception) -> Response:

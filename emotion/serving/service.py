@@ -14,8 +14,8 @@ from emotion.errors import UserError
 from emotion.models import Predictor
 from emotion.serving.batching import CLIENT_GONE, Answer, Batcher, ClientGone, Overloaded, answer
 from emotion.serving.config import ServeConfig
-from emotion.serving.forms import RequestError, check_texts, dumped
 from emotion.serving.metrics import Metrics
+from emotion.serving.requests import RequestError, check_texts, dumped
 
 log = logging.getLogger(__name__)
 

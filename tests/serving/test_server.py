@@ -96,6 +96,7 @@ def _ask_at_once(client: Client, predictor: Predictor, texts: Sequence[str]) -> 
         (b'{"inputs": "\\ud800"}', 422, "body: must be JSON in UTF-8, found "),
         ({"inputs": 5}, 422, "inputs: must be a text or a list of texts, found 5$"),
         ({"inputs": ["a", None]}, 422, r"inputs\[1\]: must be a text, found null$"),
+        (b'{"inputs": %s}' % (b"9" * 4000), 422, r"inputs: must be a text or a list of texts, found .{1,100}$"),
         ({"inputs": [["a"]]}, 422, r"inputs\[0\]: must be a text, found a list$"),
         ({"inputs": []}, 422, "inputs: must hold at least one text, found none"),
         ({"texts": "a"}, 422, "inputs: must be given, found none$"),

@@ -1,77 +1,17 @@
-"""The forms of requests and answers: Hugging Face's, and the Open Inference Protocol's second version."""
+"""The Open Inference Protocol's second version: https://github.com/kserve/open-inference-protocol."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from math import prod
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from emotion.errors import quoted
 from emotion.labels import LabelSet
 from emotion.serving.batching import Answer
+from emotion.serving.requests import RequestError, found_json, reason_of
 
-_LONGEST_REASON = 300
-_MOST_MISTAKES = 100
-"""Of a request whose first one is told: pydantic lists all or none, and a large request may hold millions."""
 _MOST_DIMENSIONS, _LARGEST_DIMENSION, _MOST_OUTPUTS = 8, 2**31, 32
-
-
-class RequestError(ValueError):
-    """A request that cannot be answered, with the HTTP status that says so; what it quotes is cut where it is long."""
-
-    def __init__(self, reason: str, status: int = 422) -> None:
-        super().__init__(reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]} ...")
-        self.status = status
-
-
-class Parameters(BaseModel):
-    """How Hugging Face's clients ask for other scores."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    top_k: Annotated[int, Field(ge=1, strict=True)] | None = None
-    """How many labels, the most probable first; None = all."""
-    function_to_apply: Literal["softmax", "none"] = "softmax"
-    """``softmax`` = calibrated probabilities; ``none`` = their logarithms, which are logits. Classes exclude each
-    other, so there is no ``sigmoid``."""
-
-
-class TextsRequest(BaseModel):
-    """A request of Hugging Face's form."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [
-                {"inputs": "i feel so happy today"},
-                {"inputs": ["i feel so happy today", "he makes me angry"], "parameters": {"top_k": 2}},
-            ]
-        },
-    )
-
-    inputs: str | Annotated[list[str], Field(fail_fast=True)]
-    parameters: Parameters | None = None
-
-
-class Score(BaseModel):
-    """A label and its score."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"label": "joy", "score": 0.9918}]})
-
-    label: str
-    score: float
-
-
-def scores(answer: Answer, labels: LabelSet, parameters: Parameters | None) -> list[dict[str, Any]]:
-    """Return the labels of an answer, the most probable first, in Hugging Face's form."""
-    values = answer.probabilities
-    parameters = parameters or Parameters()
-    order = np.argsort(-values, kind="stable")[: parameters.top_k]
-    if parameters.function_to_apply == "none":
-        values = np.log(np.maximum(values, np.finfo(np.float32).tiny))
-    return [{"label": labels.names[place], "score": float(values[place])} for place in order]
 
 
 class InferInput(BaseModel):
@@ -160,7 +100,7 @@ def _flat(data: list[Any]) -> Iterator[str]:
         elif isinstance(part, str):
             yield part
         else:
-            raise RequestError(f"inputs.data: must hold texts alone, found {_found(part)}")
+            raise RequestError(f"inputs.data: must hold texts alone, found {found_json(part)}")
 
 
 def _binary_texts(data: bytes) -> list[str]:
@@ -230,68 +170,3 @@ def model_metadata(name: str, tensors: Mapping[str, tuple[str, list[int]]]) -> d
         "inputs": [{"name": "text", "datatype": "BYTES", "shape": [-1]}],
         "outputs": [{"name": each, "datatype": kind, "shape": shape} for each, (kind, shape) in tensors.items()],
     }
-
-
-def parse_texts(body: bytes) -> TextsRequest:
-    """Parse a request of Hugging Face's form. Raises :class:`RequestError`."""
-    try:
-        return TextsRequest.model_validate_json(body)
-    except ValidationError as error:
-        raise RequestError(reason_of(error)) from error
-
-
-def reason_of(error: ValidationError) -> str:
-    """Say in one line what is wrong with a request, without its texts."""
-    if error.error_count() > _MOST_MISTAKES:
-        return f"body: must be of the form that /docs describes, found {error.error_count():,} mistakes"
-    mistakes = error.errors(include_url=False)
-    first = mistakes[0]
-    if first["type"] == "json_invalid":
-        return f"body: must be JSON in UTF-8, found {first['ctx']['error']}"
-    key, found = ".".join(map(str, first["loc"])) or "body", _found(first["input"])
-    match first["type"]:
-        case "missing":
-            return f"{key}: must be given, found none"
-        case "extra_forbidden":
-            above = ".".join(map(str, first["loc"][:-1])) or "body"
-            return f"{above}: must have the keys that /docs describes alone, found {quoted(first['loc'][-1])}"
-        case "too_long" | "too_short":
-            rule = first["msg"].replace("List should", "must").replace(" after validation, not", ", found")
-            return f"{key}: {rule}"
-        case "value_error":
-            return f"{key}: {first['msg'].removeprefix('Value error, ')}"
-    if first["loc"] == ("inputs", "str"):  # nor is it a list of texts: the last mistake says why
-        *_, last = (each for each in mistakes if each["loc"][0] == "inputs")
-        if len(last["loc"]) == 2:
-            return f"inputs: must be a text or a list of texts, found {found}"
-        return f"inputs[{last['loc'][2]}]: must be a text, found {_found(last['input'])}"
-    rule = first["msg"].replace("Input should", "must", 1)
-    return f"{key}: {rule[:1].lower()}{rule[1:]}, found {found}"
-
-
-def _found(value: Any) -> str:
-    """Return a value of JSON as it was written, cut where it is long, or what it is."""
-    if isinstance(value, dict | list):
-        return "a list" if isinstance(value, list) else "an object"
-    return quoted(value) if isinstance(value, str) else json.dumps(value)
-
-
-def check_texts(texts: list[str], most_texts: int, most_characters: int) -> None:
-    """Refuse what no model should be asked.
-
-    Raises:
-        RequestError: There is no text, there are too many, or one is too long.
-    """
-    if not texts:
-        raise RequestError("inputs: must hold at least one text, found none")
-    if len(texts) > most_texts:
-        raise RequestError(f"inputs: must hold at most {most_texts:,} texts, found {len(texts):,}", 413)
-    for place, text in enumerate(texts):
-        if len(text) > most_characters:
-            reason = f"inputs[{place}]: must have at most {most_characters:,} characters, found {len(text):,}"
-            raise RequestError(reason, 413)
-
-
-def dumped(content: Any) -> bytes:
-    """Return JSON in UTF-8, as short as it gets."""
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
