@@ -13,6 +13,7 @@ from hydra import compose, initialize_config_dir
 from emotion.config import CONF
 from emotion.errors import UserError, first_line
 from emotion.jobs import Job, digests, earlier_folders, job_identity
+from emotion.processor import allowed_cores
 from emotion.ray_cluster import require_listener
 
 LAUNCHERS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray"}
@@ -47,13 +48,9 @@ def tell_jobs(count: int) -> None:
     os.environ[_JOBS] = str(count)
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _cores_per_job() -> int:
     """Return the share of this machine's cores of each job of a sweep."""
-    return max(1, _cores() // int(os.environ.get(_JOBS, 1)))
+    return max(1, allowed_cores() // int(os.environ.get(_JOBS, 1)))
 
 
 def launcher_settings(overrides: Sequence[str]) -> list[str]:
@@ -66,7 +63,7 @@ def launcher_settings(overrides: Sequence[str]) -> list[str]:
     ray = "hydra.launcher.ray."
     given = dict(text.lstrip("+").split("=", 1) for text in overrides if "=" in text)
     if given.get(f"{ray}init.address", "local") == "local":
-        own = {"init.address": "local", "init.num_cpus": _cores(), "init.include_dashboard": "false"}
+        own = {"init.address": "local", "init.num_cpus": allowed_cores(), "init.include_dashboard": "false"}
         settings = own | {"remote.num_cpus": _cores_per_job()}
     else:
         settings = {"init.object_store_memory": "null"}  # the launcher's own value cannot be given to a cluster

@@ -97,13 +97,22 @@ def count(text: str) -> int:
 
 
 def commit(checkout: str) -> str | None:
-    """Return the commit of a checkout; None where there is no git, or the folder is only a part of a repository."""
-    command = ["git", "-C", checkout, "rev-parse", "--show-toplevel", "HEAD"]
+    """Return the commit of a checkout, ``-dirty`` where files differ from it.
+
+    None where there is no git, or the folder is only a part of a repository.
+    """
+    git, options = ["git", "-C", checkout], {"capture_output": True, "text": True, "check": True}
     try:
-        found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")
+        folder, name = (
+            subprocess.run([*git, *command], **options).stdout.strip()  # type: ignore[call-overload]
+            for command in (
+                ["rev-parse", "--show-toplevel"],
+                ["describe", "--always", "--exclude=*", "--abbrev=40", "--dirty"],
+            )
+        )
     except (OSError, subprocess.CalledProcessError):
         return None
-    return found[1] if Path(found[0]) == Path(checkout).resolve() else None
+    return name if Path(folder) == Path(checkout).resolve() else None
 
 
 def measured(checkout: str, weights: str, material: dict[str, list[str]]) -> dict[str, Any]:
@@ -137,6 +146,10 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where to write what was found, too")
     options = parser.parse_args()
     sides = dict(options.sides)
+    if len(sides) < len(options.sides):
+        sys.exit("sides: must have names of their own, found two alike")
+    if options.json is not None and not options.json.resolve().parent.is_dir():
+        sys.exit(f"--json: must be in a folder that is there, found {options.json}")
     material = material_of(options.texts, options.rows)
     commits = {name: commit(checkout) for name, (checkout, _) in sides.items()}
     rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in sides}

@@ -90,6 +90,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path, help="where to write what was found, too")
     options = parser.parse_args()
+    if options.json is not None and not options.json.resolve().parent.is_dir():
+        sys.exit(f"--json: must be in a folder that is there, found {options.json}")
     try:
         texts = open_csv(options.texts, ["text"], "texts").texts("text")
         if not texts:

@@ -170,6 +170,8 @@ def main() -> None:
             sys.exit(f"--{name}: must be > 0, found {getattr(options, name)}")
     if not Path("/proc/self/status").is_file():
         sys.exit("soak_server.py needs Linux: it reads the server's memory in /proc")
+    if options.json is not None and not options.json.resolve().parent.is_dir():
+        sys.exit(f"--json: must be in a folder that is there, found {options.json}")
     try:
         texts = open_csv(options.texts, ["text"], "texts").texts("text")
     except UserError as error:

@@ -51,6 +51,21 @@ def test_a_folder_without_a_version_is_refused(model: Path, texts: Path, tmp_pat
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("sides", "options", "problem"),
+    [
+        (("one", "one"), (), "sides: must have names of their own, found two alike"),
+        (("one", "two"), ("--json", "no/folder.json"), "--json: must be in a folder that is there, found no/folder"),
+    ],
+)
+def test_what_could_not_be_told_is_not_measured(
+    sides: tuple[str, ...], options: tuple[str, ...], problem: str, model: Path, texts: Path
+) -> None:
+    done = run("compare_versions.py", texts, *(f"{side}={PROJECT}:{model}" for side in sides), *options)
+    assert done.returncode != 0
+    assert problem in done.stderr
+
+
 @pytest.mark.parametrize("script", ["compare_versions.py", "soak_server.py", "measure_page.py"])
 def test_what_holds_no_texts_is_told_in_one_line(script: str, model: Path, tmp_path: Path) -> None:
     csv = write_csv(tmp_path / "other.csv", [("a", "b")], ("tweet", "mood"))
@@ -90,6 +105,8 @@ def test_a_page_is_measured_beside_python(model: Path, texts: Path, tmp_path: Pa
         ("soak_server.py", ("--clients", "0"), "--clients: must be > 0, found 0"),
         ("soak_server.py", (), "none.onnx: must be served, found: error: weights: must be a checkpoint file, found no"),
         ("measure_page.py", ("--rounds", "0"), "--rounds: must be >= 1, found 0"),
+        ("measure_page.py", ("--json", "no/folder.json"), "--json: must be in a folder that is there, found no/folder"),
+        ("soak_server.py", ("--json", "no/folder.json"), "--json: must be in a folder that is there, found no/folder"),
     ],
 )
 def test_what_cannot_be_measured_is_told_in_one_line(

@@ -124,8 +124,8 @@ class Chains:
         return settings
 
     def settings(self, chain: CompressConfig) -> dict[str, dict[str, object]]:
-        """Return the settings of each step of ``chain``, in order."""
-        return {step.name: chain.settings_of(step).model_dump() for step in chain.steps}
+        """Return the settings that each step of ``chain`` reads, in order."""
+        return {step.name: chain.settings_of(step).model_dump() if step.reads else {} for step in chain.steps}
 
 
 def _require_loadable(written: Path, path: Path) -> None:

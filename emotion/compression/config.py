@@ -34,6 +34,7 @@ class TechniqueConfig(Config):
             raise UserError("technique.name: must be letters, digits, '_' or '-', not original, found 'original'")
         for number, name in enumerate(self.steps):
             self._check_step(name, self.steps[:number])
+            self._check_training(name, self.steps[number + 1 :])
         return self
 
     def _check_step(self, name: str, before: list[str]) -> None:
@@ -47,6 +48,17 @@ class TechniqueConfig(Config):
                 raise UserError(f"{key}: must have {earlier} at the end, found {self.steps}")
             if STEPS[earlier].makes_zeros and STEPS[name].fills_zeros:
                 raise UserError(f"{key}: must have no {name} after {earlier}, which it would undo, found {self.steps}")
+            if STEPS[earlier].removes_layers and STEPS[name].needs_layers:
+                raise UserError(
+                    f"{key}: must have no {name} after {earlier}, which leaves no layers, found {self.steps}"
+                )
+
+    def _check_training(self, name: str, after: list[str]) -> None:
+        if STEPS[name].needs_training and not any(STEPS[later].fills_zeros for later in after):
+            raise UserError(
+                f"technique.steps: must have a step that trains after {name}, whose head is drawn at random,"
+                f" found {self.steps}"
+            )
 
 
 class CompressDataConfig(EvaluationSetsConfig):

@@ -13,6 +13,7 @@ from emotion.compression.config import CompressConfig
 from emotion.compression.measure import Candidate, measure
 from emotion.compression.results import CompressionResults
 from emotion.compression.sources import find_weights, load_original, read_data
+from emotion.compression.steps.registry import STEPS
 from emotion.compression.techniques import chains, known_techniques
 from emotion.config import compose_config, resolve
 from emotion.errors import UserError, first_line, of_file
@@ -97,6 +98,7 @@ def compress(
             and reported first.
     """
     wanted = chains(config, overrides)
+    _tell_unused(wanted, overrides)
     weights = find_weights(config)
     device = pick_device(config.accelerator)
     original, digest = load_original(weights, device, config.fast), sha256(weights)
@@ -188,6 +190,15 @@ def _make_models(
             if job is not None:
                 job.note(name, sha256(path))
     return made
+
+
+def _tell_unused(wanted: Sequence[CompressConfig], overrides: Sequence[str]) -> None:
+    """Warn of overrides for steps that no technique has."""
+    used = {step.key for chain in wanted for step in chain.steps if step.reads}
+    for override in overrides:
+        section = override.lstrip("+").partition(".")[0]
+        if section in {step.key for step in STEPS.values()} - used:
+            log.warning("%s: changes nothing, as no step that is done reads it", override.partition("=")[0])
 
 
 def _digests(report: CompressionReport) -> dict[str, str]:

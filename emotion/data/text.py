@@ -15,6 +15,8 @@ from emotion.errors import UserError, first_line
 
 TokenIds = np.ndarray
 """(tokens,), int32: one text's token ids, specials included."""
+TEXTS_AT_ONCE = 8_192
+"""Texts of a call of the tokenizer, whose result takes some kilobytes for each."""
 
 
 @contextmanager
@@ -80,18 +82,20 @@ class TextEncoder:
             return [], np.zeros(0, dtype=bool)
         if self.normalization == "cardiff":
             texts = [normalize_cardiff(text) for text in texts]
-        with _failures_named():
-            batch = self.tokenizer(
-                list(texts), truncation=True, max_length=self.max_length, return_attention_mask=False
-            )
-            rows = [np.asarray(row, dtype=np.int32) for row in batch["input_ids"]]
-        if batch.encodings is not None:
-            truncated = [bool(encoding.overflowing) for encoding in batch.encodings]
-        else:  # a tokenizer in Python, which does not say
-            truncated = [
-                len(row) == self.max_length and len(self.tokenizer(text)["input_ids"]) > self.max_length
-                for row, text in zip(rows, texts, strict=True)
-            ]
+        rows, truncated = list[TokenIds](), list[bool]()
+        for start in range(0, len(texts), TEXTS_AT_ONCE):
+            part = list(texts[start : start + TEXTS_AT_ONCE])
+            with _failures_named():
+                batch = self.tokenizer(part, truncation=True, max_length=self.max_length, return_attention_mask=False)
+                found = [np.asarray(row, dtype=np.int32) for row in batch["input_ids"]]
+            rows += found
+            if batch.encodings is not None:
+                truncated += [bool(encoding.overflowing) for encoding in batch.encodings]
+            else:  # a tokenizer in Python, which does not say
+                truncated += [
+                    len(row) == self.max_length and len(self.tokenizer(text)["input_ids"]) > self.max_length
+                    for row, text in zip(found, part, strict=True)
+                ]
         return rows, np.array(truncated)
 
     def encode_unique(self, texts: Sequence[str]) -> "UniqueRows":

@@ -31,6 +31,11 @@ class ReadWords:
     """(tokens,), int64: the span that each token belongs to; -1 for the tokens that the model adds."""
 
 
+def is_unspaced(character: str) -> bool:
+    """Return whether a character is of a script that puts no spaces between words."""
+    return re.match(f"[{_UNSPACED}]", character) is not None
+
+
 def split_words(text: str) -> list[Span]:
     """Return the words: pieces between spaces and, in scripts without spaces, single characters with their marks."""
     spans: list[Span] = []

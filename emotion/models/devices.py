@@ -1,4 +1,4 @@
-"""Pick a run's device, and fail clearly if it is missing or its memory is too small."""
+"""Pick a run's device and threads, and fail clearly if a device is missing or its memory is too small."""
 
 import os
 from collections.abc import Iterator
@@ -7,10 +7,14 @@ from contextlib import contextmanager
 import torch
 
 from emotion.errors import UserError
+from emotion.processor import allowed_cores
 
 
 def pick_device(accelerator: str, key: str = "accelerator") -> torch.device:
     """Return the device for ``auto``, ``cpu``, ``gpu`` (CUDA) or ``mps``; ``auto`` prefers a GPU.
+
+    torch, and what asks it for its threads, gets no more of them than a container may use cores: they would wait for
+    each other. The environment variable ``OMP_NUM_THREADS`` overrules that.
 
     Raises:
         UserError: The requested device is not on this machine.
@@ -21,6 +25,8 @@ def pick_device(accelerator: str, key: str = "accelerator") -> torch.device:
         accelerator = next(name for name, there in available.items() if there)
     if not available[accelerator]:
         raise UserError(f"{key}: must be on this machine, found no {accelerator}; {key}=cpu works everywhere")
+    if "OMP_NUM_THREADS" not in os.environ and torch.get_num_threads() > (cores := allowed_cores()):
+        torch.set_num_threads(cores)
     return torch.device("cuda" if accelerator == "gpu" else accelerator)
 
 

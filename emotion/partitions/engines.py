@@ -15,6 +15,7 @@ from emotion.models import Predictor
 from emotion.partitions.files import Part
 from emotion.partitions.manifest import Entry
 from emotion.partitions.work import Task, Work
+from emotion.processor import allowed_cores
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ def here(left: Sequence[Task], work: Work, model: Predictor) -> Iterator[tuple[P
 def in_processes(left: Sequence[Task], work: Work, workers: int) -> Iterator[tuple[Part, Entry | str]]:
     """Predict files in ``workers`` processes; files of one that was killed are given to others."""
     waiting = list(left)
-    threads = max((os.cpu_count() or 1) // workers, 1)
+    threads = max(allowed_cores() // workers, 1)
     for attempt in range(_TRIES):
         finished: set[Part] = set()
         try:

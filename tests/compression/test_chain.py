@@ -54,8 +54,9 @@ def test_every_step_changes_the_model_in_its_own_way(
 ) -> None:
     results = {}
     for name in STEPS:
-        chain = config_of(f"technique.steps=[{name}]", "drop_layers.keep=1", "distill.max_epochs=1")
-        results[name] = fingerprint(chains.apply(chain, untrained("minilm", backbones["minilm"])))
+        steps, left_out = (f"[{name},distill]", "distill") if STEPS[name].needs_training else (f"[{name}]", None)
+        chain = config_of(f"technique.steps={steps}", "drop_layers.keep=1", "distill.max_epochs=1")
+        results[name] = fingerprint(chains.apply(chain, untrained("minilm", backbones["minilm"]), left_out))
     plain = fingerprint(untrained("minilm", backbones["minilm"]))
     everything = [plain, *results.values()]
     assert all(a != b for index, a in enumerate(everything) for b in everything[:index])
@@ -130,6 +131,14 @@ def test_a_step_is_added_by_one_entry(
             ["technique.steps=[trim_vocabulary,drop_layers,distill]", "distill.model=minilm"],
             "distill.model: must be null after other steps, whose work a new student does not have,"
             " found minilm after trim_vocabulary, drop_layers",
+        ),
+        (
+            ["technique.steps=[static,onnx_int8]"],
+            "technique.steps: must have a step that trains after static, whose head is drawn at random, found",
+        ),
+        (
+            ["technique.steps=[static,distill,drop_layers]"],
+            "technique.steps: must have no drop_layers after static, which leaves no layers, found",
         ),
     ],
 )

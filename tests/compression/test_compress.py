@@ -185,6 +185,31 @@ def test_overrides_apply_to_each_technique_and_the_head_can_be_pruned(weights: P
     assert state["model_state_dict"]["bert.embeddings.word_embeddings.weight"].dtype == torch.bfloat16
 
 
+def test_a_static_student_of_a_mean_alone_has_no_layers_to_count_zeros_in(weights: Path, csv: Path) -> None:
+    steps = ["technique=prune", "technique.name=mean", "technique.steps=[static,distill]", "static.filters=0"]
+    small = ["static.hidden_size=4", "static.head_size=4", "distill.max_epochs=1", f"data.train={csv}"]
+    variant = run(f"weights={weights}", f"data.validation={csv}", *steps, *small).variants["mean"]
+    assert variant.sparsity == 0
+    labels = run_inference(str(weights.parent / "compression_results" / "MiniLM_mean.pt"), str(csv))
+    assert variant.accuracy == pytest.approx(accuracy_score([label for _, label in ROWS], labels))
+
+
+def test_settings_that_no_step_reads_are_told_and_not_recorded(
+    weights: Path, csv: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    unused = ["onnx.embedding_bits=4", "distill.max_epochs=2"]
+    report = run(f"weights={weights}", f"data.validation={csv}", "technique=onnx", *unused)
+    assert report.variants["onnx"].settings == {"onnx": {}}
+    told = [record.message for record in caplog.records if "changes nothing" in record.message]
+    assert told == [
+        "onnx.embedding_bits: changes nothing, as no step that is done reads it",
+        "distill.max_epochs: changes nothing, as no step that is done reads it",
+    ]
+    caplog.clear()
+    run(f"weights={weights}", f"data.validation={csv}", "technique.techniques=[prune,half]", "half.dtype=bfloat16")
+    assert "changes nothing" not in caplog.text
+
+
 def test_a_later_run_merges_by_technique_and_other_data_start_a_new_report(
     weights: Path, csv: Path, tmp_path: Path
 ) -> None:

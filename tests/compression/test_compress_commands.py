@@ -58,6 +58,18 @@ def test_if_bitsandbytes_is_broken_the_rest_is_done_and_the_exit_code_is_1(
     report = json.loads((weights.parent / "compression_results" / "compression_report.json").read_text())
     assert report["variants"].keys() == {"original", "prune"}
     assert report["failed"].keys() == {"quantize", "combined"}
+    after_training = ["technique=prune", "technique.name=late", "technique.steps=[distill,quantize]"]
+    done = execute(
+        tmp_path,
+        str(PROJECT / "scripts" / "compress.py"),
+        f"weights={weights}",
+        f"data.validation={csv}",
+        f"data.train={csv}",
+        *after_training,
+        PYTHONPATH=str(tmp_path / "broken"),
+    )
+    assert "quantize: needs bitsandbytes to work on cpu" in done.stderr
+    assert "distilling" not in done.stdout, "it is told before the training"
 
 
 def test_the_classic_command_prunes(weights: Path, csv: Path, tmp_path: Path) -> None:

@@ -80,3 +80,15 @@ def test_bertweet_normalises_users_links_and_emoji(backbones: dict[str, Path]) -
 
 def test_no_texts_give_no_rows() -> None:
     assert TextEncoder(None, "none", 8).encode([]) == []  # type: ignore[arg-type]
+
+
+def test_many_texts_are_encoded_as_each_alone(backbones: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = encoder("minilm", backbones["minilm"])
+    texts = [f"text {number} " * (number % 40) for number in range(50)]
+    rows, truncated = ours.encode_and_mark(texts)
+    alone = [ours.encode_and_mark([text]) for text in texts]
+    monkeypatch.setattr("emotion.data.text.TEXTS_AT_ONCE", 7)
+    parts, marks = ours.encode_and_mark(texts)
+    for place, ((row,), (mark,)) in enumerate(alone):
+        assert rows[place].tolist() == parts[place].tolist() == row.tolist()
+        assert truncated[place] == marks[place] == mark

@@ -124,6 +124,8 @@ def test_any_number_of_threads_gives_the_same(exported: Predictor, threads: int)
     expected = exported.predict_proba(texts)
     torch.set_num_threads(threads)
     torch.testing.assert_close(exported.predict_proba(texts), expected, rtol=1e-4, atol=1e-5)
+    exported.model = OnnxClassifier(exported.model.serialized, exported.model.config)  # with sessions of as many
+    torch.testing.assert_close(exported.predict_proba(texts), expected, rtol=1e-4, atol=1e-5)
     for place in (0, 30, 31, 32):
         alone = exported.predict_proba([texts[place]])
         torch.testing.assert_close(alone[0], expected[place], rtol=1e-4, atol=1e-5)

@@ -16,7 +16,7 @@ class Context:
     original: Predictor
     """The fine-tuned model; not to be changed."""
     validation: LabelledTexts
-    """What quality is measured on; chooses the epoch of a distillation."""
+    """What quality is measured on, also after each epoch of a distillation; it chooses nothing."""
     train: Callable[[], LabelledTexts]
     """Reads the training data once. Raises :class:`~emotion.errors.UserError` where it cannot be read."""
     calibration_texts: Callable[[], list[str]]

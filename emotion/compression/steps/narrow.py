@@ -15,7 +15,9 @@ from torch.nn.functional import cross_entropy
 
 from emotion.compression.steps.context import Context
 from emotion.compression.steps.registry import NarrowConfig
+from emotion.errors import UserError
 from emotion.models import (
+    EMBEDDING_RANK,
     HEADS_LEFT,
     HiddenStates,
     InnerPart,
@@ -45,14 +47,21 @@ def narrow_(predictor: Predictor, config: NarrowConfig, texts: Sequence[str], la
         labels: The class index of each text.
 
     Raises:
-        UserError: The model's architecture is not known to :mod:`emotion.models.layers`; nothing was changed.
+        UserError: The model's architecture is not known to :mod:`emotion.models.layers`, or its embeddings are a
+            product of a rank that the hidden states are to be narrowed to; nothing was changed.
     """
     model = predictor.torch_model
     neurons, heads, hidden = feed_forwards(model), attentions(model), HiddenStates(model)
+    heads_wide = max(1, round(config.hidden * model.config.num_attention_heads))
+    rank = getattr(model.config, EMBEDDING_RANK, None)
+    if rank is not None and heads_wide * head_size(model) <= rank:
+        raise UserError(
+            f"narrow.hidden: must leave hidden states wider than the embeddings' rank of {rank}, found"
+            f" {heads_wide * head_size(model)}; put factorize_embeddings after narrow"
+        )
     spread = np.linspace(0, len(texts) - 1, min(len(texts), MAX_TEXTS)).round().astype(int)
     parts: list[InnerPart | HiddenStates] = [*neurons, *heads, hidden]
     scores = importance(predictor, parts, [texts[i] for i in spread], [labels[i] for i in spread])
-    heads_wide = max(1, round(config.hidden * model.config.num_attention_heads))
     heads_left = min(max(1, round(config.heads * heads[0].units)), heads_wide)
     counts = [max(1, round(config.ffn * part.units)) for part in neurons] + [heads_left] * len(heads)
     for part, count, score in zip(parts, [*counts, heads_wide * head_size(model)], scores, strict=True):

@@ -32,8 +32,9 @@ def linear_layers(model: PreTrainedModel, include_head: bool = False) -> list[nn
 
 
 def sparsity(tensors: list[Tensor]) -> float:
-    """Return the share of zeros among all elements, in [0, 1]."""
-    return sum(int((tensor == 0).sum()) for tensor in tensors) / sum(tensor.numel() for tensor in tensors)
+    """Return the share of zeros among all elements, in [0, 1]; 0 if there are none."""
+    elements = sum(tensor.numel() for tensor in tensors)
+    return sum(int((tensor == 0).sum()) for tensor in tensors) / max(elements, 1)
 
 
 def apply(model: Predictor, settings: PruneConfig, _context: Context) -> Predictor:

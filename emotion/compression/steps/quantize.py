@@ -1,5 +1,6 @@
 """Quantise to INT8 with bitsandbytes: a quarter of the memory for linear layers; slower than FP32 on most CPUs."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from emotion.compression.steps.context import Context
@@ -17,6 +18,11 @@ def quantize(predictor: Predictor, config: QuantizeConfig) -> Predictor:
     model = quantized(predictor.torch_model, config.threshold)
     speed_up_like_(model, predictor.torch_model)
     return replace(predictor, model=model)
+
+
+def check(settings: QuantizeConfig, _before: Sequence[str], context: Context) -> None:
+    """Refuse what could not be finished, as :meth:`emotion.compression.steps.registry.Step.check` says."""
+    quantized(context.original.torch_model, settings.threshold)  # whether bitsandbytes works here
 
 
 def apply(model: Predictor, settings: QuantizeConfig, _context: Context) -> Predictor:

@@ -28,10 +28,18 @@ class Step:
     """The schema of the step's section in the config."""
     section: str = ""
     """Key of the settings in the config; empty = the step's name."""
+    reads: bool = True
+    """Whether it reads any of them."""
     makes_zeros: bool = False
     """Whether its work is lost when weights are trained after it."""
     fills_zeros: bool = False
     """Whether it trains the weights, so that pruned ones are no longer zero."""
+    needs_layers: bool = False
+    """Whether it needs Transformer layers."""
+    removes_layers: bool = False
+    """Whether it leaves no Transformer layers."""
+    needs_training: bool = False
+    """Whether it draws weights at random, so that a step that trains has to follow."""
     ends_chain: bool = False
     """Whether it gives the model its final format, which no later step can change."""
     suffix: str = ".pt"
@@ -209,15 +217,15 @@ STEPS: dict[str, Step] = {
     step.name: step
     for step in (
         Step("trim_vocabulary", TrimVocabularyConfig),
-        Step("drop_layers", DropLayersConfig),
-        Step("narrow", NarrowConfig),
+        Step("drop_layers", DropLayersConfig, needs_layers=True),
+        Step("narrow", NarrowConfig, needs_layers=True),
         Step("factorize_embeddings", FactorizeEmbeddingsConfig),
-        Step("static", StaticStepConfig),
+        Step("static", StaticStepConfig, needs_layers=True, removes_layers=True, needs_training=True),
         Step("distill", DistillConfig, fills_zeros=True, shows_progress=True),
         Step("prune", PruneConfig, makes_zeros=True),
         Step("half", HalfConfig, ends_chain=True),
         Step("quantize", QuantizeConfig, ends_chain=True),
-        Step("onnx", **_ONNX),
+        Step("onnx", **_ONNX, reads=False),
         Step("onnx_int8", **_ONNX),
     )
 }

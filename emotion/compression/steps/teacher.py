@@ -9,6 +9,7 @@ from torch import Tensor
 
 from emotion.compression.steps.registry import DistillConfig
 from emotion.data import LabelledTexts, TextEncoder, TokenisedRows
+from emotion.evaluation.words import is_unspaced, split_words
 from emotion.models import Predictor, mean_hidden_state
 from emotion.progress import progress_bar
 
@@ -119,12 +120,12 @@ def joined_copies(texts: Sequence[str], rng: np.random.Generator) -> list[str]:
         texts: At least one, if any.
         rng: Draws the other texts, and where both are cut.
     """
-    split = [text.split() for text in texts]
+    split = [_words(text) for text in texts]
     copies = []
     for words in split:
         other = split[rng.integers(len(split))]
         start, end = rng.integers(len(words) + 1), rng.integers(len(other) + 1)
-        copies.append(" ".join([*words[:start], *other[end:]]) or " ".join(words))
+        copies.append(_text([*words[:start], *other[end:]] or words))
     return copies
 
 
@@ -137,7 +138,7 @@ def changed_copies(texts: Sequence[str], drop_words: float, swap_words: float, r
         swap_words: Share of the remaining words to replace, in [0, 1].
         rng: Draws the words.
     """
-    split = [text.split() for text in texts]
+    split = [_words(text) for text in texts]
     pool = np.array([word for words in split for word in words] or [""], dtype=object)
     copies = []
     for words in split:
@@ -145,5 +146,20 @@ def changed_copies(texts: Sequence[str], drop_words: float, swap_words: float, r
         kept = kept or words[:1]
         strange = pool[rng.integers(len(pool), size=len(kept))]
         chosen = rng.random(len(kept)) < swap_words
-        copies.append(" ".join(np.where(chosen, strange, np.array(kept, dtype=object)).tolist()))
+        copies.append(_text(np.where(chosen, strange, np.array(kept, dtype=object)).tolist()))
     return copies
+
+
+def _words(text: str) -> list[str]:
+    """Split a text into words, each with the space before it; in scripts without spaces, into characters."""
+    words: list[str] = []
+    before = None
+    for start, end in split_words(text):
+        has_space = not is_unspaced(text[start]) if before is None else start > before
+        words.append(" " * has_space + text[start:end])
+        before = end
+    return words
+
+
+def _text(words: Sequence[str]) -> str:
+    return "".join(words).removeprefix(" ")

@@ -19,10 +19,13 @@ from emotion.config import SAMPLE, compose_config, resolve
 from emotion.data import LabelledTexts
 from emotion.errors import UserError
 from emotion.models import Predictor, find_backbone
+from emotion.scoring import calibrate_
 from emotion.training import TrainConfig
 from support.files import sample_rows, write_csv
 from support.labels import EMOTION6
 from support.predictors import KINDS, model_config, out_of_memory, untrained
+from support.unfamiliar import labelled as labelled_as
+from support.unfamiliar import made_of
 
 
 def settings(*overrides: str) -> DistillConfig:
@@ -141,6 +144,16 @@ def test_joined_copies_begin_as_their_text_and_end_as_another() -> None:
     assert joined_copies([], np.random.default_rng(0)) == []
 
 
+def test_copies_are_new_in_scripts_without_spaces_too() -> None:
+    texts = [f"{first}日は{second}とても嬉しかったです" for first in "一二三四五六七" for second in "雨雪風花月"]
+    rng = np.random.default_rng(0)
+    for copies in (changed_copies(texts, 0.1, 0.1, rng), joined_copies(texts, rng)):
+        assert len(set(copies) - set(texts)) > 0.6 * len(texts)
+        assert not any(" " in copy for copy in copies)
+    mixed = "so 嬉しい! today"
+    assert changed_copies([mixed], 0.0, 0.0, rng) == [mixed]
+
+
 def test_the_teacher_answers_what_it_predicts_and_keeps_its_answers(teacher: Predictor) -> None:
     texts = [text for text, _ in sample_rows("test", 12)]
     texts.append(texts[0])
@@ -157,6 +170,16 @@ def test_the_teacher_answers_what_it_predicts_and_keeps_its_answers(teacher: Pre
             parameter.zero_()
     assert torch.equal(asked.log_probabilities(texts[::-1]), answers.flip(0)), "the teacher is asked only once"
     assert torch.equal(asked.hidden_states(texts), hidden)
+
+
+def test_the_teachers_answers_are_those_before_calibration(teacher: Predictor) -> None:
+    texts = [text for text, _ in sample_rows("test", 6)]
+    expected = log_softmax(teacher.logits(teacher.encoder.encode(texts)), axis=1)
+    calibrate_(teacher, labelled_as(made_of("abcdefgh", 150, seed=0), EMOTION6))
+    teacher.temperature = 3.0
+    assert teacher.familiarity is not None
+    assert not np.allclose(teacher.predict_proba(texts).log(), expected, atol=1e-2)
+    np.testing.assert_allclose(Teacher(teacher).log_probabilities(texts), expected, atol=1e-5)
 
 
 def test_a_teacher_of_too_many_answers_forgets_those_that_are_not_asked_for(teacher: Predictor) -> None:

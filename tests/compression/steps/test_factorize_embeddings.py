@@ -130,6 +130,14 @@ def test_steps_after_it_do_as_they_would(checkpoint: Predictor, tmp_path: Path) 
     assert torch.equal(load(tmp_path / "model.pt").predict_proba(TEXTS), checkpoint.predict_proba(TEXTS))
 
 
+def test_hidden_states_are_not_narrowed_to_the_rank(checkpoint: Predictor) -> None:
+    factorize(checkpoint, HIDDEN // 2)
+    before = logits(checkpoint)
+    with pytest.raises(UserError, match=rf"wider than the embeddings' rank of {HIDDEN // 2}, found {HIDDEN // 2}; put"):
+        narrow_(checkpoint, NarrowConfig(ffn=0.5, heads=1.0, hidden=0.5), TEXTS, LABELS)
+    assert torch.equal(logits(checkpoint), before)
+
+
 def test_explanations_read_the_product(backbones: dict[str, Path]) -> None:
     checkpoint = lively("minilm", backbones["minilm"])
     factorize(checkpoint, 8)
