@@ -132,6 +132,7 @@ def test_a_step_is_added_by_one_entry(
             "distill.model: must be null after other steps, whose work a new student does not have,"
             " found minilm after trim_vocabulary, drop_layers",
         ),
+        (["technique=static", "static.hidden_size=15"], "static.hidden_size: must be an even number >= 2, found 15"),
         (
             ["technique.steps=[static,onnx_int8]"],
             "technique.steps: must have a step that trains after static, whose head is drawn at random, found",

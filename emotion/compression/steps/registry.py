@@ -131,8 +131,8 @@ class FactorizeEmbeddingsConfig(Config):
 class StaticStepConfig(Config):
     """Replace the Transformer by a vector for each token, filters over neighbours, and a head on what both pool to."""
 
-    hidden_size: Count
-    """Width of the vectors; at most the model's hidden size."""
+    hidden_size: Annotated[int, Field(ge=2, multiple_of=2), Rule("an even number >= 2")]
+    """Width of the vectors; at most the model's hidden size. INT4 stores two numbers a byte."""
     head_size: Count
     """Neurons of the head."""
     filters: Annotated[int, Field(ge=0)]

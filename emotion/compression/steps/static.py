@@ -32,7 +32,7 @@ def static(predictor: Predictor, config: StaticStepConfig, seed: int) -> Predict
     """
     original = predictor.torch_model.config
     vectors = token_vectors(predictor)
-    width = min(config.hidden_size, *vectors.shape)
+    width = min(config.hidden_size, *vectors.shape) // 2 * 2
     reduced = PCA(width, random_state=0).fit_transform(vectors)
     torch.manual_seed(seed)
     model = StaticForSequenceClassification(
