@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import torch
 
 from emotion.errors import UserError
-from emotion.processor import allowed_cores
+from emotion.cores import allowed_cores
 
 
 def pick_device(accelerator: str, key: str = "accelerator") -> torch.device:

@@ -15,7 +15,7 @@ from emotion.models import Predictor
 from emotion.partitions.files import Part
 from emotion.partitions.manifest import Entry
 from emotion.partitions.work import Task, Work
-from emotion.processor import allowed_cores
+from emotion.cores import allowed_cores
 
 log = logging.getLogger(__name__)
 

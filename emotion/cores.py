@@ -1,4 +1,4 @@
-"""The processor that this process computes on."""
+"""The cores that this process computes on."""
 
 
 def allowed_cores() -> int:
