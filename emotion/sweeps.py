@@ -11,9 +11,9 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 
 from emotion.config import CONF
+from emotion.cores import allowed_cores
 from emotion.errors import UserError, first_line
 from emotion.jobs import Job, digests, earlier_folders, job_identity
-from emotion.cores import allowed_cores
 from emotion.ray_cluster import require_listener
 
 LAUNCHERS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray"}

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 import torch
 
-from emotion.errors import UserError
 from emotion.cores import allowed_cores
+from emotion.errors import UserError
 
 
 def pick_device(accelerator: str, key: str = "accelerator") -> torch.device:

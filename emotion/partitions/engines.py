@@ -11,11 +11,11 @@ from threading import Thread
 
 import torch
 
+from emotion.cores import allowed_cores
 from emotion.models import Predictor
 from emotion.partitions.files import Part
 from emotion.partitions.manifest import Entry
 from emotion.partitions.work import Task, Work
-from emotion.cores import allowed_cores
 
 log = logging.getLogger(__name__)
 
