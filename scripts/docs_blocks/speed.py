@@ -22,6 +22,13 @@ def speed() -> str:
 
 
 @block
+def speed_predictions() -> str:
+    """Speed of predictions, measured again on another machine."""
+    report = read_json(REPORTS / "predictions" / "benchmark_report.json", BenchmarkReport)
+    return f"{to_markdown(benchmark_tables(report)['prediction'])}\n\n{wrapped(machine(report))}"
+
+
+@block
 def speed_compressed() -> str:
     """Speed of compressed models against transformers."""
     shown = []
