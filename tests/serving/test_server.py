@@ -320,6 +320,25 @@ def server_process(weights: Path, **environment: str) -> Iterator[tuple[subproce
             process.kill()
 
 
+def test_whoever_opens_the_server_to_all_without_a_token_is_warned(originals: dict[str, Path]) -> None:
+    script = str(PROJECT / "scripts" / "serve.py")
+    command = [sys.executable, script, f"weights={originals['minilm']}", "port=0", "host=0.0.0.0"]
+    for token in ("", "secret"):
+        environment = os.environ | {"EMOTION_API_TOKEN": token}
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+        ) as process:
+            assert process.stdout is not None
+            told = ""
+            for line in process.stdout:
+                told += line
+                if "answers at http://" in line:
+                    break
+            process.kill()
+        assert "answers at http://0.0.0.0:" in told
+        assert ("whoever reaches 0.0.0.0 can use the model" in told) == (not token)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="counts threads in /proc")
 def test_no_thread_but_the_models_keeps_a_team_of_openmps(originals: dict[str, Path]) -> None:
     threads = {}
