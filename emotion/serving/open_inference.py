@@ -46,7 +46,7 @@ class InferRequest(BaseModel):
     id: str | None = None
     inputs: Annotated[list[InferInput], Field(min_length=1, max_length=1)]
     outputs: Annotated[list[InferOutput], Field(max_length=_MOST_OUTPUTS, fail_fast=True)] = []
-    """None = all."""
+    """Empty = all."""
     parameters: dict[str, Any] = {}
 
     @field_validator("inputs")
