@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -45,6 +46,8 @@ class _Figures:
     p50_ms: float
     p99_ms: float
     rows_per_second: float
+    batches_per_second: float = math.nan
+    """Of the model alone: texts a second, given :data:`CLIENTS` texts at a time."""
 
 
 def serving(config: BenchmarkConfig, texts: Sequence[str], folder: Path) -> ServingSpeed:
@@ -80,12 +83,15 @@ def serving(config: BenchmarkConfig, texts: Sequence[str], folder: Path) -> Serv
             share_of_model=None
             if pairs is None
             else Spread.of([a.rows_per_second / b.rows_per_second for a, b in pairs]),
+            share_of_batches=None
+            if pairs is None
+            else Spread.of([a.rows_per_second / b.batches_per_second for a, b in pairs]),
         )
     return ServingSpeed(rows=len(texts), clients=CLIENTS, sides=sides)
 
 
 def _model_alone(weights: Path, texts: Sequence[str]) -> _Figures:
-    command = [*_COMMAND, "predictor", str(weights), "-"]
+    command = [*_COMMAND, "predictor", str(weights), str(CLIENTS)]
     done = subprocess.run(command, input=json.dumps(texts), capture_output=True, text=True, check=False)
     if done.returncode:
         raise UserError(f"serve: {weights} must predict, found {last_line(done.stderr)}")

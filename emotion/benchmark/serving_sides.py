@@ -2,7 +2,8 @@
 
 python -m emotion.benchmark.serving_sides SIDE FILE PORT
 
-The side ``predictor`` is no server: it times the same model without HTTP and prints the result.
+The side ``predictor`` is no server: it times the same model without HTTP and prints the result; in place of the port it
+takes how many clients' texts come at a time.
 """
 
 import json
@@ -48,8 +49,8 @@ def pipeline(folder: str, port: int) -> None:
     uvicorn.run(app, host=HOST, port=port, log_level="warning")
 
 
-def predictor(weights: str, texts: Sequence[str]) -> dict[str, float]:
-    """Time single texts, and all texts in batches, without a server."""
+def predictor(weights: str, texts: Sequence[str], at_a_time: int) -> dict[str, float]:
+    """Time single texts, all texts at once, and ``at_a_time`` of them at a time, without a server."""
     from emotion.checkpoint import load
 
     model = load(weights)
@@ -62,13 +63,22 @@ def predictor(weights: str, texts: Sequence[str]) -> dict[str, float]:
     started = perf_counter()
     model.predict_texts(texts)
     everything = perf_counter() - started
+    started = perf_counter()
+    for start in range(0, len(texts), at_a_time):
+        model.predict_texts(texts[start : start + at_a_time])
+    batches = perf_counter() - started
     p50, p99 = np.percentile(np.array(seconds) * 1000, [50, 99])
-    return {"p50_ms": float(p50), "p99_ms": float(p99), "rows_per_second": len(texts) / everything}
+    return {
+        "p50_ms": float(p50),
+        "p99_ms": float(p99),
+        "rows_per_second": len(texts) / everything,
+        "batches_per_second": len(texts) / batches,
+    }
 
 
 if __name__ == "__main__":
     _, side, file, argument = sys.argv
     if side == "predictor":
-        print(json.dumps(predictor(file, json.load(sys.stdin))))
+        print(json.dumps(predictor(file, json.load(sys.stdin), int(argument))))
     else:
         {"ours": ours, "litserve": litserve, "pipeline": pipeline}[side](file, int(argument))

@@ -123,7 +123,10 @@ class ServingSide(Strict):
     """``p50_ms`` minus that of the model without a server; None where that was not measured."""
     added_p99_ms: Spread | None
     share_of_model: Spread | None
-    """``rows_per_second`` over those of the model in batches, without a server."""
+    """``rows_per_second`` over those of the model given all texts at once, without a server."""
+    share_of_batches: Spread | None = None
+    """The same, over those of the model given as many texts at a time as there are clients: the largest batches that a
+    server can make. None also in reports of earlier versions."""
 
 
 class ServingSpeed(Strict):

@@ -109,11 +109,12 @@ def _serving(speed: ServingSpeed) -> Table:
     rows = []
     for side in speed.sides.values():
         added = [_range(each, ".2f") if each is not None else "" for each in (side.added_p50_ms, side.added_p99_ms)]
-        share = "" if side.share_of_model is None else f"{side.share_of_model.median:.0%}"
+        shares = ["" if each is None else f"{each.median:.0%}" for each in (side.share_of_batches, side.share_of_model)]
         latency = _range(side.p50_ms, ".2f"), _range(side.p99_ms, ".2f")
-        rows.append((side.label, *latency, *added, _range(side.rows_per_second, ".0f"), share))
+        rows.append((side.label, *latency, *added, _range(side.rows_per_second, ".0f"), *shares))
     alone = ("p50, ms", "p99, ms", "p50 beyond the model's", "p99 beyond it")
-    return Table("one client", ("server", *alone, f"{speed.clients} clients: texts/s", "of the model's"), rows)
+    together = (f"{speed.clients} clients: texts/s", f"of the model's, {speed.clients} at a time", "all at once")
+    return Table("one client", ("server", *alone, *together), rows)
 
 
 def _range(spread: Spread, form: str) -> str:

@@ -104,5 +104,6 @@ def test_this_projects_server_is_compared_with_its_model_and_with_a_plain_server
         assert side.share_of_model is not None
         assert 0 < side.p50_ms.median <= side.p99_ms.median
         assert side.added_p50_ms.median < side.p50_ms.median
-        assert side.share_of_model.median > 0
-    assert found.sides[names[-1]].share_of_model is None
+        assert side.share_of_batches is not None
+        assert min(side.share_of_model.median, side.share_of_batches.median) > 0
+    assert found.sides[names[-1]].share_of_model is found.sides[names[-1]].share_of_batches is None
