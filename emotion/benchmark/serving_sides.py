@@ -50,8 +50,9 @@ def pipeline(folder: str, port: int) -> None:
 
 
 def predictor(weights: str, texts: Sequence[str], at_a_time: int) -> dict[str, float]:
-    """Time single texts, all texts at once, and ``at_a_time`` of them at a time, without a server."""
+    """Time single texts, all texts at once, and ``at_a_time`` of them at a time, as a server would, without one."""
     from emotion.checkpoint import load
+    from emotion.serving.service import CPU_FORWARD_TEXTS
 
     model = load(weights)
     seconds = []
@@ -65,7 +66,7 @@ def predictor(weights: str, texts: Sequence[str], at_a_time: int) -> dict[str, f
     everything = perf_counter() - started
     started = perf_counter()
     for start in range(0, len(texts), at_a_time):
-        model.predict_texts(texts[start : start + at_a_time])
+        model.predict_texts(texts[start : start + at_a_time], CPU_FORWARD_TEXTS)
     batches = perf_counter() - started
     p50, p99 = np.percentile(np.array(seconds) * 1000, [50, 99])
     return {
