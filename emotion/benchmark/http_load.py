@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import cycle
 from time import perf_counter
 
 from emotion.errors import UserError
@@ -11,36 +12,44 @@ from emotion.errors import UserError
 HOST = "127.0.0.1"
 
 
-def ask(port: int, texts: Sequence[str], clients: int, seconds: float | None = None) -> tuple[list[float], float]:
+def ask(
+    port: int, texts: Sequence[str], clients: int, *, at_least: float = 0, within: float | None = None
+) -> tuple[list[float], float]:
     """Send each text as a request of its own, over one connection a client.
 
     Args:
         port: Of the server, on this machine.
         texts: At least one.
         clients: Who ask at the same time, each for one text after the other.
-        seconds: How long all of it may take; None = any time.
+        at_least: Seconds for which they ask; clients begin anew with their texts until then.
+        within: Seconds that all of it may take; None = any time.
 
     Returns:
         The seconds of each request, and those of all together.
 
     Raises:
         UserError: An answer is not 200.
-        TimeoutError: It takes longer than ``seconds``.
+        TimeoutError: It takes longer than ``within``.
     """
-    return asyncio.run(asyncio.wait_for(_ask(port, texts, clients), seconds))
+    return asyncio.run(asyncio.wait_for(_ask(port, texts, clients, at_least), within))
 
 
-async def _ask(port: int, texts: Sequence[str], clients: int) -> tuple[list[float], float]:
+async def _ask(port: int, texts: Sequence[str], clients: int, at_least: float) -> tuple[list[float], float]:
     started = perf_counter()
     shares = [texts[client::clients] for client in range(clients)]
-    seconds = await asyncio.gather(*(_client(port, share) for share in shares))
+    seconds = await asyncio.gather(*(_client(port, share, started + at_least) for share in shares))
     return [each for share in seconds for each in share], perf_counter() - started
 
 
-async def _client(port: int, texts: Sequence[str]) -> list[float]:
+async def _client(port: int, texts: Sequence[str], until: float) -> list[float]:
     reader, writer = await asyncio.open_connection(HOST, port)
+    seconds: list[float] = []
     try:
-        return [await _request(reader, writer, text) for text in texts]
+        for text in cycle(texts):
+            if len(seconds) >= len(texts) and perf_counter() >= until:
+                break
+            seconds.append(await _request(reader, writer, text))
+        return seconds
     finally:
         writer.close()
         with suppress(OSError):  # the server may have gone first

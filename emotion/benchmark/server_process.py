@@ -62,7 +62,7 @@ def _wait(process: subprocess.Popen[bytes], label: str, port: int, errors: IO[st
             found = "no answer" if process.poll() is None else last_line(errors.read())
             raise UserError(f"serve: {label} must start, found {found}")
         try:
-            ask(port, ["is anybody there"], 1, ANSWER_SECONDS)
+            ask(port, ["is anybody there"], 1, within=ANSWER_SECONDS)
         except (OSError, EOFError):  # which TimeoutError is, too
             sleep(0.2)
         else:

@@ -30,6 +30,15 @@ def test_each_text_is_a_request_and_its_time_is_told(originals: dict[str, Path])
         assert f'emotion_requests_total{{endpoint="predict",status="200"}} {3 * len(TEXTS)}.0' in counts
 
 
+def test_clients_begin_anew_until_their_time_is_over(originals: dict[str, Path]) -> None:
+    with serving(load(originals["minilm"])) as client:
+        seconds, together = ask(client.port, TEXTS[:3], clients=2, at_least=1)
+        assert len(seconds) > 3
+        assert together >= 1
+        counts = client.get("/metrics").content
+        assert f'emotion_requests_total{{endpoint="predict",status="200"}} {len(seconds)}.0' in counts
+
+
 def test_an_answer_that_is_no_answer_ends_the_benchmark(originals: dict[str, Path]) -> None:
     with (
         serving(load(originals["minilm"]), "max_characters=3") as client,
