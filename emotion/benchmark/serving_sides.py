@@ -76,7 +76,7 @@ def predictor(weights: str, texts: Sequence[str], at_a_time: int, seconds: float
 def _timed(
     predict: Callable[[Sequence[str]], object], batches: Sequence[Sequence[str]], seconds: float
 ) -> tuple[list[float], float]:
-    """Predict all batches, and begin anew until ``seconds`` have gone; return each one's seconds, and texts a second."""
+    """Predict all batches, anew until ``seconds`` have gone; return the seconds of each, and texts a second."""
     started = before = perf_counter()
     found: list[float] = []
     count = 0

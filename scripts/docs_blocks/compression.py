@@ -101,35 +101,43 @@ def attempts() -> str:
     return to_markdown(Table("student", headings, rows))
 
 
-STUDENTS = ("tiny", "micro", "static")
+STUDENTS = {
+    "tiny": ("tiny", ("tuned", "tuned_2", "tuned_3")),
+    "tiny, 12 epochs": ("tiny", tuple(f"tiny_12_epochs/seed_{seed}" for seed in (1, 2, 3))),
+    "micro": ("micro", ("tuned", "tuned_2", "tuned_3")),
+    "static": ("static", ("tuned", "tuned_2", "tuned_3")),
+}
+"""What a row is called; its variant, and the folders of seeds 1, 2 and 3 that have it."""
 
 
 @block
 def students() -> str:
     """The students of three seeds, each beside its own teacher."""
-    reports = _of_seeds()
     rows = []
-    for name in STUDENTS:
-        variants = [report.variants[name] for report in reports]
+    for name, (variant, _) in STUDENTS.items():
+        reports = _of_seeds(name)
+        variants = [report.variants[variant] for report in reports]
         points, lows = _points(name)
         sizes = max(each.size_ratio for each in variants)
         scores = (", ".join(f"{each.macro_f1:.4f}" for each in variants), ", ".join(f"{each:+.2f}" for each in points))
         rows.append((name, f"{sizes:.2%}", *scores, f"{fmean(points):+.2f}", ", ".join(f"{low:+.2f}" for low in lows)))
-    originals = [report.variants[BASELINE] for report in reports]
+    originals = [report.variants[BASELINE] for report in _of_seeds("tiny")]
     rows.append(("original", "100%", ", ".join(f"{each.macro_f1:.4f}" for each in originals), "", "", ""))
     headings = ("seeds 1, 2, 3", "size", "macro F1", "points", "mean", "lower end of 95 %")
     return to_markdown(Table(headings[0], headings, rows))
 
 
-def _of_seeds() -> list[CompressionReport]:
-    return [compression(), *(_compression(f"tuned_{seed}") for seed in (2, 3))]
+def _of_seeds(name: str) -> list[CompressionReport]:
+    _, folders = STUDENTS[name]
+    return [_compression(folder) for folder in folders]
 
 
 def _points(name: str) -> tuple[list[float], list[float]]:
     """Return a student's points of macro F1 from its teacher, and the lower ends of their intervals, by seed."""
-    reports = _of_seeds()
-    differences = [report.variants[name].difference for report in reports]
-    return [report.points(name) for report in reports], [
+    variant, _ = STUDENTS[name]
+    reports = _of_seeds(name)
+    differences = [report.variants[variant].difference for report in reports]
+    return [report.points(variant) for report in reports], [
         100 * each.interval.low for each in differences if each is not None
     ]
 
@@ -178,7 +186,7 @@ def frontier_goals() -> str:
     svm = read_material("tuned").best.entry.baselines["tfidf_svm"].macro_f1
 
     def size(name: str, aim: float) -> tuple[str, str, str]:
-        reached = max(report.variants[name].size_ratio for report in _of_seeds())
+        reached = max(report.variants[name].size_ratio for report in _of_seeds(name))
         return f"<= {aim:.0%}", f"{reached:.2%}", _met(reached <= aim)
 
     def speed(name: str, figure: str, aim: float) -> tuple[str, str, str]:
@@ -197,7 +205,7 @@ def frontier_goals() -> str:
         reached = sides[name]["rows_per_second"] / sides[before]["rows_per_second"]
         return f">= {aim:g}x", f"{reached:.2f}x", _met(reached >= aim)
 
-    scores = [report.variants["static"].macro_f1 for report in _of_seeds()]
+    scores = [report.variants["static"].macro_f1 for report in _of_seeds("static")]
     static = (f"> {svm:.4f}", ", ".join(f"{score:.4f}" for score in scores), _met(min(scores) > svm))
     rows = [
         ("`tiny`: size", *size("tiny", 0.06)),
