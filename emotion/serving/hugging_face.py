@@ -1,5 +1,6 @@
 """The form of requests and answers that Hugging Face's endpoints and text-embeddings-inference have."""
 
+from operator import itemgetter
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -51,11 +52,11 @@ class Score(BaseModel):
 def scores(answer: Answer, labels: LabelSet, parameters: Parameters | None) -> list[dict[str, Any]]:
     """Return the labels of an answer, the most probable first, in Hugging Face's form."""
     values = answer.probabilities
-    parameters = parameters or Parameters()
-    order = np.argsort(-values, kind="stable")[: parameters.top_k]
-    if parameters.function_to_apply == "none":
+    if parameters is not None and parameters.function_to_apply == "none":
         values = np.log(np.maximum(values, np.finfo(np.float32).tiny))
-    return [{"label": labels.names[place], "score": float(values[place])} for place in order]
+    found = [{"label": name, "score": value} for name, value in zip(labels.names, values.tolist(), strict=True)]
+    found.sort(key=itemgetter("score"), reverse=True)
+    return found if parameters is None else found[: parameters.top_k]
 
 
 def parse_texts(body: bytes) -> TextsRequest:

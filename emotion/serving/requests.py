@@ -72,6 +72,9 @@ def found_json(value: Any) -> str:
     return json.dumps(value) if value is None or isinstance(value, bool) else quoted(value)
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
 def dumped(content: Any) -> bytes:
     """Return JSON in UTF-8, as short as it gets."""
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    return _ENCODER.encode(content).encode()
