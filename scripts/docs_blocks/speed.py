@@ -31,11 +31,8 @@ def speed_predictions() -> str:
 @block
 def speed_compressed() -> str:
     """Speed of compressed models against transformers."""
-    shown = []
-    for path in sorted(REPORTS.glob("speed*/benchmark_report.json")):
-        table = benchmark_tables(read_json(path, BenchmarkReport)).get("compression")
-        shown += [] if table is None else [to_markdown(table)]
-    return "\n\n".join(shown)
+    report = read_json(REPORTS / "compressed" / "benchmark_report.json", BenchmarkReport)
+    return f"{to_markdown(benchmark_tables(report)['compression'])}\n\n{wrapped(machine(report))}"
 
 
 @block
