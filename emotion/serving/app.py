@@ -6,7 +6,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
+from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
+from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 
 from emotion import __version__
@@ -17,9 +19,12 @@ from emotion.serving.hugging_face import Score, TextsRequest, parse_texts, score
 from emotion.serving.interface import REFUSED, UNKNOWN, add_post, describe_token
 from emotion.serving.limits import DOCS_FILES, Limits
 from emotion.serving.open_inference import InferRequest, infer_response, model_metadata, output_tensors
-from emotion.serving.requests import RequestError, dumped
+from emotion.serving.requests import RequestError
 from emotion.serving.service import Service
 from emotion.web import description, server_page
+
+_NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
+"""Of FastAPI, which would tell OpenTelemetry, where that is set up, of exceptions that may hold texts."""
 
 
 def create_app(predictor: Predictor, config: ServeConfig, token: str | None = None) -> FastAPI:
@@ -44,6 +49,7 @@ def create_app(predictor: Predictor, config: ServeConfig, token: str | None = No
         favicon_url="data:,",
         static_url=DOCS_FILES,
         lifespan=lifespan,
+        telemetry=_NO_TELEMETRY,
     )
     app.add_middleware(
         Limits,
@@ -173,9 +179,9 @@ async def _no_such_place(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     reason = f"must be one of those that /docs describes, found {request.method} {quoted(request.url.path)}"
     content = {"error": f"request: {reason}"}
-    return Response(dumped(content), error.status_code, error.headers, media_type="application/json")
+    return Response(to_json(content), error.status_code, error.headers, media_type="application/json")
 
 
 async def _failed(_: Request, __: Exception) -> Response:
     """Tell that the server failed; what happened is in its log alone."""
-    return Response(dumped({"error": "server: failed; its log says why"}), 500, media_type="application/json")
+    return Response(to_json({"error": "server: failed; its log says why"}), 500, media_type="application/json")

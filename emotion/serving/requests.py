@@ -12,9 +12,6 @@ _MOST_MISTAKES = 100
 """Of a request whose first one is told: pydantic lists all or none, and a large request may hold millions."""
 
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
-
-
 class RequestError(ValueError):
     """A request that cannot be answered, with the HTTP status that says so; what it quotes is cut where it is long."""
 
@@ -73,8 +70,3 @@ def found_json(value: Any) -> str:
     if isinstance(value, dict | list):
         return "a list" if isinstance(value, list) else "an object"
     return json.dumps(value) if value is None or isinstance(value, bool) else quoted(value)
-
-
-def dumped(content: Any) -> bytes:
-    """Return JSON in UTF-8, as short as it gets."""
-    return _ENCODER.encode(content).encode()

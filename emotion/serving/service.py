@@ -7,6 +7,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
+from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -15,7 +16,7 @@ from emotion.models import Predictor
 from emotion.serving.batching import CLIENT_GONE, Answer, Batcher, ClientGone, Overloaded, answer
 from emotion.serving.config import ServeConfig
 from emotion.serving.metrics import Metrics
-from emotion.serving.requests import RequestError, check_texts, dumped
+from emotion.serving.requests import RequestError, check_texts
 
 log = logging.getLogger(__name__)
 
@@ -90,4 +91,4 @@ class Service:
             raise
         self.metrics.requests.labels(endpoint, status).inc()
         self.metrics.seconds.labels(endpoint).observe(perf_counter() - start)
-        return Response(dumped(content), status, headers, media_type="application/json")
+        return Response(to_json(content), status, headers, media_type="application/json")

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from opentelemetry import trace
 
 from emotion.checkpoint import load
 from emotion.compression.steps.onnx import export_onnx
@@ -545,6 +546,19 @@ def test_no_text_is_logged_unless_asked_for(predictor: Predictor, caplog: pytest
         with serving(predictor, "log_texts=true") as client:
             client.post({"inputs": "my private words"})
         assert "text: 'my private words'" in caplog.text
+
+
+def test_no_request_is_told_to_another_machine(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Recorder(trace.TracerProvider):
+        def get_tracer(self, *_: Any, **__: Any) -> trace.Tracer:
+            asked.append("a tracer")
+            return trace.NoOpTracer()
+
+    asked: list[str] = []
+    monkeypatch.setattr(trace, "get_tracer_provider", Recorder)
+    with serving(predictor) as client:
+        assert client.post({"inputs": TEXTS[0]}).status == 200
+    assert not asked
 
 
 def test_the_interface_is_described(client: Client) -> None:
