@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
+from transformers.tokenization_utils_base import TruncationStrategy
+from transformers.utils.generic import PaddingStrategy
 
 from emotion.errors import UserError, first_line
 
@@ -86,17 +88,27 @@ class TextEncoder:
         for start in range(0, len(texts), TEXTS_AT_ONCE):
             part = list(texts[start : start + TEXTS_AT_ONCE])
             with _failures_named():
-                batch = self.tokenizer(part, truncation=True, max_length=self.max_length, return_attention_mask=False)
-                found = [np.asarray(row, dtype=np.int32) for row in batch["input_ids"]]
+                found, cut = self._tokenized(part)
             rows += found
-            if batch.encodings is not None:
-                truncated += [bool(encoding.overflowing) for encoding in batch.encodings]
-            else:  # a tokenizer in Python, which does not say
-                truncated += [
-                    len(row) == self.max_length and len(self.tokenizer(text)["input_ids"]) > self.max_length
-                    for row, text in zip(found, part, strict=True)
-                ]
+            truncated += cut
         return rows, np.array(truncated)
+
+    def _tokenized(self, texts: list[str]) -> tuple[list[TokenIds], list[bool]]:
+        """Return what :meth:`encode_and_mark` does, of texts that are normalised."""
+        if self.tokenizer.is_fast:
+            # As a call of the tokenizer, without the places of tokens in their texts, which take a third of its time.
+            self.tokenizer.set_truncation_and_padding(
+                PaddingStrategy.DO_NOT_PAD, TruncationStrategy.LONGEST_FIRST, self.max_length, 0, None, None
+            )
+            encodings = self.tokenizer.backend_tokenizer.encode_batch_fast(texts)
+            return [_row(each.ids) for each in encodings], [bool(each.overflowing) for each in encodings]
+        found = self.tokenizer(texts, truncation=True, max_length=self.max_length, return_attention_mask=False)
+        rows = [_row(ids) for ids in found["input_ids"]]
+        cut = [  # it does not say so itself
+            len(row) == self.max_length and len(self.tokenizer(text)["input_ids"]) > self.max_length
+            for row, text in zip(rows, texts, strict=True)
+        ]
+        return rows, cut
 
     def encode_unique(self, texts: Sequence[str]) -> "UniqueRows":
         """Encode each distinct text once."""
@@ -122,3 +134,7 @@ class TextEncoder:
             input_ids[index, : len(row)] = row
             attention_mask[index, : len(row)] = 1
         return {"input_ids": input_ids, "attention_mask": attention_mask}
+
+
+def _row(ids: list[int]) -> TokenIds:
+    return np.asarray(ids, dtype=np.int32)
