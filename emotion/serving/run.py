@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 PACKAGES = ("fastapi", "fastapi_offline", "uvicorn", "httptools", "prometheus_client")
 _BACKLOG = 2048
 """Connections that may wait to be accepted, as many as uvicorn's own default."""
+_OBJECTS_BEFORE_GARBAGE = 10_000
+"""Objects that may be made, beyond those given up, before Python looks for garbage. Its own 700 are fewer than some
+dozen requests hold at once, so that it would look during each batch, and find none."""
 TOKEN = "EMOTION_API_TOKEN"
 """Environment variable with the token that clients must give."""
 
@@ -52,6 +55,7 @@ def serve(config: ServeConfig) -> None:
         # What is there now stays: looking through it for garbage made clients wait for up to a quarter of a second.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(_OBJECTS_BEFORE_GARBAGE)
         _listen(listener, config)  # whoever reads the next line may ask at once
         name = f"[{host}]" if ":" in host else host
         log.info("%s answers at http://%s:%d (POST /predict; docs at /docs)", predictor.model_name, name, port)
