@@ -60,8 +60,13 @@ def git_commit() -> str | None:
 
 
 def _cpu_name() -> str:
+    """Return the processor's name, on Linux with its family and model: a virtual machine may hide all but its maker."""
     if sys.platform == "linux":
+        found: dict[str, str] = {}
         for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
+            key, _, value = line.partition(":")
+            found.setdefault(key.strip(), value.strip())
+        if "model name" in found:
+            kind = [f"{key.removeprefix('cpu ')} {found[key]}" for key in ("cpu family", "model") if key in found]
+            return f"{found['model name']} ({', '.join(kind)})" if kind else found["model name"]
     return platform.processor() or platform.machine()
