@@ -1,10 +1,8 @@
 """Blocks on compressed models."""
 
-import json
 from statistics import fmean
-from typing import Any
 
-from docs_blocks.registry import REPORTS, block, machine, read_material, wrapped
+from docs_blocks.registry import REPORTS, block, machine, wrapped
 from emotion.article.page import comparisons_table, variants_table
 from emotion.reporting import (
     BASELINE,
@@ -43,7 +41,7 @@ def techniques() -> str:
         rows.append((wish, f"`{name}`", f"{variant.size_ratio:.0%}", speed, f"{report.points(name):+.2f}", interval))
     rows.append(("several of these, and the smallest that loses little", "`frontier`", "", "", "", ""))
     headings = ("you want", "`technique=`", "size", "speed on a CPU", "macro F1, points", "95 %")
-    means = " and ".join(f"`{name}` {fmean(_points(name)[0]):+.2f}" for name in ("micro", "static"))
+    means = " and ".join(f"`{name}` {fmean(points_of(name)[0]):+.2f}" for name in ("micro", "static"))
     note = f"Points are those of one seed; over three, each with its own original, the mean is {means}."
     return f"{to_markdown(Table('you want', headings, rows))}\n\n{wrapped(f'{note} {machine(report)}')}"
 
@@ -104,6 +102,7 @@ def attempts() -> str:
 STUDENTS = {
     "tiny": ("tiny", ("tuned", "tuned_2", "tuned_3")),
     "tiny, 12 epochs": ("tiny", tuple(f"tiny_12_epochs/seed_{seed}" for seed in (1, 2, 3))),
+    "tiny, of a soup": ("tiny", tuple(f"tiny_of_soup/seed_{seed}" for seed in (1, 2, 3))),
     "micro": ("micro", ("tuned", "tuned_2", "tuned_3")),
     "static": ("static", ("tuned", "tuned_2", "tuned_3")),
 }
@@ -115,141 +114,43 @@ def students() -> str:
     """The students of three seeds, each beside its own teacher."""
     rows = []
     for name, (variant, _) in STUDENTS.items():
-        reports = _of_seeds(name)
+        reports = of_seeds(name)
         variants = [report.variants[variant] for report in reports]
-        points, lows = _points(name)
+        points, lows = points_of(name)
         sizes = max(each.size_ratio for each in variants)
         scores = (", ".join(f"{each.macro_f1:.4f}" for each in variants), ", ".join(f"{each:+.2f}" for each in points))
         rows.append((name, f"{sizes:.2%}", *scores, f"{fmean(points):+.2f}", ", ".join(f"{low:+.2f}" for low in lows)))
-    originals = [report.variants[BASELINE] for report in _of_seeds("tiny")]
+    originals = [report.variants[BASELINE] for report in of_seeds("tiny")]
     rows.append(("original", "100%", ", ".join(f"{each.macro_f1:.4f}" for each in originals), "", "", ""))
     headings = ("seeds 1, 2, 3", "size", "macro F1", "points", "mean", "lower end of 95 %")
     return to_markdown(Table(headings[0], headings, rows))
 
 
 @block
-def student_of_soup() -> str:
-    """A student of a soup."""
-    report = _compression("tiny_of_soup")
-    tiny, original = report.variants["tiny"], report.variants[BASELINE]
-    assert tiny.difference is not None
-    found = tiny.difference.interval
+def students_of_a_soup() -> str:
+    """What a soup teaches."""
+    soup = of_seeds("tiny, of a soup")[0].variants[BASELINE]
+    points, _ = points_of("tiny, of a soup")
     return wrapped(
-        f"A soup of the three originals (`soup.py method=uniform`) has a macro F1 of {original.macro_f1:.4f} on"
-        f" validation. `tiny`, taught by it with seed 1, has {tiny.macro_f1:.4f}: {report.points('tiny'):+.2f} points,"
-        f" 95 % {100 * found.low:+.2f} to {100 * found.high:+.2f}. One student cannot tell that from noise."
+        f"The soup of the three originals has a macro F1 of {soup.macro_f1:.4f} on validation. It taught its three"
+        f" students, and is what they are compared with: they lose {-fmean(points):.2f} points in the mean."
     )
 
 
-def _of_seeds(name: str) -> list[CompressionReport]:
+def of_seeds(name: str) -> list[CompressionReport]:
+    """Return the reports of a row of :data:`STUDENTS`, by seed."""
     _, folders = STUDENTS[name]
     return [_compression(folder) for folder in folders]
 
 
-def _points(name: str) -> tuple[list[float], list[float]]:
+def points_of(name: str) -> tuple[list[float], list[float]]:
     """Return a student's points of macro F1 from its teacher, and the lower ends of their intervals, by seed."""
     variant, _ = STUDENTS[name]
-    reports = _of_seeds(name)
+    reports = of_seeds(name)
     differences = [report.variants[variant].difference for report in reports]
     return [report.points(variant) for report in reports], [
         100 * each.interval.low for each in differences if each is not None
     ]
-
-
-@block
-def versions() -> str:
-    """Speed of this version and of an earlier one."""
-    record = _versions()
-    sides = record["sides"]
-    first = next(iter(sides.values()))
-    rows = [
-        (
-            name,
-            f"{each['size_mb']:.1f}",
-            f"{each['alone_ms']:.2f} ({first['alone_ms'] / each['alone_ms']:.1f}x)",
-            f"{each['batch_ms']:.1f} ({first['batch_ms'] / each['batch_ms']:.1f}x)",
-            f"{each['rows_per_second']:,.0f}",
-            f"{each['memory_mb']:.0f}",
-        )
-        for name, each in sides.items()
-    ]
-    headings = ("model", "MB", "ms, one text", "ms, 32 texts", f"rows/s, {record['rows']:,} short rows", "MB, process")
-    hardware = record["hardware"]
-    same = [name for name in ("onnx_int8", "small", "tiny") if _labels_agree(sides, name)]
-    place = (
-        f"On {hardware['cpu']}, {hardware['threads']} threads; medians of {record['rounds']} rounds. With the files"
-        f" {', '.join(same)} of 257c271, both versions give all {record['rows']:,} rows the same labels."
-    )
-    return f"{to_markdown(Table(headings[0], headings, rows))}\n\n{wrapped(place)}"
-
-
-def _labels_agree(sides: dict[str, Any], name: str) -> bool:
-    return bool(sides[f"{name} of 257c271"]["labels"] == sides[f"that {name}, now"]["labels"])
-
-
-def _versions() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((REPORTS / "tuned" / "versions.json").read_text(encoding="utf-8"))
-    return found
-
-
-@block
-def frontier_goals() -> str:
-    """What was aimed at with compressed models, and what was reached."""
-    sides = _versions()["sides"]
-    first = sides["FP32 .pt of 257c271"]
-    svm = read_material("tuned").best.entry.baselines["tfidf_svm"].macro_f1
-
-    def size(name: str, aim: float) -> tuple[str, str, str]:
-        reached = max(report.variants[name].size_ratio for report in _of_seeds(name))
-        return f"<= {aim:.0%}", f"{reached:.2%}", _met(reached <= aim)
-
-    def speed(name: str, figure: str, aim: float) -> tuple[str, str, str]:
-        reached = first[figure] / sides[name][figure]
-        return f">= {aim:g}x", f"{reached:.1f}x", _met(reached >= aim)
-
-    def loss(name: str, aim: float) -> tuple[str, str, str]:
-        points, _ = _points(name)
-        return f"<= {aim:g} points", f"{-fmean(points):.2f}", _met(-fmean(points) <= aim)
-
-    def lows(name: str, aim: float) -> tuple[str, str, str]:
-        _, found = _points(name)
-        return f">= {aim:g} points", ", ".join(f"{low:+.2f}" for low in found), _met(min(found) >= aim)
-
-    def gain(name: str, before: str, aim: float) -> tuple[str, str, str]:
-        reached = sides[name]["rows_per_second"] / sides[before]["rows_per_second"]
-        return f">= {aim:g}x", f"{reached:.2f}x", _met(reached >= aim)
-
-    scores = [report.variants["static"].macro_f1 for report in _of_seeds("static")]
-    static = (f"> {svm:.4f}", ", ".join(f"{score:.4f}" for score in scores), _met(min(scores) > svm))
-    rows = [
-        ("`tiny`: size", *size("tiny", 0.06)),
-        ("`tiny`: one text", *speed("tiny", "alone_ms", 12)),
-        ("`tiny`: batches of 32", *speed("tiny", "batch_ms", 10)),
-        ("`tiny`: macro F1 lost, mean of three seeds", *loss("tiny", 0.5)),
-        ("`tiny`: lower ends of the 95 % intervals", *lows("tiny", -1.5)),
-        ("`micro`: size", *size("micro", 0.03)),
-        ("`micro`: batches of 32", *speed("micro", "batch_ms", 25)),
-        ("`micro`: one text", *speed("micro", "alone_ms", 25)),
-        ("`micro`: macro F1 lost, mean of three seeds", *loss("micro", 2.0)),
-        ("`static`: batches of 32", *speed("static", "batch_ms", 50)),
-        ("`static`: one text", *speed("static", "alone_ms", 50)),
-        ("`static`: macro F1 of each seed, against TF-IDF with a linear SVM", *static),
-        (
-            "20,000 short rows: the `tiny` of 257c271, now",
-            *gain("that tiny, now", "tiny of 257c271", 2.3),
-        ),
-        ("20,000 short rows: today's `tiny`, against that of 257c271", *gain("tiny", "tiny of 257c271", 4)),
-        ("20,000 short rows: the `small` of 257c271, now", *gain("that small, now", "small of 257c271", 1.7)),
-        (
-            "20,000 short rows: the `onnx_int8` of 257c271, now",
-            *gain("that onnx_int8, now", "onnx_int8 of 257c271", 1.2),
-        ),
-    ]
-    return to_markdown(Table("what", ("what", "aim", "reached", "met"), rows))
-
-
-def _met(met: bool) -> str:
-    return "yes" if met else "**no**"
 
 
 @block
