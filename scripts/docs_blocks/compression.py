@@ -74,7 +74,7 @@ def emotion_latency() -> str:
 def attempts() -> str:
     """What changes of a student's training and of its shape do, on rows that were set apart."""
     tried = {
-        "two layers with three quarters of the neurons, a half of the loss from the labels": "base",
+        "two layers with three quarters of the neurons, a half of the loss from the labels": "unchanged",
         "learning rate 3e-4": "rate",
         "no labels, the teacher's answers alone (`soft_weight=1`)": "soft",
         "changed and joined copies (`augmented_copies=1 joined_copies=1`)": "copies",
