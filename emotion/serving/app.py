@@ -17,7 +17,7 @@ from emotion.models import Predictor
 from emotion.serving.config import ServeConfig
 from emotion.serving.hugging_face import Score, TextsRequest, parse_texts, scores
 from emotion.serving.interface import REFUSED, UNKNOWN, add_post, describe_token
-from emotion.serving.limits import DOCS_FILES, Limits
+from emotion.serving.limits import DOCS_FILES, Limits, whole_body
 from emotion.serving.open_inference import InferRequest, infer_response, model_metadata, output_tensors
 from emotion.serving.requests import RequestError
 from emotion.serving.service import Service
@@ -56,7 +56,7 @@ def create_app(predictor: Predictor, config: ServeConfig, token: str | None = No
         most_bytes=int(config.max_body_mb * 1e6),
         seconds=config.patience_seconds,
         token=token,
-        on_refusal=lambda status: service.metrics.requests.labels("refused", status).inc(),
+        on_refusal=lambda status: service.metrics.requests("refused", status).inc(),
     )
     app.add_exception_handler(HTTPException, _no_such_place)
     app.add_exception_handler(Exception, _failed)
@@ -77,7 +77,7 @@ def _add_predict(app: FastAPI, service: Service) -> None:
         """Give each text its labels and their calibrated probabilities, the most probable first."""
 
         async def work() -> Any:
-            asked = parse_texts(await request.body())
+            asked = parse_texts(await whole_body(request))
             texts = [asked.inputs] if isinstance(asked.inputs, str) else asked.inputs
             found = [scores(each, labels, asked.parameters) for each in await service.answers(texts, request)]
             return found[0] if isinstance(asked.inputs, str) else found
@@ -100,7 +100,7 @@ def _add_open_inference(app: FastAPI, service: Service) -> None:
             length = request.headers.get("inference-header-content-length")
             if length is not None and not re.fullmatch(r"[0-9]{1,18}", length):
                 raise RequestError("Inference-Header-Content-Length: must be a number of bytes")
-            asked, texts = InferRequest.parse(await request.body(), None if length is None else int(length))
+            asked, texts = InferRequest.parse(await whole_body(request), None if length is None else int(length))
             wanted = asked.wanted(tensors)
             return infer_response(name, asked, await service.answers(texts, request), labels, wanted)
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from emotion.serving.batching import CLIENT_GONE, ClientGone
@@ -16,6 +17,12 @@ OPEN_PATHS = ("/", "/docs", "/openapi.json", "/health", "/ready", "/v2/health/li
 """Answered without the token, as is :data:`DOCS_FILES`: the pages, which ask for it, and whether the server runs."""
 _READ_AND_THROWN_AWAY = 10
 """Times the largest body, of one that is refused."""
+
+
+async def whole_body(request: Request) -> bytes:
+    """Return the body of a request that :class:`Limits` let in; it comes in one message, and can be taken once."""
+    body: bytes = (await request.receive())["body"]
+    return body
 
 
 class Limits:

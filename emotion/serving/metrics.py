@@ -1,5 +1,8 @@
 """What the server counts, in Prometheus' form."""
 
+from collections.abc import Callable
+from functools import cache
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
@@ -11,10 +14,15 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.requests = Counter("emotion_requests", "Requests", ["endpoint", "status"], registry=self.registry)
-        self.seconds = Histogram(
+        requests = Counter("emotion_requests", "Requests", ["endpoint", "status"], registry=self.registry)
+        seconds = Histogram(
             "emotion_request_seconds", "From body to answer", ["endpoint"], buckets=_SECONDS, registry=self.registry
         )
+        # Each series is looked up once: there are few of them, and prometheus_client takes a lock for each look.
+        self.requests: Callable[[str, int], Counter] = cache(requests.labels)
+        """Return the counter of an endpoint and a status of HTTP."""
+        self.seconds: Callable[[str], Histogram] = cache(seconds.labels)
+        """Return the histogram of an endpoint."""
         self.batches = Histogram("emotion_batch_texts", "Texts of a batch", buckets=_TEXTS, registry=self.registry)
         self.waiting = Gauge("emotion_waiting_texts", "Texts that wait for the model", registry=self.registry)
 

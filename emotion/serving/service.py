@@ -87,8 +87,8 @@ class Service:
             reason = f"must be done {self.config.stop_seconds:g} seconds after the server was stopped, found it was not"
             status, content = 503, {"error": f"request: {reason}"}
         except Exception:
-            self.metrics.requests.labels(endpoint, 500).inc()
+            self.metrics.requests(endpoint, 500).inc()
             raise
-        self.metrics.requests.labels(endpoint, status).inc()
-        self.metrics.seconds.labels(endpoint).observe(perf_counter() - start)
+        self.metrics.requests(endpoint, status).inc()
+        self.metrics.seconds(endpoint).observe(perf_counter() - start)
         return Response(to_json(content), status, headers, media_type="application/json")
